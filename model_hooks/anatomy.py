@@ -1,0 +1,364 @@
+"""Find the parts of any transformers causal LM: blocks, attention, and what each part adds.
+
+No table of class names. transformers declares which modules are blocks and attention layers; how
+a block wires them together is found by running a few tokens through it once and looking at which
+outputs add up to which inputs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.utils.output_capturing import _CAN_RECORD_REGISTRY, OutputRecorder
+
+from model_hooks.errors import BrokenModelError, NotCausalError, NotRecordableError
+
+Wiring = Literal["sequential", "post", "parallel", "unknown"]
+"""How attention and feedforward meet the residual stream: one after the other (`sequential`), so
+with the norm on the sum (`post`), both from the same input (`parallel`), or another way."""
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Where to read a tensor: a module's first output (or input), times a constant."""
+
+    module: nn.Module
+    path: str
+    scale: float = 1.0
+    at_input: bool = False
+
+
+@dataclass(frozen=True)
+class BlockAnatomy:
+    """One block: where to read what attention and feedforward add to the residual stream."""
+
+    module: nn.Module
+    path: str
+    attention: nn.Module | None
+    """The module that mixes positions by attention; None in a recurrent or convolution layer."""
+    attention_path: str | None
+    wiring: Wiring
+    attn_out: Tap | None
+    resid_mid: Tap | None
+    mlp_out: Tap | None
+    output_length: int | None
+    """Length of the tuple the block returns; None if it returns a tensor."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of one model."""
+
+    decoder: nn.Module
+    blocks: tuple[BlockAnatomy, ...]
+    final_norm: nn.Module | None
+    lm_head: nn.Module | None
+
+
+def hidden_states_of(args: tuple, kwargs: dict) -> Tensor:
+    """Return the hidden states among a module's arguments or in its output."""
+    value = args[0] if args else kwargs.get("hidden_states", next(iter(kwargs.values()), None))
+    while isinstance(value, (tuple, list)):
+        value = value[0]
+    return value
+
+
+def find_blocks(model: PreTrainedModel) -> tuple[nn.Module, list[tuple[str, nn.Module]]]:
+    """Return the decoder and its blocks with their paths.
+
+    Raises:
+        NotRecordableError: The model has no list of blocks.
+    """
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
+    n_layers = getattr(model.config.get_text_config(decoder=True), "num_hidden_layers", None)
+    declared = _declared(model, "hidden_states")
+    lists = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) and not name.endswith("experts")
+    ]
+    by_class = [entry for entry in lists if declared and isinstance(entry[1][0], declared)]
+    by_length = [entry for entry in lists if len(entry[1]) == n_layers]
+    for name, module in by_class + by_length:
+        return decoder, [(f"{name}.{i}", block) for i, block in enumerate(module)]
+    raise NotRecordableError(
+        f"{type(model).__name__} has no stack of transformer blocks that Inlook can find."
+    )
+
+
+def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
+    """Find the parts of a model by running a few token IDs [1, pos] through it twice.
+
+    Raises:
+        NotCausalError: Earlier positions change with later tokens.
+        NotRecordableError: There is no stack of blocks.
+        BrokenModelError: The model computes values that are not numbers.
+    """
+    decoder, blocks = find_blocks(model)
+    probe = _Probe(model, decoder, blocks)
+    seen = probe.run(input_ids)
+    _check_causal(model, probe, input_ids, seen)
+    attention = _attention_modules(model, blocks)
+    return Anatomy(
+        decoder=decoder,
+        blocks=tuple(
+            _dissect_block(path, block, attention[path], seen[path]) for path, block in blocks
+        ),
+        final_norm=_final_norm(probe, seen[blocks[-1][0]].output),
+        lm_head=model.get_output_embeddings(),
+    )
+
+
+@dataclass
+class _Call:
+    path: str
+    module: nn.Module
+    input: Tensor | None
+    output: Tensor | None
+
+
+@dataclass
+class _BlockRun:
+    input: Tensor | None = None
+    output: Tensor | None = None
+    output_length: int | None = None
+    calls: list[_Call] = None
+
+
+class _Probe:
+    """Runs the model with temporary hooks on each block and on the block's children."""
+
+    def __init__(
+        self, model: PreTrainedModel, decoder: nn.Module, blocks: list[tuple[str, nn.Module]]
+    ) -> None:
+        self.model, self.decoder, self.blocks = model, decoder, blocks
+        self.after: list[_Call] = []
+
+    @torch.inference_mode()
+    def run(self, input_ids: Tensor) -> dict[str, _BlockRun]:
+        runs = {path: _BlockRun(calls=[]) for path, _ in self.blocks}
+        self.after = []
+        handles = []
+        for path, block in self.blocks:
+            handles.append(self._watch(block, path, runs[path]))
+            for name, child in block.named_children():
+                handles.append(self._watch(child, f"{path}.{name}", runs[path], child=True))
+        inside = {id(block) for _, block in self.blocks}
+        for name, module in self.decoder.named_children():
+            if id(module) not in inside and not isinstance(module, nn.ModuleList):
+                handles.append(
+                    module.register_forward_hook(self._note(name, self.after), with_kwargs=True)
+                )
+        try:
+            self.model(input_ids=input_ids, use_cache=False)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return runs
+
+    def _watch(self, module: nn.Module, path: str, run: _BlockRun, child: bool = False) -> Any:
+        if child:
+            return module.register_forward_hook(self._note(path, run.calls), with_kwargs=True)
+
+        def hook(_module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
+            run.input = hidden_states_of(args, kwargs)
+            run.output = hidden_states_of((output,), {})
+            run.output_length = len(output) if isinstance(output, tuple) else None
+
+        return module.register_forward_hook(hook, with_kwargs=True)
+
+    @staticmethod
+    def _note(path: str, calls: list[_Call]) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
+            tensors = (hidden_states_of(args, kwargs), hidden_states_of((output,), {}))
+            shaped = [
+                t if isinstance(t, Tensor) and t.is_floating_point() else None for t in tensors
+            ]
+            calls.append(_Call(path, module, *shaped))
+
+        return hook
+
+
+def _check_causal(
+    model: PreTrainedModel, probe: _Probe, input_ids: Tensor, seen: dict[str, _BlockRun]
+) -> None:
+    last = probe.blocks[-1][0]
+    if not torch.isfinite(seen[last].output).all():
+        raise BrokenModelError(
+            "The model computes values that are not numbers; its weights look damaged."
+        )
+    changed = input_ids.clone()
+    changed[0, -1] = input_ids[0, 0]
+    after = list(probe.after)
+    again = probe.run(changed)[last].output
+    probe.after = after
+    before, now = seen[last].output[:, :-1].float(), again[:, :-1].float()
+    if (before - now).norm() > 1e-2 * before.norm():
+        raise NotCausalError(
+            f"{type(model).__name__} lets earlier tokens see later ones, so it is not a causal "
+            "language model and cannot be stepped through."
+        )
+
+
+def _attention_modules(
+    model: PreTrainedModel, blocks: list[tuple[str, nn.Module]]
+) -> dict[str, tuple[str, nn.Module] | None]:
+    """Per block, the outermost module declared (or named) as attention."""
+    declared = _declared(model, "attentions")
+    found: dict[str, tuple[str, nn.Module] | None] = {}
+    for path, block in blocks:
+        candidates = [
+            (f"{path}.{name}", module)
+            for name, module in block.named_modules()
+            if name
+            and (
+                (declared and isinstance(module, declared))
+                or (not declared and "attention" in type(module).__name__.lower())
+            )
+            and any(True for _ in module.parameters())
+        ]
+        found[path] = candidates[0] if candidates else None
+    return found
+
+
+def _declared(model: PreTrainedModel, key: str) -> tuple[type, ...]:
+    """The module classes that transformers declares to compute `key`, over all submodels."""
+    classes: list[type] = []
+    for module in model.modules():
+        if not isinstance(module, PreTrainedModel):
+            continue
+        specs = _CAN_RECORD_REGISTRY.get(module).get(key, [])
+        for spec in specs if isinstance(specs, (list, tuple)) else [specs]:
+            target = spec.target_class if isinstance(spec, OutputRecorder) else spec
+            if isinstance(target, type):
+                classes.append(target)
+    return tuple(classes)
+
+
+def _dissect_block(
+    path: str, block: nn.Module, attention: tuple[str, nn.Module] | None, run: _BlockRun
+) -> BlockAnatomy:
+    parts: dict[str, Any] = {"wiring": "unknown"}
+    if run.input is not None and run.output is not None and run.input.shape == run.output.shape:
+        calls = [
+            call
+            for call in run.calls
+            if call.output is not None and call.output.numel() == run.input.numel()
+        ]
+        for find in (_post, _sequential, _parallel, _fused):
+            if (parts_found := find(run.input, run.output, calls)) is not None:
+                parts = parts_found
+                break
+    return BlockAnatomy(
+        module=block,
+        path=path,
+        attention=attention[1] if attention else None,
+        attention_path=attention[0] if attention else None,
+        wiring=parts["wiring"],
+        attn_out=parts.get("attn_out"),
+        resid_mid=parts.get("resid_mid"),
+        mlp_out=parts.get("mlp_out"),
+        output_length=run.output_length,
+    )
+
+
+def _post(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
+    """x1 = norm(pre + a); post = norm(x1 + m): the block of 2017."""
+    for second in calls:
+        if not _same(second.output, post):
+            continue
+        for first in calls[: calls.index(second)]:
+            for a in calls[: calls.index(first)]:
+                if (scale_a := _scale(first.input, pre, a.output)) is None:
+                    continue
+                for m in calls[calls.index(first) + 1 : calls.index(second)]:
+                    if (scale_m := _scale(second.input, first.output, m.output)) is not None:
+                        return {
+                            "wiring": "post",
+                            "attn_out": Tap(a.module, a.path, scale_a),
+                            "resid_mid": Tap(first.module, first.path),
+                            "mlp_out": Tap(m.module, m.path, scale_m),
+                        }
+    return None
+
+
+def _sequential(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
+    """Mid = pre + a; post = mid + m."""
+    for i, reader in enumerate(calls):
+        for a in calls[:i]:
+            if (scale_a := _scale(reader.input, pre, a.output)) is None:
+                continue
+            parts = {
+                "wiring": "sequential",
+                "attn_out": Tap(a.module, a.path, scale_a),
+                "resid_mid": Tap(reader.module, reader.path, at_input=True),
+            }
+            for m in reversed(calls[i:]):
+                if (scale_m := _scale(post, reader.input, m.output)) is not None:
+                    return parts | {"mlp_out": Tap(m.module, m.path, scale_m)}
+            if any(_same(m.output, post) for m in calls[i:]):  # adds the residual itself
+                return parts
+    return None
+
+
+def _parallel(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
+    """Post = pre + a + m."""
+    for i, a in enumerate(calls):
+        for m in calls[i + 1 :]:
+            if _scale(post, pre, a.output.reshape(pre.shape) + m.output.reshape(pre.shape)) == 1:
+                return {
+                    "wiring": "parallel",
+                    "attn_out": Tap(a.module, a.path),
+                    "mlp_out": Tap(m.module, m.path),
+                }
+    return None
+
+
+def _fused(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
+    """The sublayers add the residual themselves: mid and post are outputs of children."""
+    ends = [call for call in calls if _same(call.output, post)]
+    for i, mid in enumerate(calls):
+        readers = [c for c in calls[i + 1 :] if c.input is not None and _same(c.input, mid.output)]
+        if readers and ends and mid is not ends[0] and "norm" not in mid.path.rsplit(".")[-1]:
+            return {"wiring": "sequential", "resid_mid": Tap(mid.module, mid.path)}
+    return None
+
+
+def _same(a: Tensor | None, b: Tensor) -> bool:
+    return (
+        a is not None
+        and a.numel() == b.numel()
+        and bool((a.reshape(b.shape) - b).norm() <= _tolerance(b) * b.norm())
+    )
+
+
+def _scale(total: Tensor | None, start: Tensor, addend: Tensor) -> float | None:
+    """Return s such that total = start + s * addend, or None if there is none."""
+    if total is None or total.numel() != start.numel():
+        return None
+    difference = total.reshape(start.shape).double() - start.double()
+    addend = addend.reshape(start.shape).double()
+    square = float((addend * addend).sum())
+    if square == 0 or float(difference.norm()) == 0:
+        return None
+    scale = float((difference * addend).sum()) / square
+    if float((difference - scale * addend).norm()) > _tolerance(start) * float(total.norm()):
+        return None
+    # A trivial multiple means that something else was matched; 1 is by far the usual value.
+    if abs(scale) < 1e-3:
+        return None
+    return 1.0 if abs(scale - 1) < 1e-2 else scale
+
+
+def _tolerance(tensor: Tensor) -> float:
+    return 1e-4 if tensor.dtype in (torch.float32, torch.float64) else 2e-2
+
+
+def _final_norm(probe: _Probe, last: Tensor) -> nn.Module | None:
+    for call in probe.after:
+        if call.input is not None and call.input.data_ptr() == last.data_ptr():
+            return call.module
+    return None

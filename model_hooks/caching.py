@@ -1,0 +1,58 @@
+"""KV caches as values: fork one, cut it shorter, count its bytes.
+
+transformers' cache objects change in place. A fork shares the tensors, which is safe because a
+dynamic cache layer makes new tensors when it grows; layers of other kinds are copied.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+_SHARED = (DynamicLayer, DynamicSlidingWindowLayer)
+
+
+def fork(cache: Any) -> Any:
+    """Return a cache that can grow without changing the given one."""
+    if not hasattr(cache, "layers"):
+        return copy.deepcopy(cache)
+    other = copy.copy(cache)
+    other.layers = [
+        copy.copy(layer) if type(layer) in _SHARED else copy.deepcopy(layer)
+        for layer in cache.layers
+    ]
+    return other
+
+
+def shortened(cache: Any, length: int) -> Any | None:
+    """Return a fork cut to its first `length` positions, or None if this kind cannot be cut."""
+    layers = getattr(cache, "layers", [])
+    if not layers or any(type(layer) is not DynamicLayer for layer in layers):
+        return None
+    other = fork(cache)
+    for layer in other.layers:
+        layer.crop(length - layer.get_seq_length())
+    return other
+
+
+def cache_bytes(cache: Any) -> int:
+    """Return the bytes of all tensors that a cache holds: keys, values and any other state."""
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for layer in getattr(cache, "layers", [])
+        for tensor in _tensors(vars(layer).values())
+        if tensor.is_floating_point()
+    )
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, dict):
+            found += _tensors(value.values())
+        elif isinstance(value, (list, tuple)):
+            found += _tensors(value)
+    return found

@@ -1,0 +1,41 @@
+"""What can go wrong, each with one plain sentence for the person who typed the prompt."""
+
+
+class InlookError(Exception):
+    """Base of every error whose text may be shown to a user as it stands."""
+
+
+class ModelError(InlookError):
+    """A model that cannot be loaded or looked into."""
+
+
+class ModelNotFoundError(ModelError):
+    """No bundled model, local directory or reachable Hub repository has that name."""
+
+
+class NotCausalError(ModelError):
+    """The checkpoint is not a causal language model."""
+
+
+class BrokenModelError(ModelError):
+    """The files are there but damaged, incomplete or not safetensors."""
+
+
+class ModelTooLargeError(ModelError):
+    """The weights would not fit into the memory that is free."""
+
+
+class NotRecordableError(ModelError):
+    """The model runs, but has nothing of the kind Inlook records (no attention at all)."""
+
+
+class PromptError(InlookError, ValueError):
+    """A prompt that this model cannot run: empty, too long, or with a token ID out of range."""
+
+
+class DecodingError(InlookError, ValueError):
+    """A decoding option out of its range."""
+
+
+class LayerError(InlookError, IndexError):
+    """A layer or head that this model lacks, or a layer that has no attention."""
