@@ -1,0 +1,49 @@
+"""Entry point: page config, navigation, and the sidebar every page shares."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages import _selection, _session, _sidebar
+
+# One line per page: file, title, address. Each address differs from its file's name: Streamlit
+# first looks for a legacy `pages/` app, and on a match it would run the page without this file.
+PAGES = {
+    "Overview": [
+        ("forward_pass", "Forward pass", "from-prompt-to-next-token"),
+        ("generation", "Generation", "why-this-token"),
+    ],
+    "Inside the model": [
+        ("tokenizer", "Tokenizer", "text-to-tokens"),
+        ("attention", "Attention", "what-each-head-reads"),
+        ("feedforward", "Feedforward", "what-neurons-do"),
+        ("layers", "Layers", "layer-by-layer"),
+        ("lm_head", "LM head", "vector-to-probabilities"),
+    ],
+    "Faster generation": [
+        ("kv_cache", "KV cache", "keys-and-values-kept"),
+        ("efficient_attention", "Efficient attention", "cheaper-attention"),
+    ],
+    "Newer designs": [
+        ("block_architecture", "Block architecture", "block-then-and-now"),
+        ("positions", "Positions", "where-is-each-token"),
+    ],
+}
+HERE = Path(__file__).parent
+
+st.set_page_config(page_title="Inlook", page_icon="🔎", layout="wide")
+page = st.navigation(
+    {
+        section: [
+            st.Page(HERE / "pages" / f"{file}.py", title=title, url_path=address)
+            for file, title, address in pages
+            if (HERE / "pages" / f"{file}.py").exists()
+        ]
+        for section, pages in PAGES.items()
+    }
+)
+_selection.follow_link()
+_sidebar.draw()
+_session.open_model()
+_sidebar.draw_token_count()
+page.run()

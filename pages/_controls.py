@@ -1,0 +1,208 @@
+"""Ready-made widgets bound to the shared selection: use these instead of own layer pickers.
+
+Each widget shows the selection, clamped to what the model has, and writes it back when used.
+Two of a kind on one page need different keys. Every one works with the keyboard.
+
+    layer = pick_layer(model.info)
+    head = pick_head(model.info)    # with mean=True, None is the mean over all heads
+    pos = pick_position(trace.tokens)
+    decoding = decoding_controls(model.info)
+    use_cache = cache_control()
+
+A figure or component that lets the user click calls `select(layer=2, head=5)` in its callback.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from model_hooks import Decoding, ModelInfo
+from pages._selection import select, selection
+from pages._text import visible
+
+MAX_BUTTONS = 12
+"""Up to here all choices lie open side by side; more go into a select box."""
+
+MAX_WIDGET_INTEGER = 2**53 - 1
+"""Browsers cannot count further."""
+
+LAYER_HELP = (
+    "A transformer is a stack of **layers** (also called blocks). Each reads all vectors, adds "
+    "something to each of them, and hands them to the next. Layer 0 comes first."
+)
+HEAD_HELP = (
+    "Each layer looks back at earlier tokens several times in parallel. Each of these looks is an "
+    "attention **head**, with its own pattern of what it reads."
+)
+POSITION_HELP = "Which token to look at, counted from 0. The last one predicts the next token."
+
+
+def pick_layer(info: ModelInfo, *, key: str = "layer", only_attention: bool = False) -> int:
+    """Let the user choose a layer, from 0.
+
+    Args:
+        info: The model's sizes.
+        key: The widget's key; another one for a second picker on the same page.
+        only_attention: Offer only layers that have attention (a hybrid model has others too).
+    """
+    layers = info.attention_layers if only_attention else range(info.n_layers)
+    return _choice("Layer", "layer", list(layers), key=key, help=LAYER_HELP)
+
+
+def pick_head(info: ModelInfo, *, key: str = "head", mean: bool = False) -> int | None:
+    """Let the user choose an attention head, from 0.
+
+    Args:
+        info: The model's sizes.
+        key: The widget's key.
+        mean: Also offer the mean over all heads, returned as None.
+    """
+    heads = list(range(info.n_heads))
+    return _choice("Head", "head", [None, *heads] if mean else heads, key=key, help=HEAD_HELP)
+
+
+def pick_position(tokens: Sequence[str], *, key: str = "pos", label: str = "Token") -> int:
+    """Let the user choose one token of the prompt by its position, from 0.
+
+    To let the user click on the tokens themselves, put `token_strip` above it:
+    `token_strip(tokens, key=..., selected=pos, on_pick=lambda pos: select(pos=pos))`.
+    """
+    chosen = selection().pos
+    last = len(tokens) - 1
+    _seed(key, last if chosen is None else min(chosen, last))
+    return st.selectbox(
+        label,
+        range(len(tokens)),
+        key=key,
+        format_func=lambda pos: f"{pos}: {visible(tokens[pos])}",
+        help=POSITION_HELP,
+        on_change=_store,
+        args=("pos", key),
+    )
+
+
+def current_position(n_tokens: int) -> int:
+    """Return the selected position, the last one if none was chosen or it is beyond the end."""
+    chosen = selection().pos
+    return n_tokens - 1 if chosen is None else min(chosen, n_tokens - 1)
+
+
+def decoding_controls(info: ModelInfo, *, key: str = "decoding") -> Decoding:
+    """Let the user choose how the next token is picked.
+
+    Out-of-range values of a link are clamped. With greedy decoding, the options of sampling
+    are shown but disabled.
+    """
+    _seed(f"{key}.strategy", selection().strategy)
+    strategy = st.segmented_control(
+        "How to pick the next token",
+        ["greedy", "sample"],
+        format_func={"greedy": "Greedy", "sample": "Sample"}.get,
+        required=True,
+        key=f"{key}.strategy",
+        help="**Greedy** always takes the most probable token. **Sample** draws one at random, "
+        "in proportion to its probability.",
+        on_change=_store,
+        args=("strategy", f"{key}.strategy"),
+    )
+    off = strategy == "greedy"
+    temperature = _slider(
+        "Temperature", "temperature", 0.1, 2.0, 0.05, key=key, disabled=off,
+        help="Divides the logits. Below 1 the favourites win more often; above 1 the choice "
+        "becomes more random.",
+    )  # fmt: skip
+    top_k = _optional_whole(
+        "Top-k", "top_k", info.vocab_size, key=key, disabled=off,
+        help="Keep only the k most probable tokens. 0 keeps all.",
+    )  # fmt: skip
+    top_p = _slider(
+        "Top-p", "top_p", 0.05, 1.0, 0.05, key=key, disabled=off, none_is=1.0,
+        help="Keep the smallest set of tokens whose probabilities sum to at least p. 1 keeps all.",
+    )  # fmt: skip
+    min_p = _slider(
+        "Min-p", "min_p", 0.0, 1.0, 0.01, key=key, disabled=off, none_is=0.0,
+        help="Keep tokens at least this fraction as probable as the best one. 0 keeps all.",
+    )  # fmt: skip
+    penalty = _slider(
+        "Repetition penalty", "repetition_penalty", 1.0, 2.0, 0.05, key=key,
+        help="Makes tokens that are already in the text less likely. 1 leaves them alone.",
+    )  # fmt: skip
+    seed = _whole_number(
+        "Seed", "seed", MAX_WIDGET_INTEGER, key=key, disabled=off,
+        help="The same seed draws the same tokens again.",
+    )  # fmt: skip
+    return Decoding(strategy, temperature, top_k, top_p, min_p, penalty, seed)
+
+
+def cache_control(*, key: str = "use_cache") -> bool:
+    """Let the user switch the KV cache on or off."""
+    _seed(key, selection().use_cache)
+    return st.toggle(
+        "KV cache",
+        key=key,
+        help="Keeps the keys and values of earlier tokens, so that each step computes only the "
+        "new token. The text stays the same; only the work changes.",
+        on_change=_store,
+        args=("use_cache", key),
+    )
+
+
+def _seed(key: str, value: Any) -> None:
+    """Give a widget its value before it is drawn; only if it differs, to keep what is typed."""
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
+def _store(field: str, key: str, none_is: Any = None) -> None:
+    value = st.session_state[key]
+    select(**{field: None if none_is is not None and value == none_is else value})
+
+
+def _choice(label: str, field: str, options: list, *, key: str, help: str) -> Any:
+    chosen = getattr(selection(), field)
+    if chosen not in options:
+        known = [option for option in options if option is not None]
+        chosen = min(known, key=lambda option: abs(option - (chosen or 0)))
+        select(**{field: chosen})
+    _seed(key, chosen)
+    arguments: dict = {
+        "format_func": lambda option: "Mean" if option is None else str(option),
+        "key": key,
+        "help": help,
+        "on_change": _store,
+        "args": (field, key),
+    }
+    if len(options) <= MAX_BUTTONS:
+        return st.segmented_control(label, options, required=True, wrap=True, **arguments)
+    return st.selectbox(label, options, **arguments)
+
+
+def _slider(
+    label: str, field: str, low: float, high: float, step: float, *, key: str, help: str,
+    disabled: bool = False, none_is: float | None = None,
+) -> float | None:  # fmt: skip
+    key = f"{key}.{field}"
+    value = getattr(selection(), field)
+    _seed(key, min(max(none_is if value is None else value, low), high))
+    chosen = st.slider(
+        label, low, high, step=step, key=key, help=help, disabled=disabled,
+        on_change=_store, args=(field, key, none_is),
+    )  # fmt: skip
+    return None if none_is is not None and chosen == none_is else chosen
+
+
+def _whole_number(
+    label: str, field: str, high: int, *, key: str, help: str, disabled: bool = False,
+    none_is: int | None = None,
+) -> int:  # fmt: skip
+    key = f"{key}.{field}"
+    _seed(key, min(getattr(selection(), field) or 0, high))
+    return st.number_input(
+        label, 0, high, step=1, key=key, help=help, disabled=disabled,
+        on_change=_store, args=(field, key, none_is),
+    )  # fmt: skip
+
+
+def _optional_whole(label: str, field: str, high: int, **arguments: Any) -> int | None:
+    return _whole_number(label, field, high, none_is=0, **arguments) or None

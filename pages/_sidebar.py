@@ -1,0 +1,147 @@
+"""The sidebar every page shares: model, prompt, preset prompts and the prompt's token count."""
+
+import math
+from typing import NamedTuple
+
+import streamlit as st
+from safetensors import safe_open
+
+import model_hooks
+from model_hooks.errors import InlookError
+from pages import _session
+from pages._selection import select, selection
+from pages._text import escape_markdown
+
+
+class Preset(NamedTuple):
+    """A prompt worth trying and what to look for."""
+
+    title: str
+    prompt: str
+    look_for: str
+
+
+PRESETS = (
+    Preset(
+        "A story begins",
+        "Once upon a time, there was a little",
+        "Few words can follow: the probabilities pile up on a handful of tokens.",
+    ),
+)
+
+
+class BundledModel(NamedTuple):
+    """A checkpoint in models/ and its sizes."""
+
+    name: str
+    n_parameters: int
+    n_bytes: int
+
+
+@st.cache_data
+def bundled_models() -> list[BundledModel]:
+    """List the checkpoints in models/, read from the headers of their weight files."""
+    found = []
+    for name, folder in model_hooks.bundled_models().items():
+        n_parameters = n_bytes = 0
+        for weights in folder.glob("*.safetensors"):
+            n_bytes += weights.stat().st_size
+            with safe_open(weights, framework="numpy") as tensors:
+                shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+            n_parameters += sum(map(math.prod, shapes))
+        found.append(BundledModel(name, n_parameters, n_bytes))
+    return found
+
+
+def draw() -> None:
+    """Draw everything that does not need the model."""
+    with st.sidebar:
+        _model_picker()
+        _prompt_box()
+        st.session_state["sidebar.count"] = st.empty()
+
+
+def draw_token_count() -> None:
+    """Fill in the token count, once the model is open."""
+    slot = st.session_state.pop("sidebar.count")
+    if not _session.model_is_open():
+        return
+    try:
+        n_tokens = len(_session.token_ids_of(selection().model, selection().prompt))
+    except InlookError:
+        return
+    context_size = _session.hooked_model(selection().model).info.context_size
+    if context_size is None:
+        slot.caption(f"{n_tokens:,} tokens")
+    elif n_tokens > context_size:
+        slot.caption(f":red[**{n_tokens:,} of {context_size:,} tokens: too long**]")
+    else:
+        slot.caption(f"{n_tokens:,} of {context_size:,} tokens")
+
+
+def _model_picker() -> None:
+    sizes = {model.name: model for model in bundled_models()}
+    names = list(sizes)
+    if selection().model not in sizes:
+        names.append(selection().model)
+
+    def describe(name: str) -> str:
+        if name not in sizes:
+            return name
+        model = sizes[name]
+        return f"{name} ({model.n_parameters / 1e6:.1f}M, {model.n_bytes / 1e6:.0f} MB)"
+
+    if st.session_state.get("model") != selection().model:
+        st.session_state["model"] = selection().model
+    st.selectbox(
+        "Model",
+        names,
+        key="model",
+        format_func=describe,
+        help="Parameters (in millions) and size on disk.",
+        on_change=lambda: select(model=st.session_state["model"]),
+    )
+    with st.expander("Your own model"):
+        st.text_input(
+            "Folder or Hub id",
+            key="own_model",
+            placeholder="openai-community/gpt2",
+            help="A folder with a causal language model in Hugging Face format, or the name of "
+            "one on the Hugging Face Hub (downloaded once). Safetensors only.",
+            on_change=_open_own_model,
+        )
+
+
+def _open_own_model() -> None:
+    if name := st.session_state["own_model"].strip():
+        select(model=name)
+
+
+def _prompt_box() -> None:
+    preset = next((p for p in PRESETS if p.prompt == selection().prompt), None)
+    if st.session_state.get("preset") != preset:
+        st.session_state["preset"] = preset
+    if st.session_state.get("prompt") != selection().prompt:
+        st.session_state["prompt"] = selection().prompt
+    st.text_area(
+        "Prompt",
+        key="prompt",
+        height=110,
+        on_change=lambda: select(prompt=st.session_state["prompt"]),
+    )
+    st.selectbox(
+        "Prompts to try",
+        PRESETS,
+        index=None,
+        key="preset",
+        format_func=lambda preset: preset.title,
+        placeholder="Choose one",
+        on_change=_use_preset,
+    )
+    if preset:
+        st.caption(escape_markdown(preset.look_for))
+
+
+def _use_preset() -> None:
+    if preset := st.session_state["preset"]:
+        select(prompt=preset.prompt)

@@ -1,0 +1,35 @@
+"""Text that came from a model or a user, made safe and visible."""
+
+import re
+import unicodedata
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:&^=])")
+_VISIBLE = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥", "\u00a0": "⍽"}
+_NO_SHAPE = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
+_NO_SHAPE_ALONE = ("Cf", "Mn", "Me")
+"""Joiners and accents: kept beside other characters, spelled out when a token is nothing else."""
+
+
+def escape_markdown(text: str) -> str:
+    """Return Markdown that shows the text as it stands, LaTeX and HTML included."""
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def visible(token: str) -> str:
+    """Make spaces (·), newlines (↵) and invisible characters of a token visible.
+
+    For labels only: the result reads like the token, but is not the same text.
+    """
+    if token and all(unicodedata.category(character) in _NO_SHAPE_ALONE for character in token):
+        return "".join(map(_code_point, token))
+    return "".join(map(_visible_character, token)) or "∅"
+
+
+def _visible_character(character: str) -> str:
+    if character in _VISIBLE:
+        return _VISIBLE[character]
+    return _code_point(character) if unicodedata.category(character) in _NO_SHAPE else character
+
+
+def _code_point(character: str) -> str:
+    return f"⟨{ord(character):X}⟩"
