@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from pages import _selection, _session, _sidebar
 
@@ -31,19 +32,37 @@ PAGES = {
 }
 HERE = Path(__file__).parent
 
-st.set_page_config(page_title="Inlook", page_icon="🔎", layout="wide")
-page = st.navigation(
-    {
-        section: [
-            st.Page(HERE / "pages" / f"{file}.py", title=title, url_path=address)
-            for file, title, address in pages
-            if (HERE / "pages" / f"{file}.py").exists()
-        ]
-        for section, pages in PAGES.items()
-    }
-)
-_selection.follow_link()
-_sidebar.draw()
-_session.open_model()
-_sidebar.draw_token_count()
-page.run()
+
+def draw() -> None:
+    """Draw one visitor's view: sidebar and page."""
+    st.set_page_config(page_title="Inlook", page_icon="🔎", layout="wide")
+    page = navigation()
+    _selection.follow_link()
+    _sidebar.draw()
+    _session.open_model()
+    _sidebar.draw_token_count()
+    page.run()
+
+
+def navigation() -> st.Page:
+    """Declare the pages and return the one that was asked for."""
+    return st.navigation(
+        {
+            section: [
+                st.Page(HERE / "pages" / f"{file}.py", title=title, url_path=address)
+                for file, title, address in pages
+                if (HERE / "pages" / f"{file}.py").exists()
+            ]
+            for section, pages in PAGES.items()
+        }
+    )
+
+
+if __name__ == "__main__":
+    draw()
+else:
+    # `streamlit run` finds this name and imports the file once, before the first visitor comes.
+    # It is the moment to say that `pages/` is no legacy app of Streamlit's own: if Streamlit took
+    # it for one, the first visitor with a deep link would be told "Page not found".
+    PagesManager.uses_pages_directory = False
+    app = st.App(__file__)

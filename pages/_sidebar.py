@@ -38,7 +38,7 @@ class BundledModel(NamedTuple):
     n_bytes: int
 
 
-@st.cache_data
+@st.cache_resource
 def bundled_models() -> list[BundledModel]:
     """List the checkpoints in models/, read from the headers of their weight files."""
     found = []
