@@ -1,0 +1,1 @@
+"""Figures: plain arrays and strings in, `plotly.graph_objects.Figure` out."""

@@ -1,0 +1,81 @@
+"""The look all figures share: role colours, colour scales, sizes and token labels.
+
+Colours are the placeholders of Streamlit's Plotly theme. The browser puts the chart colours of
+`.streamlit/config.toml` in their place, those for light or for dark, and swaps them when the
+reader does: never write a colour of your own into a figure. Elsewhere they are all but black.
+"""
+
+import html
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+QUERY, KEY, VALUE, FEEDFORWARD, HIGHLIGHT, ATTENTION, RESIDUAL = (
+    f"#{number:06d}" for number in range(1, 8)
+)
+"""What plays which role, everywhere: blue, orange, green, pink, ochre, light blue, grey."""
+
+SEQUENTIAL = tuple(f"#{number:06d}" for number in range(11, 21))
+"""From nothing (nearly the page's background) to the most."""
+
+DIVERGING = tuple(f"#{number:06d}" for number in range(21, 31))
+"""From negative over zero to positive; give it a range that is the same on both sides."""
+
+MASKED = "rgba(128, 128, 128, 0.22)"
+"""Behind cells that hold no number, because nothing was computed there."""
+
+CELL_PX = 26
+LABEL_LENGTH = 14
+
+
+def scale(colours: Sequence[str] = SEQUENTIAL, power: float = 1.0) -> list[tuple[float, str]]:
+    """Spread colours over 0 to 1.
+
+    Args:
+        colours: `SEQUENTIAL` or `DIVERGING`.
+        power: 2 spends more of the colours on small values (their square root picks the colour),
+            while values on hover and on the colour bar stay as they are.
+    """
+    last = len(colours) - 1
+    return [((i / last) ** power, colour) for i, colour in enumerate(colours)]
+
+
+def shorten(token: str, length: int = LABEL_LENGTH) -> str:
+    """Cut a long token and escape it, so that Plotly shows it as it stands."""
+    cut = token if len(token) <= length else token[: length - 1] + "…"
+    return html.escape(cut, quote=False)
+
+
+def position_labels(tokens: Sequence[str], start: int = 0) -> list[str]:
+    """Label tokens by position, such as `7: ·little`: equal tokens stay apart.
+
+    Use them as x or y with `type="category"`: the axis then drops labels where it is crowded and
+    shows them again when zoomed in, and hovers can show `%{x}`.
+    """
+    return [f"{start + i}: {shorten(token)}" for i, token in enumerate(tokens)]
+
+
+def token_axis(tokens: Sequence[str]) -> dict:
+    """Label the integer positions 0, 1, 2... with tokens, all of them.
+
+    Plotly merges equal category labels, so repeated tokens need numbers underneath.
+    """
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(len(tokens))),
+        "ticktext": [shorten(token) for token in tokens],
+    }
+
+
+def fit_rows(figure: go.Figure, n_rows: int, *, above: int = 10, below: int = 50) -> go.Figure:
+    """Give every row the same height, however many there are.
+
+    Args:
+        figure: The figure, changed in place.
+        n_rows: Rows of the y axis.
+        above: Pixels above the plot.
+        below: Pixels beneath it, for the axis.
+    """
+    return figure.update_layout(
+        height=n_rows * CELL_PX + above + below, margin={"t": above, "b": below}
+    )
