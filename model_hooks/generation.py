@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from model_hooks.decoding import Decoding, Stage
 from model_hooks.errors import DecodingError
-from model_hooks.trace import Segment, Trace, build_trace
+from model_hooks.trace import Segment, Trace, build_trace, last_attention
 
 if TYPE_CHECKING:
     from model_hooks.model import HookedModel
@@ -33,6 +33,14 @@ class Forward:
     cache_bytes: int
     prefill: bool
     """Whether this was the first run of the text: it computes the whole prompt."""
+
+    def attention(self, layer: int) -> Float[np.ndarray, "head pos"]:
+        """Return what the last position, which predicts the next token, attends to.
+
+        Raises:
+            LayerError: The model lacks that layer, or it has no attention.
+        """
+        return last_attention(self.segments, layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +74,8 @@ class Step:
     """Whether the logits were still kept, so that nothing ran: after going back or looking."""
     forced: bool
     """Whether the caller chose the token."""
+    decoding: Decoding
+    """The options it was picked with."""
     forward: Forward = field(repr=False)
 
 
@@ -138,6 +148,10 @@ class Generation:
         decoding.check_vocabulary(self.model.info.vocab_size)
         return replace(self, decoding=decoding)
 
+    def with_cache(self, use_cache: bool) -> "Generation":
+        """Return the same text, going on with the KV cache on or off."""
+        return replace(self, use_cache=use_cache)
+
     def next_logits(self) -> Float[np.ndarray, "vocab"]:
         """Return the logits the next step will pick from; that step then runs nothing.
 
@@ -153,7 +167,7 @@ class Generation:
     def stages(self, step_id: int) -> tuple[Stage, ...]:
         """Return the stages that step `step_id` picked from."""
         step = self.steps[step_id]
-        return self.decoding.stages(step.logits, step.forward.token_ids)
+        return step.decoding.stages(step.logits, step.forward.token_ids)
 
     def trace(self) -> Trace:
         """Return one trace of all positions so far, as if the text had been a prompt.
@@ -193,6 +207,7 @@ def make_step(
         prefill=forward.prefill,
         reused=reused,
         forced=forced,
+        decoding=generation.decoding,
         forward=forward,
     )
 

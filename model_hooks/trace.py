@@ -117,21 +117,8 @@ class LayerTrace:
                 f"Layer {self.layer} has no attention: it mixes positions in another way."
             )
         n_pos = len(self.resid_pre)
-        keys = [call.key for call in self._calls]
-        blocks, end = [], 0
-        for i, call in enumerate(self._calls):
-            end += call.n_rows
-            seen = None
-            if call.key is not None:
-                seen = call.key if call.n_keys == call.key.shape[2] else torch.cat(keys[: i + 1], 2)
-                seen = seen[:, :, -call.n_keys :]
-            weights = (
-                attention_weights(call, seen) if head is None else head_weights(call, seen, head)
-            )
-            # A sliding-window cache hands over the last keys only: the rest got no weight.
-            before = max(end - weights.shape[-1], 0)
-            weights = weights[..., -end:]
-            blocks.append(torch.nn.functional.pad(weights, (before, n_pos - end)))
+        blocks = [_call_weights(self._calls, i, head) for i in range(len(self._calls))]
+        blocks = [torch.nn.functional.pad(block, (0, n_pos - block.shape[-1])) for block in blocks]
         return torch.cat(blocks, -2).float().cpu().numpy()
 
 
@@ -220,6 +207,20 @@ def build_trace(
     )
 
 
+def last_attention(segments: Sequence[Segment], layer: int) -> Float[np.ndarray, "head pos"]:
+    """Return what every head of a layer attends to from the last position, and no other row.
+
+    Raises:
+        LayerError: There is no such layer, or it has no attention.
+    """
+    check_index("layer", layer, len(segments[-1].layers), LayerError)
+    records = [segment.layers[layer] for segment in segments]
+    calls = [record.calls[-1] for record in records if record.calls]
+    if not calls:
+        raise LayerError(f"Layer {layer} has no attention: it mixes positions in another way.")
+    return to_array(_call_weights(calls, len(calls) - 1, None)[:, -1])
+
+
 def check_index(what: str, index: int, count: int, error: type[Exception]) -> int:
     """Return a possibly negative index as a plain one, or raise `error` with both numbers."""
     if not -count <= index < count:
@@ -258,6 +259,20 @@ def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
         resid_post=_read_only(post),
         _calls=calls,
     )
+
+
+def _call_weights(calls: Sequence[AttentionCall], i: int, head: int | None) -> Tensor:
+    """Weights of the positions new to call `i`, [head, new, pos] or [new, pos] for one head."""
+    call, end = calls[i], sum(call.n_rows for call in calls[: i + 1])
+    seen = None
+    if call.key is not None:
+        keys = [earlier.key for earlier in calls[: i + 1]]
+        seen = call.key if call.n_keys == call.key.shape[2] else torch.cat(keys, 2)
+        seen = seen[:, :, -call.n_keys :]
+    weights = attention_weights(call, seen) if head is None else head_weights(call, seen, head)
+    # A sliding-window cache hands over the last keys only: the rest got no weight.
+    before = max(end - weights.shape[-1], 0)
+    return torch.nn.functional.pad(weights[..., -end:], (before, 0))
 
 
 def _rows(records: Sequence[LayerRecord], name: str) -> Float[np.ndarray, "pos d"] | None:
