@@ -7,7 +7,7 @@ Every stage is computed by one of transformers' own logits processors, in the or
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, no_type_check
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ class Stage:
         return np.isneginf(self.scores)
 
 
+@no_type_check  # it checks itself, with a sentence for the user
 @dataclass(frozen=True)
 class Decoding:
     """How the next token is picked; checked when it is made.
@@ -119,7 +120,7 @@ class Decoding:
             DecodingError: top_k exceeds the vocabulary.
         """
         self.check_vocabulary(len(logits))
-        ids = torch.as_tensor(np.asarray(prefix_ids, dtype=np.int64))[None]
+        ids = torch.tensor(np.asarray(prefix_ids).tolist(), dtype=torch.long)[None]
         scores = torch.tensor(np.asarray(logits, dtype=np.float32))[None]
         stages = [_stage("raw", scores)]
         for name, processor in self._processors():

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import psutil
 import torch
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -75,12 +78,19 @@ def _resolve(name: str) -> str:
     """Turn a bundled name or a directory into a path; leave a Hub id as it is."""
     if name in (bundled := bundled_models()):
         return str(bundled[name])
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path)
-    looks_like_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
-    if looks_like_path or "\\" in name or "\0" in name:
-        raise ModelNotFoundError(f"There is no folder {name}: check the path.")
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            return str(path)
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, no such home
+        pass
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        shown = name if len(name) <= 80 else f"{name[:80]}…"
+        raise ModelNotFoundError(
+            f"There is no folder {shown!r}, and it is no Hub id either: check the spelling."
+        ) from None
     return name
 
 
@@ -120,8 +130,6 @@ def _weight_bytes(name: str, source: str) -> int | None:
         sizes = {path.name: path.stat().st_size for path in Path(source).iterdir()}
     else:
         try:
-            from huggingface_hub import HfApi
-
             files = HfApi().model_info(source, files_metadata=True).siblings or []
             sizes = {file.rfilename: file.size or 0 for file in files}
         except Exception:

@@ -22,6 +22,8 @@ from model_hooks.info import ModelInfo
 from model_hooks.text import TokenText, clean_text
 from model_hooks.trace import Segment, Trace, build_trace, check_index, to_array
 
+Prompt = str | Sequence | np.ndarray
+"""A text, or token IDs."""
 FORWARD_BYTES = 128 * 2**20
 CACHE_BYTES = 96 * 2**20
 SHARED_PREFIX = 16
@@ -103,7 +105,7 @@ class HookedModel:
         """Return the UTF-8 bytes that one token stands for."""
         return self._text.bytes_of(token_id)
 
-    def trace(self, prompt: str | Sequence[int] | np.ndarray) -> Trace:
+    def trace(self, prompt: Prompt) -> Trace:
         """Run a text, or a list of token IDs, once and keep everything.
 
         Raises:
@@ -145,7 +147,7 @@ class HookedModel:
 
     def start(
         self,
-        prompt: str | Sequence[int] | np.ndarray,
+        prompt: Prompt,
         decoding: Decoding | None = None,
         use_cache: bool = True,
     ) -> Generation:
@@ -159,7 +161,7 @@ class HookedModel:
         decoding.check_vocabulary(self.info.vocab_size)
         return Generation(self, self._checked_ids(prompt), decoding, use_cache)
 
-    def step(self, generation: Generation, choose: int | None = None) -> Generation:
+    def step(self, generation: Generation, choose: Any = None) -> Generation:
         """Return the generation with one more token.
 
         Args:
@@ -184,7 +186,7 @@ class HookedModel:
 
     def generate(
         self,
-        prompt: str | Sequence[int] | np.ndarray,
+        prompt: Prompt,
         decoding: Decoding | None = None,
         max_new_tokens: int = 20,
         use_cache: bool = True,
@@ -215,12 +217,12 @@ class HookedModel:
         elif use_cache:
             segments, cache = self._shared_prefix(token_ids)
         new_rows = len(token_ids) - sum(len(segment.token_ids) for segment in segments)
+        rows = len(token_ids) if cache is None else new_rows
 
         started = time.perf_counter()
         segment, logits, cache = self._run(token_ids, new_rows, cache, use_cache)
         seconds = time.perf_counter() - started
 
-        rows = new_rows if use_cache and cache is not None else len(token_ids)
         forward = Forward(
             token_ids=token_ids,
             logits=logits,
@@ -287,13 +289,13 @@ class HookedModel:
         segments = tuple(_first_positions(best.segments, length))
         return (segments, cache) if None not in segments else ((), None)
 
-    def _checked_ids(self, prompt: str | Sequence[int] | np.ndarray) -> tuple[int, ...]:
+    def _checked_ids(self, prompt: Prompt) -> tuple[int, ...]:
         if isinstance(prompt, str):
             if not prompt:
                 raise PromptError("The prompt is empty: type at least one word.")
             token_ids = self.encode(prompt)
         else:
-            token_ids = list(prompt)
+            token_ids = prompt.tolist() if isinstance(prompt, np.ndarray) else list(prompt)
         if len(token_ids) == 0:
             raise PromptError("The prompt is empty: it has no tokens.")
         self._check_length(len(token_ids), generating=False)
@@ -313,7 +315,7 @@ class HookedModel:
             f"The prompt has {length} tokens, but this model reads at most {size}: shorten it."
         )
 
-    def _check_token_ids(self, token_ids: Sequence[int] | np.ndarray) -> None:
+    def _check_token_ids(self, token_ids: Sequence) -> None:
         embedding = self.model.get_input_embeddings()
         n_rows = getattr(embedding, "num_embeddings", self.info.vocab_size)
         for token_id in token_ids:
