@@ -4,7 +4,7 @@ Each returns what was clicked and calls `on_pick` before the page reruns, so tha
 already show the new value:
 
     token_strip(trace.tokens, key="tokens", selected=pos, on_pick=lambda pos: select(pos=pos))
-    head_grid(attention, key="grid", selected=(layer, head),
+    head_grid(head_tiles(attention, n_layers), key="grid", selected=(layer, head),
               on_pick=lambda picked: select(layer=picked[0], head=picked[1]))
 
 Without `selected`, the component remembers the last click itself. Colours follow the theme in the
@@ -14,7 +14,7 @@ browser; token text is never read as HTML. What is hovered never reaches Python.
 import base64
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float, UInt8
 
+from model_hooks.patterns import readable_keys
 from pages._text import visible
 
 MAX_GRID_BYTES = 480_000
@@ -44,6 +45,7 @@ def _component(name: str) -> Callable[..., Any]:
 _token_strip = _component("token_strip")
 _head_grid = _component("head_grid")
 _head_lines = _component("head_lines")
+_heatmap_clicks = _component("heatmap_clicks")
 
 
 def token_strip(
@@ -97,7 +99,7 @@ def token_strip(
 
 
 def head_grid(
-    attention: Sequence[Float[np.ndarray, "head pos pos"]],
+    tiles: UInt8[np.ndarray, "layer head size size"],
     *,
     key: str,
     selected: tuple[int, int] | None = None,
@@ -107,11 +109,11 @@ def head_grid(
 ) -> tuple[int, int] | None:
     """Show the attention patterns of all layers and heads as a grid to pick from.
 
-    Colour stands for the square root of the weight, so that small weights stay visible; long
-    prompts are max-pooled. The grid is an overview: show numbers in a heatmap of the picked head.
+    Colour stands for the square root of the weight, so that small weights stay visible; masked
+    keys stay empty. The grid is an overview: show numbers in a heatmap of the picked head.
 
     Args:
-        attention: Per layer, the attention weights of its heads, as `trace.attention(layer)`.
+        tiles: What `head_tiles` made of the attention weights; keep it, it takes time.
         key: The component's key.
         selected: The (layer, head) to outline; None to remember the last click here.
         on_pick: Called with the (layer, head) that was clicked, before the page reruns.
@@ -122,9 +124,8 @@ def head_grid(
         The selected (layer, head), or None.
     """
     selected = _remembered(key, selected)
-    tiles = head_tiles(attention)
     header = {
-        "layers": list(range(len(attention))) if layers is None else [int(i) for i in layers],
+        "layers": list(range(len(tiles))) if layers is None else [int(i) for i in layers],
         "n_heads": tiles.shape[1],
         "size": tiles.shape[2],
         "label": label,
@@ -189,21 +190,45 @@ def head_lines(
     return selected
 
 
-def head_tiles(
-    attention: Sequence[Float[np.ndarray, "head pos pos"]],
-) -> UInt8[np.ndarray, "layer head size size"]:
-    """Shrink attention patterns to bytes: sqrt(weight) * 255, max-pooled where there are many.
+def heatmap_clicks(figure: str, *, key: str, on_pick: Callable[[tuple[int, int]], None]) -> None:
+    """Report clicks on the cells of a heatmap, which Streamlit's own charts keep to themselves.
 
-    Pooling by the maximum keeps a single strong weight visible.
+    Draws nothing. Offer another way to choose the same, for the keyboard.
+
+    Args:
+        figure: The key of the `st.plotly_chart`, or of a container around it.
+        key: The component's key.
+        on_pick: Called with the (row, column) that was clicked, before the page reruns.
     """
-    n_tiles = sum(len(layer) for layer in attention)
-    n_tokens = attention[0].shape[-1]
-    size = min(n_tokens, MAX_TILE_PX, int((MAX_GRID_BYTES / n_tiles) ** 0.5))
-    starts = np.arange(size) * n_tokens // size
+    _heatmap_clicks(
+        key=key,
+        data={"figure": figure},
+        on_picked_change=lambda: on_pick(tuple(st.session_state[key]["picked"])),
+    )
+
+
+def head_tiles(
+    attention: Iterable[Float[np.ndarray, "head pos pos"]], n_layers: int
+) -> UInt8[np.ndarray, "layer head size size"]:
+    """Shrink attention patterns to bytes for `head_grid`, max-pooled where there are many.
+
+    0 is a masked key; a weight becomes 1 + 254 * sqrt(weight). Pooling by the maximum keeps a
+    single strong weight visible.
+
+    Args:
+        attention: Per layer, the attention weights of its heads, as `trace.attention(layer)`. An
+            iterator over them never needs all of a long prompt in memory.
+        n_layers: How many there are.
+    """
     pooled = []
     for layer in attention:
-        rows = np.maximum.reduceat(layer, starts, axis=-2)
-        pooled.append(_to_bytes(np.maximum.reduceat(rows, starts, axis=-1)))
+        n_heads, n_tokens, _ = layer.shape
+        most = int((MAX_GRID_BYTES / (n_layers * n_heads)) ** 0.5)
+        starts = np.arange(size := min(n_tokens, MAX_TILE_PX, most)) * n_tokens // size
+        known = np.nan_to_num(layer)
+        weights = np.where(readable_keys(layer), np.sqrt(np.clip(known, 0, 1)) * 254 + 1.5, 0)
+        rows = np.maximum.reduceat(weights.astype(np.uint8), starts, axis=-2)
+        pooled.append(np.maximum.reduceat(rows, starts, axis=-1))
     return np.stack(pooled)
 
 

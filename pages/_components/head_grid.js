@@ -1,5 +1,6 @@
 // All heads of all layers as small multiples: one button with a canvas per head.
-// data: uint32 length of a JSON header, the header, then one byte (sqrt(weight) * 255) per pixel.
+// data: uint32 length of a JSON header, the header, then one byte per pixel: 0 for a masked key, else
+// 1 + 254 * sqrt(weight).
 const instances = new WeakMap();
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -101,18 +102,16 @@ function build(grid, { layers, n_heads, label }) {
   grid.root.replaceChildren(...cells);
 }
 
-// Keys after the query cannot be read: those pixels stay transparent.
 function paint(canvas, pixels, tile, size, palette) {
   canvas.width = canvas.height = size;
   const image = new ImageData(size, size);
   const out = new Uint32Array(image.data.buffer);
   const start = tile * size * size;
-  for (let query = 0; query < size; query++)
-    for (let key = 0; key <= query; key++) out[query * size + key] = palette[pixels[start + query * size + key]];
+  for (let i = 0; i < size * size; i++) out[i] = palette[pixels[start + i]];
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// 256 colours between the theme's sequential chart colours, as little-endian RGBA.
+// 256 colours between the theme's sequential chart colours, as little-endian RGBA; masked is transparent.
 function colours(parentElement) {
   const host = parentElement.host ?? parentElement;
   const stops = getComputedStyle(host).getPropertyValue("--st-chart-sequential-colors").split(",");
@@ -124,7 +123,9 @@ function colours(parentElement) {
   stops.forEach((stop, i) => gradient.addColorStop(i / (stops.length - 1), stop.trim()));
   context.fillStyle = gradient;
   context.fillRect(0, 0, 256, 1);
-  return new Uint32Array(context.getImageData(0, 0, 256, 1).data.buffer.slice(0));
+  const palette = new Uint32Array(context.getImageData(0, 0, 256, 1).data.buffer.slice(0));
+  palette[0] = 0;
+  return palette;
 }
 
 function mark(grid, selected) {
