@@ -68,9 +68,7 @@ def pick_position(tokens: Sequence[str], *, key: str = "pos", label: str = "Toke
     To let the user click on the tokens themselves, put `token_strip` above it:
     `token_strip(tokens, key=..., selected=pos, on_pick=lambda pos: select(pos=pos))`.
     """
-    chosen = selection().pos
-    last = len(tokens) - 1
-    _seed(key, last if chosen is None else min(chosen, last))
+    _seed(key, current_position(len(tokens)))
     return st.selectbox(
         label,
         range(len(tokens)),
@@ -84,8 +82,9 @@ def pick_position(tokens: Sequence[str], *, key: str = "pos", label: str = "Toke
 
 def current_position(n_tokens: int) -> int:
     """Return the selected position, the last one if none was chosen or it is beyond the end."""
+    last = n_tokens - 1
     chosen = selection().pos
-    return n_tokens - 1 if chosen is None else min(chosen, n_tokens - 1)
+    return last if chosen is None else _clamped("pos", chosen, 0, last)
 
 
 def decoding_controls(info: ModelInfo, *, key: str = "decoding") -> Decoding:
@@ -154,6 +153,14 @@ def _seed(key: str, value: Any) -> None:
         st.session_state[key] = value
 
 
+def _clamped(field: str, value: float, low: float, high: float) -> Any:
+    """Pull a value of the selection into a range, and tell the selection if that changed it."""
+    inside = min(max(value, low), high)
+    if inside != value:
+        select(**{field: inside})
+    return inside
+
+
 def _store(field: str, key: str, none_is: Any = None) -> None:
     value = st.session_state[key]
     select(**{field: None if none_is is not None and value == none_is else value})
@@ -184,7 +191,7 @@ def _slider(
 ) -> float | None:  # fmt: skip
     key = f"{key}.{field}"
     value = getattr(selection(), field)
-    _seed(key, min(max(none_is if value is None else value, low), high))
+    _seed(key, none_is if value is None else _clamped(field, value, low, high))
     chosen = st.slider(
         label, low, high, step=step, key=key, help=help, disabled=disabled,
         on_change=_store, args=(field, key, none_is),
@@ -197,7 +204,8 @@ def _whole_number(
     none_is: int | None = None,
 ) -> int:  # fmt: skip
     key = f"{key}.{field}"
-    _seed(key, min(getattr(selection(), field) or 0, high))
+    value = getattr(selection(), field)
+    _seed(key, none_is if value is None else _clamped(field, value, 0, high))
     return st.number_input(
         label, 0, high, step=1, key=key, help=help, disabled=disabled,
         on_change=_store, args=(field, key, none_is),

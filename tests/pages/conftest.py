@@ -1,0 +1,41 @@
+"""Open a page of the app on a tiny model, without a browser."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages import _session
+
+APP = Path(__file__).parents[2] / "app.py"
+PROMPT = "the cat sat on the mat"
+
+
+@pytest.fixture
+def tiny_session(monkeypatch, hooked):
+    """Make every model name load the tiny model, with empty caches before and after."""
+    caches = _session.hooked_model, _session.token_ids_of, _session.trace_of
+    for cache in caches:
+        cache.clear()
+    monkeypatch.setattr(_session, "load_model", lambda name: hooked)
+    yield
+    for cache in caches:
+        cache.clear()
+
+
+@pytest.fixture
+def open_page(tiny_session) -> Callable[..., AppTest]:
+    """Return a function that opens a page: `open_page("attention", layer=1)`.
+
+    Keyword arguments are fields of the selection, as a link would give them.
+    """
+
+    def open_page(page: str | None = None, **link: object) -> AppTest:
+        app = AppTest.from_file(APP, default_timeout=30)
+        for name, value in {"prompt": PROMPT, **link}.items():
+            app.query_params[name] = str(value)
+        app.run()
+        return app.switch_page(f"pages/{page}.py").run() if page else app
+
+    return open_page
