@@ -7,6 +7,7 @@ Every stage is computed by one of transformers' own logits processors, in the or
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, no_type_check
 
 import numpy as np
@@ -37,13 +38,24 @@ class Stage:
     """`raw`, `repetition_penalty`, `temperature`, `top_k`, `top_p` or `min_p`."""
     scores: Float[np.ndarray, "vocab"]
     """Logits after this stage; minus infinity where a filter removed the token."""
-    probabilities: Float[np.ndarray, "vocab"]
-    """Softmax of the scores over the whole vocabulary, in float64; sums to one."""
+
+    @cached_property
+    def probabilities(self) -> Float[np.ndarray, "vocab"]:
+        """Softmax of the scores over the whole vocabulary, in float64; sums to one."""
+        probabilities = torch.softmax(torch.tensor(self.scores, dtype=torch.float64), -1).numpy()
+        probabilities.setflags(write=False)
+        return probabilities
 
     @property
     def removed(self) -> Bool[np.ndarray, "vocab"]:
         """True for the tokens that this stage or an earlier one filtered out."""
         return np.isneginf(self.scores)
+
+    @cached_property
+    def entropy_bits(self) -> float:
+        """Entropy of the distribution in bits (Shannon 1948): how undecided it is."""
+        positive = self.probabilities[self.probabilities > 0]
+        return float(-(positive * np.log2(positive)).sum())
 
 
 @no_type_check  # it checks itself, with a sentence for the user
@@ -128,17 +140,18 @@ class Decoding:
             stages.append(_stage(name, scores))
         return tuple(stages)
 
-    def pick(self, probabilities: Float[np.ndarray, "vocab"], step_id: int) -> int:
+    def pick(self, stage: Stage, step_id: int) -> int:
         """Pick a token ID from the last stage's distribution.
 
         Each step draws from a random generator of its own, made of the seed and the step, so
         that going back and stepping again gives the same token.
         """
         if self.strategy == "greedy":
-            return int(probabilities.argmax())
+            return int(stage.scores.argmax())
         entropy = np.random.SeedSequence([self.seed, step_id]).generate_state(1, np.uint64)[0]
-        generator = torch.Generator().manual_seed(int(entropy >> 1))
-        return int(torch.multinomial(torch.tensor(probabilities), 1, generator=generator))
+        generator = torch.Generator().manual_seed(int(entropy >> np.uint64(1)))
+        probabilities = torch.tensor(stage.probabilities)
+        return int(torch.multinomial(probabilities, 1, generator=generator))
 
     def _processors(self) -> list[tuple[str, LogitsProcessor]]:
         """The processors that `generate()` would build for these options, in its order."""
@@ -160,11 +173,9 @@ class Decoding:
 
 
 def _stage(name: str, scores: Tensor) -> Stage:
-    probabilities = torch.softmax(scores[0].double(), -1).numpy()
-    array = scores[0].numpy().copy()
-    for values in (probabilities, array):
-        values.setflags(write=False)
-    return Stage(name, array, probabilities)
+    array = scores[0].numpy()
+    array.setflags(write=False)
+    return Stage(name, array)
 
 
 def _is_number(value: object) -> bool:

@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -47,36 +48,75 @@ class Forward:
 class Step:
     """One generated token, the distribution it came from and what that took."""
 
-    pos: int
-    """Its position in the text: the number of tokens before it."""
     token_id: int
     token: str
-    probability: float
-    """After all decoding stages; 0 if a filter removed the token and it was forced."""
-    raw_probability: float
-    """Softmax of the logits, before any stage."""
-    logits: Float[np.ndarray, "vocab"]
-    rank: int
-    """Place among the logits: 1 is the most probable token of the vocabulary."""
-    entropy_bits: float
-    """Entropy of the raw distribution, in bits: how undecided the model was."""
-    rows_computed: int
-    """Positions run through the blocks for these logits: 1 with the cache, all without."""
-    flops: int
-    """Floating-point operations of that run, from the recorded shapes."""
-    seconds: float
-    """Time that run took."""
-    cache_bytes: int
-    """Bytes of keys and values held after it; 0 without the cache."""
-    prefill: bool
-    """Whether that run computed the prompt (prefill) rather than one new token (decode)."""
+    forward: Forward = field(repr=False)
+    """The run that gave the logits."""
+    decoding: Decoding
     reused: bool
-    """Whether the logits were still kept, so that nothing ran: after going back or looking."""
+    """Whether that run was still kept, so that nothing ran: after going back or looking."""
     forced: bool
     """Whether the caller chose the token."""
-    decoding: Decoding
-    """The options it was picked with."""
-    forward: Forward = field(repr=False)
+
+    @property
+    def pos(self) -> int:
+        """Its position in the text: the number of tokens before it."""
+        return len(self.forward.token_ids)
+
+    @property
+    def logits(self) -> Float[np.ndarray, "vocab"]:
+        """What it was picked from, before any stage."""
+        return self.forward.logits
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The distribution after each decoding stage."""
+        return self.decoding.stages(self.logits, self.forward.token_ids)
+
+    @property
+    def probability(self) -> float:
+        """After all decoding stages; 0 if a filter removed the token and it was forced."""
+        return float(self.stages[-1].probabilities[self.token_id])
+
+    @property
+    def raw_probability(self) -> float:
+        """Softmax of the logits, before any stage."""
+        return float(self.stages[0].probabilities[self.token_id])
+
+    @property
+    def rank(self) -> int:
+        """Place among the logits: 1 is the most probable token of the vocabulary."""
+        return int((self.logits > self.logits[self.token_id]).sum()) + 1
+
+    @property
+    def entropy_bits(self) -> float:
+        """Entropy of the raw distribution, in bits: how undecided the model was."""
+        return self.stages[0].entropy_bits
+
+    @property
+    def rows_computed(self) -> int:
+        """Positions run through the blocks for these logits: 1 with the cache, all without."""
+        return self.forward.rows_computed
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of that run, from the recorded shapes."""
+        return self.forward.flops
+
+    @property
+    def seconds(self) -> float:
+        """Time that run took."""
+        return self.forward.seconds
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of keys and values held after it; 0 without the cache."""
+        return self.forward.cache_bytes
+
+    @property
+    def prefill(self) -> bool:
+        """Whether that run computed the prompt (prefill) rather than one new token (decode)."""
+        return self.forward.prefill
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,11 +204,6 @@ class Generation:
         """Return the distribution of the next token after each decoding stage."""
         return self.decoding.stages(self.next_logits(), self.token_ids)
 
-    def stages(self, step_id: int) -> tuple[Stage, ...]:
-        """Return the stages that step `step_id` picked from."""
-        step = self.steps[step_id]
-        return step.decoding.stages(step.logits, step.forward.token_ids)
-
     def trace(self) -> Trace:
         """Return one trace of all positions so far, as if the text had been a prompt.
 
@@ -180,36 +215,6 @@ class Generation:
         """
         forward, _ = self.model.forward_of(self)
         return build_trace(forward.segments, self.tokens, forward.logits)
-
-
-def make_step(
-    generation: Generation, forward: Forward, reused: bool, choose: int | None, token: Callable
-) -> Step:
-    """Pick the next token of a generation from a forward run and describe the choice."""
-    stages = generation.decoding.stages(forward.logits, forward.token_ids)
-    raw, final = stages[0].probabilities, stages[-1].probabilities
-    forced = choose is not None
-    token_id = choose if forced else generation.decoding.pick(final, len(generation.steps))
-    positive = raw[raw > 0]
-    return Step(
-        pos=len(forward.token_ids),
-        token_id=int(token_id),
-        token=token(int(token_id)),
-        probability=float(final[token_id]),
-        raw_probability=float(raw[token_id]),
-        logits=forward.logits,
-        rank=int((forward.logits > forward.logits[token_id]).sum()) + 1,
-        entropy_bits=float(-(positive * np.log2(positive)).sum()),
-        rows_computed=forward.rows_computed,
-        flops=forward.flops,
-        seconds=forward.seconds,
-        cache_bytes=forward.cache_bytes,
-        prefill=forward.prefill,
-        reused=reused,
-        forced=forced,
-        decoding=generation.decoding,
-        forward=forward,
-    )
 
 
 class BoundedStore(Generic[Value]):

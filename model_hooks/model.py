@@ -17,7 +17,7 @@ from model_hooks.caching import cache_bytes, fork, shortened
 from model_hooks.decoding import Decoding
 from model_hooks.describe import describe
 from model_hooks.errors import NotRecordableError, PromptError
-from model_hooks.generation import BoundedStore, Forward, Generation, Step, make_step
+from model_hooks.generation import BoundedStore, Forward, Generation, Step
 from model_hooks.info import ModelInfo
 from model_hooks.text import TokenText, clean_text
 from model_hooks.trace import Segment, Trace, build_trace, check_index, to_array
@@ -175,7 +175,19 @@ class HookedModel:
             self._check_token_ids([choose])
             choose = int(choose)
         forward, reused = self.forward_of(generation)
-        step = make_step(generation, forward, reused, choose, lambda i: self.token_strings([i])[0])
+        if choose is None:
+            last = generation.decoding.stages(forward.logits, forward.token_ids)[-1]
+            token_id = generation.decoding.pick(last, len(generation.steps))
+        else:
+            token_id = choose
+        step = Step(
+            token_id=token_id,
+            token=self.token_strings([token_id])[0],
+            forward=forward,
+            decoding=generation.decoding,
+            reused=reused,
+            forced=choose is not None,
+        )
         return Generation(
             self,
             generation.prompt_ids,
