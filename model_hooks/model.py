@@ -64,8 +64,7 @@ class HookedModel:
             NotRecordableError: The model has no attention at all.
             BrokenModelError: The model computes values that are not numbers.
         """
-        model.eval().requires_grad_(False)
-        model.config.use_cache = False
+        model.eval()
         records_itself = not model._can_set_attn_implementation()
         model.set_attn_implementation("eager" if records_itself else capture.attention_name(model))
         vocab_size = model.get_output_embeddings().weight.shape[0]
