@@ -34,7 +34,8 @@ MAX_LINES = 3000
 _FILES = Path(__file__).parent / "_components"
 
 
-def _component(name: str) -> Callable[..., Any]:
+def component(name: str) -> Callable[..., Any]:
+    """Register the component whose script and style lie in `_components/` under this name."""
     return st.components.v2.component(
         f"inlook_{name}",
         css=(_FILES / f"{name}.css").read_text(encoding="utf-8"),
@@ -42,10 +43,10 @@ def _component(name: str) -> Callable[..., Any]:
     )
 
 
-_token_strip = _component("token_strip")
-_head_grid = _component("head_grid")
-_head_lines = _component("head_lines")
-_heatmap_clicks = _component("heatmap_clicks")
+_token_strip = component("token_strip")
+_head_grid = component("head_grid")
+_head_lines = component("head_lines")
+_heatmap_clicks = component("heatmap_clicks")
 
 
 def token_strip(
