@@ -147,6 +147,7 @@ def head_lines(
     on_pick: Callable[[int], None] | None = None,
     threshold: float = 0.02,
     height: int = 480,
+    start: int = 0,
     label: str = "Query tokens",
 ) -> int | None:
     """Draw one head's attention as lines from query tokens (left) to key tokens (right).
@@ -162,6 +163,8 @@ def head_lines(
         on_pick: Called with the query position that was clicked, before the page reruns.
         threshold: Weights below it get no line. At most the 3,000 largest are drawn.
         height: Pixels after which the box scrolls.
+        start: The position of the first token, where only a part of a text is drawn. `selected`,
+            the result and what `on_pick` gets count from the start of `tokens`.
         label: What a screen reader calls the column of query tokens.
 
     Returns:
@@ -184,6 +187,7 @@ def head_lines(
             "weight": [round(weight, 3) for weight in weights[query, key_pos].tolist()],
         },
         "height": height,
+        "start": start,
         "label": label,
         **_outline(key, selected),
     }

@@ -11,6 +11,7 @@ from viz import theme
 MAX_SIDE = 192
 """Most rows and columns that are sent; more tokens are joined in blocks."""
 MIN_HEIGHT, MAX_HEIGHT = 300, 560
+LABEL_CHARACTER_PX, COLOUR_BAR_PX = 6, 50
 
 
 def attention_heatmap(
@@ -47,7 +48,7 @@ def attention_heatmap(
     if readable is None:
         readable = np.tri(n_tokens, dtype=bool)
     cells = np.where(readable, weights, np.nan).astype(np.float32)
-    block = -(-n_tokens // MAX_SIDE)
+    block = block_size(n_tokens)
     largest = "" if block == 1 else "largest "
     labels = theme.position_labels(tokens, start)
     if block > 1:
@@ -73,8 +74,9 @@ def attention_heatmap(
                 "ypad": 8,
                 "title": {"text": largest + measure, "side": "bottom"},
                 "tickmode": "array",
-                "tickvals": [step * highest for step in (0, 0.05, 0.25, 0.5, 1)],
-                "tickformat": ".3~g",
+                "tickvals": [step * highest for step in (0, 0.1, 0.25, 0.5, 1)],
+                "tickformat": ".2~g",
+                "tickangle": 0,
             },
         )
     )
@@ -85,9 +87,17 @@ def attention_heatmap(
         if pos is not None and start <= pos < start + n_tokens:
             figure.add_shape(_frame((pos - start) // block, len(labels), colour, along_row))
     height = min(max(len(labels) * theme.CELL_PX, MIN_HEIGHT), MAX_HEIGHT)
+    above = 45 + LABEL_CHARACTER_PX * max(map(len, labels), default=0)
     return figure.update_layout(
-        plot_bgcolor=theme.MASKED, height=height + 150, margin={"t": 10, "r": 10, "b": 10}
+        plot_bgcolor=theme.MASKED,
+        height=height + above + COLOUR_BAR_PX,
+        margin={"t": above, "r": 10, "b": COLOUR_BAR_PX, "pad": 0},
     )
+
+
+def block_size(n_tokens: int) -> int:
+    """Return how many neighbouring tokens share one row of the heatmap."""
+    return -(-n_tokens // MAX_SIDE)
 
 
 def _largest_of_blocks(
@@ -103,7 +113,7 @@ def _block_labels(tokens: Sequence[str], block: int, start: int) -> list[str]:
     labels = []
     for first in range(0, len(tokens), block):
         last = min(first + block, len(tokens)) - 1
-        text = theme.shorten("".join(tokens[first : last + 1]))
+        text = theme.shorten("".join(tokens[first : last + 1]), 8)
         labels.append(f"{start + first}-{start + last}: {text}")
     return labels
 

@@ -58,7 +58,7 @@ function create(parentElement) {
 }
 
 function update(view, data) {
-  const content = JSON.stringify([data.tokens, data.lines, data.label]);
+  const content = JSON.stringify([data.tokens, data.lines, data.label, data.start]);
   if (view.content !== content) {
     view.content = content;
     view.data = data;
@@ -72,10 +72,10 @@ function update(view, data) {
   }
 }
 
-function build(view, { tokens, lines, label }) {
+function build(view, { tokens, lines, label, start }) {
   view.queries.setAttribute("aria-label", label);
-  view.queries.replaceChildren(...tokens.map((token, pos) => tokenRow("query", token, pos)));
-  view.keys.replaceChildren(...tokens.map((token, pos) => tokenRow("key", token, pos)));
+  view.queries.replaceChildren(...tokens.map((token, pos) => tokenRow("query", token, pos, start)));
+  view.keys.replaceChildren(...tokens.map((token, pos) => tokenRow("key", token, pos, start)));
   const height = tokens.length * ROW_PX;
   view.svg.setAttribute("viewBox", `0 0 100 ${height}`);
   view.svg.style.height = `${height}px`;
@@ -90,11 +90,11 @@ function build(view, { tokens, lines, label }) {
   view.svg.replaceChildren(...view.paths);
 }
 
-function tokenRow(kind, token, pos) {
+function tokenRow(kind, token, pos, start) {
   const row = element("div", `token ${kind}`, token);
   row.dataset.pos = pos;
   row.dir = "auto";
-  row.title = `token ${pos}: ${token}`;
+  row.title = `token ${start + pos}: ${token}`;
   if (kind === "query") {
     row.setAttribute("role", "option");
     row.setAttribute("aria-label", row.title);
@@ -106,7 +106,12 @@ function tokenRow(kind, token, pos) {
 function mark(view, pos) {
   view.selected = pos;
   [...view.queries.children].forEach((row, i) => row.setAttribute("aria-selected", i === pos));
-  if (pos !== null) focusable(view, pos);
+  if (pos !== null) {
+    focusable(view, pos);
+    const [top, height] = [pos * ROW_PX, view.scroll.clientHeight];
+    if (top < view.scroll.scrollTop || top + ROW_PX > view.scroll.scrollTop + height)
+      view.scroll.scrollTop = top - height / 2;
+  }
   show(view, "query", pos ?? -1);
 }
 

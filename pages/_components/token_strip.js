@@ -107,6 +107,14 @@ function mark(strip, pos) {
     element.setAttribute("aria-selected", i === pos);
     if (pos !== null) element.tabIndex = i === pos ? 0 : -1;
   });
+  if (pos !== null) reveal(strip.root, strip.chips[pos]);
+}
+
+// Scrolls the strip, never the page.
+function reveal(root, chip) {
+  const [box, inside] = [root.getBoundingClientRect(), chip.getBoundingClientRect()];
+  if (inside.top < box.top) root.scrollTop += inside.top - box.top - 4;
+  else if (inside.bottom > box.bottom) root.scrollTop += inside.bottom - box.bottom + 4;
 }
 
 // Without `weights`, a row shades the chips by what the hovered (or else the selected) token reads.
