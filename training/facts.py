@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 FACTS_FILE = Path(__file__).with_name("facts.json")
 Kind = Literal["trained", "new pairing", "unseen"]
@@ -71,12 +71,19 @@ def training_sentences() -> list[str]:
 
 
 def fact_prompts() -> list[FactPrompt]:
-    """Every fact in every wording that puts its answer after its subject."""
-    prompts = []
+    """Every fact in every wording that puts its answer after its subject, each prompt once.
+
+    A prompt of several kinds (two wordings may begin alike) counts as the one nearest to training.
+    """
+    nearest: dict[str, FactPrompt] = {}
     for topic, kind, wording, fact in _wordings():
         before = wording.split("{answer}")[0]
         if "{subject}" not in before or wording.count("{answer}") != 1:
             continue
         prompt = _capitalised(before.format(**fact))
-        prompts.append(FactPrompt(topic, kind, prompt.rstrip(), " " + fact["answer"]))
-    return prompts
+        prompt = prompt.rstrip()
+        kinds = get_args(Kind)
+        known = nearest.get(prompt)
+        if known is None or kinds.index(kind) < kinds.index(known.kind):
+            nearest[prompt] = FactPrompt(topic, kind, prompt, " " + fact["answer"])
+    return list(nearest.values())

@@ -2,15 +2,17 @@
 
     python -m training.train storyteller --text TEXT --valid VALID
 
-A run lives in `training/runs/NAME/`: its tokenizer, its curve (`curve.csv`), its last checkpoint and, at the end, the
-model. Run the same command again after a stop and it continues from the checkpoint. It uses a GPU when there is one.
+A run lives in `training/runs/NAME-seedN/`: its tokenizer, its curve (`curve.csv`), its last checkpoint and, at the end,
+the model; the finished curve also goes to `training/curves/`. Run the same command again after a stop and it continues from the checkpoint. It uses a GPU when there is one.
 """
 
 import argparse
 import csv
+import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -38,15 +40,34 @@ class TrainingError(RuntimeError):
     """Training cannot start or go on; the message says why and what to do."""
 
 
+def recipes() -> dict[str, dict]:
+    """All recipes of `training/configs/` by name; in `twins.json` they share what stands above them."""
+    found = {}
+    for path in sorted((FOLDER / "configs").glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for name, recipe in content.pop("recipes", {path.stem: content}).items():
+            merged = {**content, **recipe, "name": name}
+            for part in ("model", "train", "tokenizer"):
+                merged[part] = {**content.get(part, {}), **recipe.get(part, {})}
+            found[name] = merged
+    return found
+
+
 def load_recipe(name: str) -> dict:
-    """The recipe `training/configs/NAME.json`, or the file itself when `name` is a path."""
-    path = Path(name) if name.endswith(".json") else FOLDER / "configs" / f"{name}.json"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in (FOLDER / "configs").glob("*.json")))
-        raise TrainingError(f"There is no recipe {name}. Known recipes: {known}.")
-    recipe = json.loads(path.read_text(encoding="utf-8"))
-    recipe.setdefault("name", path.stem)
-    return recipe
+    """One recipe by its name, or by the path of a `.json` file of the same form.
+
+    Raises:
+        TrainingError: If there is none.
+    """
+    if name.endswith(".json"):
+        path = Path(name)
+        if not path.is_file():
+            raise TrainingError(f"There is no recipe file {name}.")
+        return {"name": path.stem, **json.loads(path.read_text(encoding="utf-8"))}
+    known = recipes()
+    if name not in known:
+        raise TrainingError(f"There is no recipe {name}. Known recipes: {', '.join(known)}.")
+    return known[name]
 
 
 def write_aside(path: Path, data: bytes) -> None:
@@ -87,7 +108,7 @@ def build_optimizers(model, settings: dict) -> list[torch.optim.Optimizer]:
     for param in model.parameters():
         if param.ndim < 2:
             vectors.append(param)
-        elif id(param) in embeddings or "muon_lr" not in settings:
+        elif id(param) in embeddings or not settings.get("muon_lr"):
             rest.append(param)
         else:
             matrices.append(param)
@@ -125,7 +146,7 @@ class Run:
         self.n_steps = n_steps or self.settings["steps"]
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer = self._tokenizer(texts)
+        self.tokenizer = self._tokenizer(texts, cache)
         self.stories = Documents.encode(texts, self.tokenizer, cache)
         share = self.settings.get("fact_share", 0.0)
         sentences = facts.training_sentences() if share else None
@@ -147,16 +168,20 @@ class Run:
         self.optimizers = build_optimizers(self.model, self.settings)
         self.stopped = False
 
-    def _tokenizer(self, texts: list[str]):
+    def _tokenizer(self, texts: list[str], cache: Path | None):
+        """The run's own tokenizer, trained once; runs with equal texts and settings share it."""
         folder = self.folder / "tokenizer"
-        wanted = self.recipe["tokenizer"]
         if not (folder / "tokenizer.json").exists():
-            repeats = wanted.get("fact_repeats", 0)
-            sentences = facts.training_sentences() * repeats
-            tokenizer = train_tokenizer(
-                [*texts, *sentences], wanted["vocab_size"], wanted["context_size"]
-            )
-            tokenizer.save_pretrained(folder)
+            wanted = self.recipe["tokenizer"]
+            sentences = facts.training_sentences() * wanted.get("fact_repeats", 0)
+            texts = [*texts, *sentences]
+            digest = hashlib.sha256(json.dumps([wanted, texts]).encode()).hexdigest()[:16]
+            shared = cache / f"tokenizer-{digest}" if cache else folder
+            if not (shared / "tokenizer.json").exists():
+                tokenizer = train_tokenizer(texts, wanted["vocab_size"], wanted["context_size"])
+                tokenizer.save_pretrained(shared)
+            if shared != folder:
+                shutil.copytree(shared, folder, dirs_exist_ok=True)
         return AutoTokenizer.from_pretrained(folder)
 
     @property
@@ -354,6 +379,9 @@ def main() -> None:
         return
     run.model.save_pretrained(run.folder / "model")
     run.tokenizer.save_pretrained(run.folder / "model")
+    if args.out is None:
+        (FOLDER / "curves").mkdir(exist_ok=True)
+        shutil.copy(run.curve, FOLDER / "curves" / f"{run.folder.name}.csv")
     print(f"Done: {run.folder / 'model'}", flush=True)
 
 
