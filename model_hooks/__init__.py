@@ -5,6 +5,7 @@ from model_hooks.errors import (
     BrokenModelError,
     DecodingError,
     InlookError,
+    InterventionError,
     LayerError,
     ModelError,
     ModelNotFoundError,
@@ -15,17 +16,30 @@ from model_hooks.errors import (
 )
 from model_hooks.generation import Generation, Step
 from model_hooks.info import ModelInfo
+from model_hooks.interventions import (
+    AblateAttention,
+    AblateHead,
+    AblateMLP,
+    Intervention,
+    Knockout,
+)
 from model_hooks.loading import bundled_models, load_model
 from model_hooks.model import HookedModel
 from model_hooks.trace import LayerTrace, Trace
 
 __all__ = [
+    "AblateAttention",
+    "AblateHead",
+    "AblateMLP",
     "BrokenModelError",
     "Decoding",
     "DecodingError",
     "Generation",
     "HookedModel",
     "InlookError",
+    "Intervention",
+    "InterventionError",
+    "Knockout",
     "LayerError",
     "LayerTrace",
     "ModelError",

@@ -6,7 +6,7 @@ outputs add up to which inputs.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -49,13 +49,38 @@ class BlockAnatomy:
 
 
 @dataclass(frozen=True)
+class StreamLayout:
+    """How the residual stream lies in the tensors between blocks.
+
+    Nearly always [1, pos, d_model]. Families with several parallel streams put another axis before
+    or after the position; those are recorded side by side, as one vector per position.
+    """
+
+    pos_axis: int = 1
+    other_axes: tuple[int, ...] = (1, -1)
+
+    def rows(self, tensor: Tensor) -> Tensor:
+        """Return [pos, d_model] (a view, in the usual layout)."""
+        if self.pos_axis >= tensor.ndim or self.other_axes == (1, -1):
+            # OPT and some experts flatten [1, pos, d_model] to [pos, d_model] before a layer.
+            return tensor.reshape(-1, tensor.shape[-1])
+        return tensor.movedim(self.pos_axis, 0).flatten(1)
+
+    def restored(self, rows: Tensor) -> Tensor:
+        """Return rows [pos, d_model] in the layout that blocks hand on."""
+        return rows.reshape(len(rows), *self.other_axes).movedim(0, self.pos_axis)
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """The parts of one model."""
 
     decoder: nn.Module
     blocks: tuple[BlockAnatomy, ...]
+    """In the order they run; a block that runs several times is there as often."""
     final_norm: nn.Module | None
     lm_head: nn.Module | None
+    layout: StreamLayout = StreamLayout()
 
 
 def hidden_states_of(args: tuple, kwargs: dict) -> Tensor:
@@ -67,26 +92,46 @@ def hidden_states_of(args: tuple, kwargs: dict) -> Tensor:
 
 
 def find_blocks(model: PreTrainedModel) -> tuple[nn.Module, list[tuple[str, nn.Module]]]:
-    """Return the decoder and its blocks with their paths.
+    """Return the decoder and its blocks with their paths, each once.
+
+    A stack of blocks is a `ModuleList` of the decoder that lies in no other one. Of several, those
+    with a module that transformers declares to return hidden states count (some decoders run two
+    stacks in turn); where nothing is declared, the one as long as the config says, or the heaviest.
 
     Raises:
-        NotRecordableError: The model has no list of blocks.
+        NotRecordableError: The model has no stack of blocks.
     """
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
-    n_layers = getattr(model.config.get_text_config(decoder=True), "num_hidden_layers", None)
-    declared = _declared(model, "hidden_states")
-    lists = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) and not name.endswith("experts")
+    prefix = next((name for name, module in model.named_modules() if module is decoder), "")
+    stacks: list[tuple[str, nn.ModuleList]] = []
+    for name, module in decoder.named_modules(prefix=prefix):
+        inside = any(name.startswith(f"{outer}.") for outer, _ in stacks)
+        if isinstance(module, nn.ModuleList) and len(module) and not inside:
+            stacks.append((name, module))
+    declared = _declared(decoder, "hidden_states")
+    chosen = [
+        stack for stack in stacks if declared and any(isinstance(m, declared) for m in stack[1])
     ]
-    by_class = [entry for entry in lists if declared and isinstance(entry[1][0], declared)]
-    by_length = [entry for entry in lists if len(entry[1]) == n_layers]
-    for name, module in by_class + by_length:
-        return decoder, [(f"{name}.{i}", block) for i, block in enumerate(module)]
-    raise NotRecordableError(
-        f"{type(model).__name__} has no stack of transformer blocks that Inlook can find."
-    )
+    if not chosen and stacks:
+        n_layers = _n_layers(model)
+        by_length = [stack for stack in stacks if len(stack[1]) == n_layers]
+        chosen = [max(by_length or stacks, key=lambda stack: _n_weights(stack[1]))]
+    if not chosen:
+        raise NotRecordableError(
+            f"{type(model).__name__} has no stack of transformer blocks that Inlook can find."
+        )
+    return decoder, [
+        (f"{name}.{i}", block) for name, stack in chosen for i, block in enumerate(stack)
+    ]
+
+
+def _n_layers(model: PreTrainedModel) -> int | None:
+    config = model.config.get_text_config(decoder=True)
+    return getattr(config, "decoder_layers", None) or getattr(config, "num_hidden_layers", None)
+
+
+def _n_weights(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
@@ -100,16 +145,39 @@ def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
     decoder, blocks = find_blocks(model)
     probe = _Probe(model, decoder, blocks)
     seen = probe.run(input_ids)
-    _check_causal(model, probe, input_ids, seen)
-    attention = _attention_modules(model, blocks)
+    if not probe.order:
+        raise NotRecordableError(
+            f"{type(model).__name__} never runs the blocks it holds, so nothing can be recorded."
+        )
+    order, after = list(probe.order), list(probe.after)
+    layout = _layout(seen[order[0]].input, input_ids.shape[1])
+    _check_causal(model, probe, input_ids, seen, layout)
+    attention = _attention_modules(decoder, blocks)
+    parts = {
+        path: _dissect_block(path, block, attention[path], seen[path])
+        for path, block in blocks
+        if path in seen
+    }
     return Anatomy(
         decoder=decoder,
-        blocks=tuple(
-            _dissect_block(path, block, attention[path], seen[path]) for path, block in blocks
-        ),
-        final_norm=_final_norm(probe, seen[blocks[-1][0]].output),
+        blocks=tuple(parts[path] for path in order),
+        final_norm=_final_norm(after, seen[order[-1]].output),
         lm_head=model.get_output_embeddings(),
+        layout=layout,
     )
+
+
+def _layout(stream: Tensor, n_pos: int) -> StreamLayout:
+    """Where the axis of the positions is in what enters the first block."""
+    shape = tuple(stream.shape)
+    if n_pos not in shape[:-1]:
+        raise NotRecordableError(
+            "This model's blocks do not work on one vector per token, so Inlook cannot show them."
+        )
+    axis = max(i for i, size in enumerate(shape[:-1]) if size == n_pos)
+    if shape == (1, n_pos, shape[-1]):
+        return StreamLayout()
+    return StreamLayout(axis, shape[:axis] + shape[axis + 1 :])
 
 
 @dataclass
@@ -122,10 +190,12 @@ class _Call:
 
 @dataclass
 class _BlockRun:
+    """The last time that a block ran."""
+
     input: Tensor | None = None
     output: Tensor | None = None
     output_length: int | None = None
-    calls: list[_Call] = None
+    calls: list[_Call] = field(default_factory=list)
 
 
 class _Probe:
@@ -136,66 +206,79 @@ class _Probe:
     ) -> None:
         self.model, self.decoder, self.blocks = model, decoder, blocks
         self.after: list[_Call] = []
+        self.order: list[str] = []
 
     @torch.inference_mode()
     def run(self, input_ids: Tensor) -> dict[str, _BlockRun]:
-        runs = {path: _BlockRun(calls=[]) for path, _ in self.blocks}
-        self.after = []
+        """Run the model once; return what each block that ran took and gave."""
+        runs: dict[str, _BlockRun] = {}
+        self.after, self.order = [], []
         handles = []
         for path, block in self.blocks:
-            handles.append(self._watch(block, path, runs[path]))
-            for name, child in block.named_children():
-                handles.append(self._watch(child, f"{path}.{name}", runs[path], child=True))
-        inside = {id(block) for _, block in self.blocks}
-        for name, module in self.decoder.named_children():
-            if id(module) not in inside and not isinstance(module, nn.ModuleList):
+            handles += self._watch(block, path, runs)
+        inside = {id(module) for _, block in self.blocks for module in block.modules()}
+        for name, module in self.decoder.named_modules():
+            if name and id(module) not in inside and not isinstance(module, nn.ModuleList):
                 handles.append(
-                    module.register_forward_hook(self._note(name, self.after), with_kwargs=True)
+                    module.register_forward_hook(
+                        self._note(name, lambda: self.after), with_kwargs=True
+                    )
                 )
         try:
             self.model(input_ids=input_ids, use_cache=False)
         finally:
             for handle in handles:
                 handle.remove()
-        return runs
+        return {path: run for path, run in runs.items() if run.output is not None}
 
-    def _watch(self, module: nn.Module, path: str, run: _BlockRun, child: bool = False) -> Any:
-        if child:
-            return module.register_forward_hook(self._note(path, run.calls), with_kwargs=True)
+    def _watch(self, block: nn.Module, path: str, runs: dict[str, _BlockRun]) -> list[Any]:
+        def start(_module: nn.Module, args: tuple, kwargs: dict) -> None:
+            self.order.append(path)
+            runs[path] = _BlockRun(input=hidden_states_of(args, kwargs))
 
-        def hook(_module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
-            run.input = hidden_states_of(args, kwargs)
+        def end(_module: nn.Module, args: tuple, output: Any) -> None:
+            run = runs[path]
             run.output = hidden_states_of((output,), {})
             run.output_length = len(output) if isinstance(output, tuple) else None
 
-        return module.register_forward_hook(hook, with_kwargs=True)
+        handles = [
+            block.register_forward_pre_hook(start, with_kwargs=True),
+            block.register_forward_hook(end),
+        ]
+        for name, child in block.named_children():
+            note = self._note(f"{path}.{name}", lambda: runs[path].calls)
+            handles.append(child.register_forward_hook(note, with_kwargs=True))
+        return handles
 
     @staticmethod
-    def _note(path: str, calls: list[_Call]) -> Callable[..., None]:
+    def _note(path: str, calls: Callable[[], list[_Call]]) -> Callable[..., None]:
         def hook(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
             tensors = (hidden_states_of(args, kwargs), hidden_states_of((output,), {}))
             shaped = [
                 t if isinstance(t, Tensor) and t.is_floating_point() else None for t in tensors
             ]
-            calls.append(_Call(path, module, *shaped))
+            calls().append(_Call(path, module, *shaped))
 
         return hook
 
 
 def _check_causal(
-    model: PreTrainedModel, probe: _Probe, input_ids: Tensor, seen: dict[str, _BlockRun]
+    model: PreTrainedModel,
+    probe: _Probe,
+    input_ids: Tensor,
+    seen: dict[str, _BlockRun],
+    layout: StreamLayout,
 ) -> None:
-    last = probe.blocks[-1][0]
+    last = probe.order[-1]
     if not torch.isfinite(seen[last].output).all():
         raise BrokenModelError(
             "The model computes values that are not numbers; its weights look damaged."
         )
     changed = input_ids.clone()
     changed[0, -1] = input_ids[0, 0]
-    after = list(probe.after)
     again = probe.run(changed)[last].output
-    probe.after = after
-    before, now = seen[last].output[:, :-1].float(), again[:, :-1].float()
+    before = layout.rows(seen[last].output)[:-1].float()
+    now = layout.rows(again)[:-1].float()
     if (before - now).norm() > 1e-2 * before.norm():
         raise NotCausalError(
             f"{type(model).__name__} lets earlier tokens see later ones, so it is not a causal "
@@ -204,10 +287,10 @@ def _check_causal(
 
 
 def _attention_modules(
-    model: PreTrainedModel, blocks: list[tuple[str, nn.Module]]
+    decoder: nn.Module, blocks: list[tuple[str, nn.Module]]
 ) -> dict[str, tuple[str, nn.Module] | None]:
     """Per block, the outermost module declared (or named) as attention."""
-    declared = _declared(model, "attentions")
+    declared = _declared(decoder, "attentions")
     found: dict[str, tuple[str, nn.Module] | None] = {}
     for path, block in blocks:
         candidates = [
@@ -224,10 +307,10 @@ def _attention_modules(
     return found
 
 
-def _declared(model: PreTrainedModel, key: str) -> tuple[type, ...]:
+def _declared(decoder: nn.Module, key: str) -> tuple[type, ...]:
     """The module classes that transformers declares to compute `key`, over all submodels."""
     classes: list[type] = []
-    for module in model.modules():
+    for module in decoder.modules():
         if not isinstance(module, PreTrainedModel):
             continue
         specs = _CAN_RECORD_REGISTRY.get(module).get(key, [])
@@ -357,8 +440,8 @@ def _tolerance(tensor: Tensor) -> float:
     return 1e-4 if tensor.dtype in (torch.float32, torch.float64) else 2e-2
 
 
-def _final_norm(probe: _Probe, last: Tensor) -> nn.Module | None:
-    for call in probe.after:
+def _final_norm(after: list[_Call], last: Tensor) -> nn.Module | None:
+    for call in after:
         if call.input is not None and call.input.data_ptr() == last.data_ptr():
             return call.module
     return None

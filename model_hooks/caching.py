@@ -8,14 +8,26 @@ import copy
 from typing import Any
 
 import torch
+from transformers import cache_utils
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 _SHARED = (DynamicLayer, DynamicSlidingWindowLayer)
 
 
+def can_continue(cache: Any) -> bool:
+    """Whether what is recorded from this cache's steps can be joined to what came before.
+
+    A family's own kind of cache layer may rewrite keys or merge several into one (DeepSeek-V4);
+    such a family runs all positions again instead.
+    """
+    return all(
+        type(layer).__module__ == cache_utils.__name__ for layer in getattr(cache, "layers", [])
+    )
+
+
 def fork(cache: Any) -> Any:
     """Return a cache that can grow without changing the given one."""
-    if not hasattr(cache, "layers"):
+    if type(cache) is not cache_utils.DynamicCache:
         return copy.deepcopy(cache)
     other = copy.copy(cache)
     other.layers = [

@@ -39,3 +39,7 @@ class DecodingError(InlookError, ValueError):
 
 class LayerError(InlookError, IndexError):
     """A layer or head that this model lacks, or a layer that has no attention."""
+
+
+class InterventionError(InlookError, ValueError):
+    """Something to switch off that this model lacks, or that cannot be switched off in it."""

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from model_hooks.decoding import Decoding, Stage
 from model_hooks.errors import DecodingError
+from model_hooks.interventions import Intervention
 from model_hooks.trace import Segment, Trace, build_trace, last_attention
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class Generation:
     prompt_ids: tuple[int, ...]
     decoding: Decoding
     use_cache: bool
+    interventions: tuple[Intervention, ...] = ()
+    """What is switched off in every run of this text."""
     steps: tuple[Step, ...] = ()
 
     @property

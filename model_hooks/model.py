@@ -2,7 +2,8 @@
 
 import inspect
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from model_hooks import capture, flops
 from model_hooks.anatomy import Anatomy, dissect
 from model_hooks.attention import attention_weights, family_eager, head_weights
-from model_hooks.caching import cache_bytes, fork, shortened
+from model_hooks.caching import cache_bytes, can_continue, fork, shortened
 from model_hooks.decoding import Decoding
 from model_hooks.describe import describe
-from model_hooks.errors import NotRecordableError, PromptError
+from model_hooks.errors import InterventionError, NotRecordableError, PromptError
 from model_hooks.generation import BoundedStore, Forward, Generation, Step
 from model_hooks.info import ModelInfo
+from model_hooks.interventions import (
+    AblateAttention,
+    AblateHead,
+    Intervention,
+    Knockout,
+    check_interventions,
+)
 from model_hooks.text import TokenText, clean_text
 from model_hooks.trace import Segment, Trace, build_trace, check_index, to_array
 
@@ -65,12 +73,11 @@ class HookedModel:
             BrokenModelError: The model computes values that are not numbers.
         """
         model.eval()
-        records_itself = not model._can_set_attn_implementation()
-        model.set_attn_implementation("eager" if records_itself else capture.attention_name(model))
+        records_itself = not capture.use_recording_attention(model)
         vocab_size = model.get_output_embeddings().weight.shape[0]
         probe_ids = torch.tensor([[i % vocab_size for i in (1, 2, 3, 5, 8, 13)]])
         anatomy = dissect(model, probe_ids.to(model.device))
-        capture.install(model, anatomy)
+        capture.install(anatomy)
         info = describe(model, anatomy, name or model.config.name_or_path or "model")
         hooked = cls(model, tokenizer, info, anatomy, records_itself)
         hooked._check_recording(probe_ids[0].tolist())
@@ -104,14 +111,22 @@ class HookedModel:
         """Return the UTF-8 bytes that one token stands for."""
         return self._text.bytes_of(token_id)
 
-    def trace(self, prompt: Prompt) -> Trace:
+    def trace(self, prompt: Prompt, interventions: Sequence[Intervention] = ()) -> Trace:
         """Run a text, or a list of token IDs, once and keep everything.
+
+        Args:
+            prompt: A text or token IDs.
+            interventions: What to switch off in this run, such as `AblateHead(2, 5)`.
 
         Raises:
             PromptError: The prompt is empty, longer than the context, or has an ID out of range.
+            InterventionError: This model lacks what is to be switched off.
         """
+        self._check_interventions(interventions)
         token_ids = self._checked_ids(prompt)
-        segment, logits, _ = self._run(token_ids, len(token_ids), None, use_cache=False)
+        segment, logits, _ = self._run(
+            token_ids, len(token_ids), None, use_cache=False, interventions=interventions
+        )
         return build_trace((segment,), self.token_strings(token_ids), logits)
 
     def logits(self, trace: Trace) -> Float[np.ndarray, "pos vocab"]:
@@ -149,16 +164,26 @@ class HookedModel:
         prompt: Prompt,
         decoding: Decoding | None = None,
         use_cache: bool = True,
+        interventions: Sequence[Intervention] = (),
     ) -> Generation:
         """Return a generation at its prompt; nothing runs before the first step.
+
+        Args:
+            prompt: A text or token IDs.
+            decoding: How tokens are picked; greedy by default.
+            use_cache: Whether keys and values of earlier positions are kept.
+            interventions: What to switch off in every run of this text.
 
         Raises:
             PromptError: The prompt is empty, longer than the context, or has an ID out of range.
             DecodingError: The options ask for more than the vocabulary has.
+            InterventionError: This model lacks what is to be switched off.
         """
         decoding = decoding or Decoding()
         decoding.check_vocabulary(self.info.vocab_size)
-        return Generation(self, self._checked_ids(prompt), decoding, use_cache)
+        self._check_interventions(interventions)
+        token_ids = self._checked_ids(prompt)
+        return Generation(self, token_ids, decoding, use_cache, tuple(interventions))
 
     def step(self, generation: Generation, choose: Any = None) -> Generation:
         """Return the generation with one more token.
@@ -187,13 +212,7 @@ class HookedModel:
             reused=reused,
             forced=choose is not None,
         )
-        return Generation(
-            self,
-            generation.prompt_ids,
-            generation.decoding,
-            generation.use_cache,
-            (*generation.steps, step),
-        )
+        return replace(generation, steps=(*generation.steps, step))
 
     def generate(
         self,
@@ -218,22 +237,26 @@ class HookedModel:
     def forward_of(self, generation: Generation) -> tuple[Forward, bool]:
         """Return the run that a generation's next step picks from, and whether it was kept."""
         token_ids, use_cache = generation.token_ids, generation.use_cache
-        if (kept := self._forwards.get((token_ids, use_cache))) is not None:
+        variant = (use_cache, generation.interventions)
+        if (kept := self._forwards.get((token_ids, variant))) is not None:
             return kept, True
         self._check_length(len(token_ids), generating=bool(generation.steps))
         segments = generation.steps[-1].forward.segments if generation.steps else ()
         cache = None
         if use_cache and segments:
-            cache = self._cache_for(token_ids[: sum(len(s.token_ids) for s in segments)])
+            length = sum(len(segment.token_ids) for segment in segments)
+            cache = self._cache_for(token_ids[:length], variant)
         elif use_cache:
-            segments, cache = self._shared_prefix(token_ids)
+            segments, cache = self._shared_prefix(token_ids, variant)
         new_rows = len(token_ids) - sum(len(segment.token_ids) for segment in segments)
-        rows = len(token_ids) if cache is None else new_rows
 
         started = time.perf_counter()
-        segment, logits, cache = self._run(token_ids, new_rows, cache, use_cache)
+        segment, logits, cache = self._run(
+            token_ids, new_rows, cache, use_cache, generation.interventions
+        )
         seconds = time.perf_counter() - started
 
+        rows = new_rows if use_cache and cache is not None else len(token_ids)
         forward = Forward(
             token_ids=token_ids,
             logits=logits,
@@ -246,9 +269,9 @@ class HookedModel:
             cache_bytes=cache_bytes(cache),
             prefill=not generation.steps,
         )
-        self._forwards.put((token_ids, use_cache), forward)
+        self._forwards.put((token_ids, variant), forward)
         if cache is not None:
-            self._caches.put(token_ids, cache)
+            self._caches.put((token_ids, variant), cache)
         return forward, False
 
     def forget(self) -> None:
@@ -258,7 +281,12 @@ class HookedModel:
 
     @torch.inference_mode()
     def _run(
-        self, token_ids: tuple[int, ...], new_rows: int, cache: Any, use_cache: bool
+        self,
+        token_ids: tuple[int, ...],
+        new_rows: int,
+        cache: Any,
+        use_cache: bool,
+        interventions: Sequence[Intervention] = (),
     ) -> tuple[Segment, Float[np.ndarray, "vocab"], Any]:
         """Run the positions that `cache` lacks and record the last `new_rows`."""
         input_ids = torch.tensor([token_ids], device=self.model.device)
@@ -271,34 +299,59 @@ class HookedModel:
         if self._records_itself:
             options["output_attentions"] = True
         everything = new_rows == len(token_ids)
-        with capture.recording(None if everything else new_rows) as record:
+        kept_rows = None if everything else new_rows
+        with capture.recording(kept_rows, interventions, len(token_ids)) as record:
             outputs = self.model(input_ids=input_ids, **options)
         if self._records_itself:
-            capture.attach_weights(record, outputs.attentions)
+            capture.attach_weights(record, outputs.get("attentions"))
         segment = Segment(token_ids[len(token_ids) - new_rows :], tuple(record.layers))
-        cache = getattr(outputs, "past_key_values", None) if use_cache else None
+        cache = outputs.get("past_key_values") if use_cache else None
+        if cache is not None and not can_continue(cache):
+            cache = None
         return segment, to_array(outputs.logits[0, -1]), cache
 
-    def _cache_for(self, token_ids: tuple[int, ...]) -> Any:
+    def _cache_for(self, token_ids: tuple[int, ...], variant: Hashable) -> Any:
         """Return a KV cache of exactly these positions, free to grow; None if it was dropped."""
-        if (exact := self._caches.get(token_ids)) is not None:
+        if (exact := self._caches.get((token_ids, variant))) is not None:
             return fork(exact)
-        for longer, cache in self._caches.items():
-            if longer[: len(token_ids)] == token_ids:
+        for (longer, same), cache in self._caches.items():
+            if same == variant and longer[: len(token_ids)] == token_ids:
                 return shortened(cache, len(token_ids))
         return None
 
-    def _shared_prefix(self, token_ids: tuple[int, ...]) -> tuple[tuple[Segment, ...], Any]:
+    def _shared_prefix(
+        self, token_ids: tuple[int, ...], variant: Hashable
+    ) -> tuple[tuple[Segment, ...], Any]:
         """Return what an earlier prompt with the same beginning left: its segments and cache."""
         best, length = None, SHARED_PREFIX - 1
-        for (ids, cached), forward in self._forwards.items():
+        for (ids, same), forward in self._forwards.items():
             common = _common_length(ids, token_ids[:-1])
-            if cached and common > length:
+            if same == variant and common > length:
                 best, length = forward, common
-        if best is None or (cache := self._cache_for(token_ids[:length])) is None:
+        if best is None or (cache := self._cache_for(token_ids[:length], variant)) is None:
             return (), None
         segments = tuple(_first_positions(best.segments, length))
         return (segments, cache) if None not in segments else ((), None)
+
+    def _check_interventions(self, interventions: Sequence[Intervention]) -> None:
+        check_interventions(interventions, self.info)
+        for intervention in interventions:
+            inside = isinstance(intervention, (AblateHead, Knockout))
+            if inside and self._records_itself:
+                raise InterventionError(
+                    f"{self.info.name} ({self.info.family}) computes attention in a way of its "
+                    "own, so single heads and links cannot be switched off in it."
+                )
+            if inside:
+                continue
+            block = self.anatomy.blocks[intervention.layer]
+            attention = isinstance(intervention, AblateAttention)
+            if (block.attn_out if attention else block.mlp_out) is None:
+                raise InterventionError(
+                    f"The {'attention' if attention else 'feedforward'} of layer "
+                    f"{intervention.layer} adds to the residual stream inside its own module, so "
+                    "it cannot be switched off."
+                )
 
     def _checked_ids(self, prompt: Prompt) -> tuple[int, ...]:
         if isinstance(prompt, str):
@@ -340,7 +393,14 @@ class HookedModel:
     def _check_recording(self, token_ids: list[int]) -> None:
         """Refuse a model without attention, and learn which layers follow the plain formula."""
         segment, _, _ = self._run(tuple(token_ids), len(token_ids), None, use_cache=False)
+        capture.settle(segment.layers)
         calls = [call for layer in segment.layers for call in layer.calls]
+        if not calls and not self._records_itself:
+            # Attention that bypasses the interface may still return its weights.
+            capture.use_eager_attention(self.model)
+            self._records_itself = True
+            self._check_recording(token_ids)
+            return
         if not calls:
             raise NotRecordableError(
                 f"{self.info.name} ({self.info.family}) has no attention layers, "

@@ -270,9 +270,10 @@ def _call_weights(calls: Sequence[AttentionCall], i: int, head: int | None) -> T
         seen = call.key if call.n_keys == call.key.shape[2] else torch.cat(keys, 2)
         seen = seen[:, :, -call.n_keys :]
     weights = attention_weights(call, seen) if head is None else head_weights(call, seen, head)
-    # A sliding-window cache hands over the last keys only: the rest got no weight.
+    # A sliding-window cache hands over the last keys only: the rest got no weight. What follows
+    # the keys of the positions (DeepSeek-V4's compressed ones) is no position of its own.
     before = max(end - weights.shape[-1], 0)
-    return torch.nn.functional.pad(weights[..., -end:], (before, 0))
+    return torch.nn.functional.pad(weights[..., :end], (before, 0))
 
 
 def _rows(records: Sequence[LayerRecord], name: str) -> Float[np.ndarray, "pos d"] | None:
