@@ -2,8 +2,10 @@
 
 from viz.attention import attention_heatmap
 from viz.block import block_diagram
+from viz.decoding import candidates, candidates_bars
+from viz.generation import choices_replay, step_costs
 from viz.layers import layer_thumbnails
-from viz.probabilities import most_probable, next_token_bars, percent
+from viz.probabilities import next_token_bars
 from viz.residual import added_sizes
 from viz.vectors import color_limit, vector_strip
 
@@ -11,10 +13,12 @@ __all__ = [
     "added_sizes",
     "attention_heatmap",
     "block_diagram",
+    "candidates",
+    "candidates_bars",
+    "choices_replay",
     "color_limit",
     "layer_thumbnails",
-    "most_probable",
     "next_token_bars",
-    "percent",
+    "step_costs",
     "vector_strip",
 ]

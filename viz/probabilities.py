@@ -1,99 +1,57 @@
-"""Next-token probabilities: the most probable tokens, and one bar for all the others."""
+"""The next token's probabilities as one plain bar chart, straight from the model."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float, Int
 
 from viz import theme
+from viz.decoding import OTHERS, Candidate, percent
 
-BAR = theme.SEQUENTIAL[6]
-RAW_BAR = theme.SEQUENTIAL[2]
-
-
-def most_probable(
-    probabilities: Float[np.ndarray, "vocab"], k: int
-) -> Int[np.ndarray, "candidates"]:
-    """Return the IDs of the k most probable tokens, the best first; equal ones by ID."""
-    return np.argsort(-probabilities, kind="stable")[:k]
+LABEL_LENGTH = 18
 
 
-def next_token_bars(
-    probabilities: Float[np.ndarray, "vocab"],
-    tokens: Mapping[int, str],
-    *,
-    raw: Float[np.ndarray, "vocab"] | None = None,
-    chosen: int | None = None,
-) -> go.Figure:
-    """Draw candidates as bars, and what all other tokens of the vocabulary have together.
+def next_token_bars(rows: Sequence[Candidate]) -> go.Figure:
+    """Draw the model's own probabilities of the next token; the bars sum to one.
+
+    `candidates_bars` adds what decoding options make of them.
 
     Args:
-        probabilities: Over the whole vocabulary; sums to one, and so do the bars.
-        tokens: The candidates' texts by token ID, in the order to draw them.
-        raw: The probabilities before decoding options changed them, drawn as thin bars beneath.
-        chosen: The token that was picked: marked by an arrow and its own colour.
+        rows: From `candidates`; the last one stands for all other tokens of the vocabulary.
     """
-    ids = list(tokens)
-    n_others = len(probabilities) - len(ids)
-    names = [_name(token, token_id == chosen) for token_id, token in tokens.items()]
-    if n_others:
-        names.append(f"<i>all other {n_others:,} tokens</i>")
-    figure = go.Figure()
-    if raw is not None:
-        figure.add_bar(
-            **_bars(raw, ids, n_others), width=0.3, offset=0.12, name="model alone",
-            marker_color=RAW_BAR,
-            hovertemplate="model alone: %{x:.3%}<extra></extra>",
-        )  # fmt: skip
-    values = _bars(probabilities, ids, n_others)
-    hovers = [f"{theme.shorten(token, 40)} · ID {token_id}" for token_id, token in tokens.items()]
-    removed = [raw is not None and probabilities[i] == 0 < raw[i] for i in ids]
-    figure.add_bar(
-        **values,
-        **({} if raw is None else {"width": 0.5, "offset": -0.4}),
-        name="with the options" if raw is not None else "",
-        marker={
-            "color": [theme.HIGHLIGHT if i == chosen else BAR for i in ids] + [theme.RESIDUAL],
-            "pattern": {"shape": [""] * len(ids) + ["/"]},
-        },
-        text=[
-            "removed" if gone else percent(p)
-            for gone, p in zip([*removed, False], values["x"], strict=False)
-        ],
-        textposition="outside",
-        cliponaxis=False,
-        hovertext=[*hovers, f"{n_others:,} tokens together"][: len(names)],
-        hovertemplate="%{hovertext}<br>%{x:.4%}<extra></extra>",
+    y = list(range(len(rows)))
+    values = [row.raw_probability for row in rows]
+    is_others = [row.token_id == OTHERS for row in rows]
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=y,
+            orientation="h",
+            marker={
+                "color": [theme.RESIDUAL if others else theme.QUERY for others in is_others],
+                "pattern": {"shape": ["/" if others else "" for others in is_others], "size": 5},
+            },
+            text=[percent(value) for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=[
+                row.token
+                if others
+                else f"{theme.shorten(row.token, 40)}  ID {row.token_id}<br>"
+                f"logit {row.logit:.4f}, rank {row.rank:,}"
+                for row, others in zip(rows, is_others, strict=True)
+            ],
+            hovertemplate="%{hovertext}<br>probability %{x:.6f}<extra></extra>",
+        )
     )
-    highest = max(max(trace.x) for trace in figure.data)
     figure.update_xaxes(
-        title="probability", tickformat=".0%", range=[0, 1.2 * highest], fixedrange=True
+        title="probability", range=[0, 1.25 * max(values)], tickformat=".0%", fixedrange=True
     )
     figure.update_yaxes(
-        tickmode="array", tickvals=list(range(len(names))), ticktext=names,
-        range=[len(names) - 0.45, -0.55], fixedrange=True, automargin=True,
+        title="next token", range=[len(rows) - 0.5, -0.5], tickmode="array", tickvals=y,
+        ticktext=[
+            f"<i>{row.token}</i>" if others else theme.shorten(row.token, LABEL_LENGTH)
+            for row, others in zip(rows, is_others, strict=True)
+        ],
+        fixedrange=True, showgrid=False,
     )  # fmt: skip
-    figure.update_layout(showlegend=raw is not None, legend={"orientation": "h", "y": 1.12, "x": 0})
-    figure.update_layout(margin={"l": 10, "r": 30}, barmode="overlay")
-    return theme.fit_rows(figure, len(names), above=10 if raw is None else 40)
-
-
-def percent(probability: float) -> str:
-    """Write a probability so that a small one does not look like zero."""
-    if probability == 0 or probability >= 0.001:
-        return f"{probability:.1%}"
-    return f"{probability:.3%}" if probability >= 1e-5 else f"{100 * probability:.0e}%"
-
-
-def _bars(
-    probabilities: Float[np.ndarray, "vocab"], ids: list[int], n_others: int
-) -> dict[str, object]:
-    values = [float(probabilities[token_id]) for token_id in ids]
-    if n_others:
-        values.append(float(np.delete(probabilities, ids).sum()))
-    return {"x": values, "y": list(range(len(values))), "orientation": "h"}
-
-
-def _name(token: str, is_chosen: bool) -> str:
-    return f"<b>▶ {theme.shorten(token)}</b>" if is_chosen else theme.shorten(token)
+    return theme.fit_rows(figure, len(rows))

@@ -1,0 +1,63 @@
+"""Forward pass: what happens between my prompt and the next token?"""
+
+import streamlit as st
+
+from pages import _forward_stages as forward
+from pages._controls import current_position, decoding_controls, pick_position
+from pages._forward_flow import forward_flow
+from pages._patterns import mean_patterns
+from pages._selection import select, selection
+from pages._session import current_model, current_token_ids, current_trace
+from viz import candidates
+
+st.title("Forward pass")
+st.markdown(
+    "What happens between my prompt and the next token? The text becomes **tokens**, every token "
+    "becomes a **vector** with a lane of its own, and the last lane becomes the **prediction**."
+)
+model, trace = current_model(), current_trace()
+number = forward.opened()
+
+picture = st.container()
+with st.container(border=True, key="forward.stage"):
+    heading, token, options = st.columns([3, 2, 2], vertical_alignment="bottom")
+    heading.subheader(f"{number + 1} {forward.STAGES[number].title}")
+    with token:
+        pos = pick_position(trace.tokens, label="Lane of token")
+    with options.popover("How to choose", icon=":material/casino:", width="stretch"):
+        decoding = decoding_controls(model.info)
+    stages = decoding.stages(trace.last_logits, trace.token_ids)
+    view = forward.View(
+        model=model,
+        trace=trace,
+        pos=pos,
+        layer=min(selection().layer, trace.n_layers - 1),
+        patterns=mean_patterns(selection().model, current_token_ids()),
+        decoding=decoding,
+        decoding_stages=stages,
+        picked=decoding.pick(stages[-1], 0),
+    )
+    forward.STAGES[number].draw(view)
+    forward.step_buttons(number)
+
+with picture:
+    forward_flow(
+        trace,
+        cards=forward.cards(view),
+        reads=forward.reads(view),
+        candidates=candidates(stages, view.token_of, n_candidates=5, chosen=view.picked),
+        choice=forward.picked_choice(view),
+        pos=view.pos,
+        layer=view.layer,
+        stage=forward.STAGES[number].name,
+        key="forward.flow",
+        on_pick=lambda what, value: select(**{what: value}),
+    )
+    st.caption(
+        "● attention brings in what other lanes know · ■ feedforward works on each lane alone · "
+        "the larger, the more it adds · curves: where the chosen token's attention goes"
+    )
+
+st.subheader("Try next")
+st.page_link("pages/generation.py", label="**Generation**: write token after token, and see why each was picked")
+st.page_link("pages/attention.py", label="**Attention**: look at single heads instead of their mean")
