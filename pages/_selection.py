@@ -20,7 +20,8 @@ import streamlit as st
 DEFAULT_MODEL = "storyteller"
 DEFAULT_PROMPT = "Once upon a time, there was a little"
 MAX_LINK_PROMPT = 2000
-"""A longer prompt (in characters) is left out of the address: servers refuse long ones."""
+"""A longer prompt or generated text (in characters) is left out of the address: servers refuse
+long ones."""
 
 _SELECTION = "inlook.selection"
 _WRITTEN = "inlook.link_written"
@@ -46,6 +47,10 @@ class Selection:
     repetition_penalty: float = 1.0
     seed: int = 0
     use_cache: bool = True
+    stage: str = "tokenizer"
+    """The stage of the forward pass that is open."""
+    written: tuple[int, ...] = ()
+    """IDs of the tokens generated after the prompt."""
 
 
 def selection() -> Selection:
@@ -54,8 +59,13 @@ def selection() -> Selection:
 
 
 def select(**changes: Any) -> None:
-    """Change some fields of the selection, in the session and in the address bar."""
+    """Change some fields of the selection, in the session and in the address bar.
+
+    What was generated belongs to its model and prompt: another one begins anew.
+    """
     changed = replace(selection(), **changes)
+    if (changed.model, changed.prompt) != (selection().model, selection().prompt):
+        changed = replace(changed, written=())
     if changed != selection():
         st.session_state[_SELECTION] = changed
         _write_link(changed)
@@ -96,9 +106,10 @@ def to_link(selected: Selection) -> dict[str, str]:
     for field in fields(Selection):
         value = getattr(selected, field.name)
         if value != field.default:
-            link[field.name] = "mean" if value is None else str(value)
-    if len(link.get("prompt", "")) > MAX_LINK_PROMPT:
-        del link["prompt"]
+            link[field.name] = _WRITERS.get(field.name, _write)(value)
+    for name in ("prompt", "written"):
+        if len(link.get(name, "")) > MAX_LINK_PROMPT:
+            del link[name]
     return link
 
 
@@ -106,6 +117,10 @@ def _write_link(selected: Selection) -> None:
     link = to_link(selected)
     st.session_state[_WRITTEN] = (link, time.monotonic())
     st.query_params.from_dict(link)
+
+
+def _write(value: Any) -> str:
+    return "mean" if value is None else str(value)
 
 
 def _whole(text: str) -> int:
@@ -142,4 +157,9 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "repetition_penalty": _number,
     "seed": _whole,
     "use_cache": lambda text: _one_of("True", "False")(text) == "True",
+    "stage": str,
+    "written": lambda text: tuple(_whole(token_id) for token_id in text.split(".")),
+}
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "written": lambda token_ids: ".".join(map(str, token_ids)),
 }

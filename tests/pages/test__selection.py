@@ -22,6 +22,7 @@ selections = st.builds(
     repetition_penalty=st.floats(0.01, 100),
     seed=whole,
     use_cache=st.booleans(),
+    written=st.lists(whole, max_size=50).map(tuple),
 )
 
 

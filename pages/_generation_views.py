@@ -1,0 +1,284 @@
+"""What the generation page draws of one choice, of all steps and of the branches."""
+
+import html
+from collections.abc import Sequence
+
+import streamlit as st
+
+from model_hooks import Decoding, Generation, Step
+from pages import _generation as writing
+from pages._generation import Choice, Draft
+from pages._text import escape_markdown, visible
+from viz import candidates_bars, choices_replay, step_costs
+from viz.decoding import OTHERS, Candidate, candidates, percent, stage_name
+
+N_CANDIDATES = 10
+N_TO_PICK = 50
+"""Tokens offered for choosing by keyboard."""
+N_REPLAYED = 100
+"""Steps in the replay, the newest: each costs about a kilobyte."""
+TIP_TOKENS = 12
+
+PLOTLY = {"displayModeBar": False}
+
+
+def token_facts(generation: Generation, choice: Choice) -> None:
+    """Say which token is looked at and how it came to be there."""
+    n_prompt = len(generation.prompt_ids)
+    if choice.token_id is None:
+        st.subheader("What comes next?")
+        st.caption(f"Nothing is picked yet: candidates for token {choice.pos}.")
+    else:
+        name = escape_markdown(visible(generation.tokens[choice.pos]))
+        st.subheader(f"Token {choice.pos}: {name}")
+        if choice.pos == 0:
+            st.info("The first token has nothing before it, so the model never predicted it.")
+            return
+        if choice.pos < n_prompt:
+            st.caption("From your prompt. This is what the model would have expected here.")
+        else:
+            st.caption(_how_picked(choice.step, generation.decoding))
+    raw, final = choice.stages[0].probabilities, choice.stages[-1].probabilities
+    entropy = choice.stages[0].entropy_bits
+    with st.container(horizontal=True, gap="medium", key="generation.facts"):
+        if choice.token_id is not None:
+            st.metric(
+                "Probability", percent(float(final[choice.token_id])), width="content",
+                help="With the options on this page, out of the whole vocabulary.",
+            )  # fmt: skip
+            rank = int((raw > raw[choice.token_id]).sum()) + 1
+            st.metric(
+                "Rank", f"{rank:,} of {len(raw):,}", width="content",
+                help="1 is the token the model itself finds most probable.",
+            )  # fmt: skip
+        st.metric(
+            "Entropy", f"{entropy:.2f} bits", width="content",
+            help=f"How undecided the model is. {entropy:.2f} bits is as undecided as a fair draw "
+            f"among {2**entropy:,.1f} tokens.",
+        )  # fmt: skip
+        if choice.step is not None:
+            step = choice.step
+            st.metric(
+                "Computed", f"{step.rows_computed:,} "
+                + ("position" if step.rows_computed == 1 else "positions"), width="content",
+                help=f"In {step.seconds * 1e3:.1f} milliseconds and {step.flops / 1e6:,.1f} "
+                f"million floating-point operations. The KV cache held "
+                f"{step.cache_bytes / 1e3:,.1f} kB after it.",
+            )  # fmt: skip
+
+
+def attention_note(generation: Generation, choice: Choice, layer: int, head: int | None) -> None:
+    """Say what the shade of the tokens means."""
+    if choice.attention is None:
+        st.caption("The first token is predicted from nothing, so nothing is shaded.")
+        return
+    reader = escape_markdown(visible(generation.tokens[choice.pos - 1]))
+    heads = "the mean of all heads" if head is None else f"head {head}"
+    what = "the next token" if choice.token_id is None else f"token {choice.pos}"
+    st.caption(
+        f"Shade: where position {choice.pos - 1} ({reader}), which predicts {what}, reads from "
+        f"in layer {layer}, {heads}. Click a token to see the distribution it came from."
+    )
+
+
+def rows_of(generation: Generation, choice: Choice) -> list[Candidate]:
+    """Return the candidates of a choice as rows."""
+    model = generation.model
+    return candidates(
+        choice.stages,
+        lambda token_id: visible(model.token_strings([token_id])[0]),
+        n_candidates=N_CANDIDATES,
+        chosen=choice.token_id,
+    )
+
+
+def candidate_chart(rows: Sequence[Candidate], choice: Choice, *, clickable: bool) -> None:
+    """Draw the candidates; a click on one takes it."""
+    key = f"generation.candidates.{choice.pos}"
+
+    def take_clicked() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points and (token_id := int(points[0]["customdata"])) != OTHERS:
+            writing.take_instead(choice.pos, token_id)
+
+    st.plotly_chart(
+        candidates_bars(rows, choice.token_id),
+        key=key,
+        on_select=take_clicked if clickable else "ignore",
+        selection_mode="points",
+        config=PLOTLY,
+        alt=f"Candidates for token {choice.pos}: "
+        + ", ".join(f"{row.token} {percent(row.probability)}" for row in rows),
+    )
+
+
+def candidate_picker(generation: Generation, choice: Choice) -> None:
+    """Let the user take another token without a mouse."""
+    probabilities = choice.stages[-1].probabilities
+    raw = choice.stages[0].probabilities
+    order = sorted(range(len(raw)), key=lambda i: (-raw[i], i))[:N_TO_PICK]
+    key = f"generation.take.{choice.pos}.{len(generation.token_ids)}"
+    strings = generation.model.token_strings
+    st.selectbox(
+        "Take another token instead" if choice.token_id is not None else "Take a token yourself",
+        order,
+        index=None,
+        key=key,
+        format_func=lambda i: f"{visible(strings([i])[0])}   {percent(float(probabilities[i]))}",
+        placeholder=f"The {len(order)} most probable ones",
+        help="Or click on its bar. What was written after this position stays as a branch.",
+        on_change=lambda: writing.take_instead(choice.pos, st.session_state[key]),
+    )
+
+
+def candidate_table(rows: Sequence[Candidate], decoding: Decoding, chosen: int | None) -> None:
+    """Show what each stage made of each candidate, in numbers."""
+    sampling = decoding.strategy == "sample"
+    penalty = decoding.repetition_penalty != 1
+    filters = [
+        f"{stage_name(name)} {value:g}"
+        for name in ("top_k", "top_p", "min_p")
+        if sampling and (value := getattr(decoding, name))
+    ]
+    divisor = f"÷ {decoding.temperature:g}" if sampling else "not used: greedy"
+    head = ["Token", "ID", "Rank", "Logit", "Model's own probability"]
+    head += [f"After penalty<small>{decoding.repetition_penalty:g}</small>"] if penalty else []
+    head += [
+        f"After temperature<small>{divisor}</small>",
+        f"After filters<small>{' · '.join(filters) or 'none on'}</small>",
+        "Final probability",
+    ]
+    body = "".join(_table_row(row, penalty, row.token_id == chosen) for row in rows)
+    total = sum(row.probability for row in rows)
+    raw_total = sum(row.raw_probability for row in rows)
+    st.html(
+        f"<style>{_TABLE_CSS}</style><div class='stages'><table><thead><tr>"
+        + "".join(f"<th scope='col'>{cell}</th>" for cell in head)
+        + f"</tr></thead><tbody>{body}</tbody><tfoot><tr><th scope='row' colspan='4'>Sum</th>"
+        + f"<td>{percent(round(raw_total, 9))}</td>"
+        + f"<td colspan='{3 if penalty else 2}'></td>"
+        + f"<td>{percent(round(total, 9))}</td></tr></tfoot></table></div>"
+    )
+
+
+def cost_chart(generation: Generation) -> None:
+    """Draw what each step took."""
+    steps = generation.steps
+    st.plotly_chart(
+        step_costs(
+            [visible(step.token) for step in steps],
+            [step.rows_computed for step in steps],
+            [step.seconds for step in steps],
+            [step.cache_bytes for step in steps],
+        ),
+        key="generation.costs",
+        config=PLOTLY,
+        alt=f"Positions computed, time and cache size of {len(steps)} steps",
+    )
+    st.caption(
+        "The first step computes the whole prompt. With the KV cache on, each later step computes "
+        "one position and the cache grows; with it off, each step computes all of them again. "
+        "Times are measured on this machine."
+    )
+
+
+def replay_chart(generation: Generation) -> None:
+    """Draw all choices in one figure that is scrubbed in the browser."""
+    n_steps = len(generation.steps)
+    first = max(0, n_steps - N_REPLAYED)
+    rows, contexts = [], []
+    for step in generation.steps[first:]:
+        choice = Choice(step.pos, step.token_id, step, step.stages, None)
+        rows.append(rows_of(generation, choice))
+        contexts.append(visible(generation.model.decode(step.forward.token_ids[-16:]))[-40:])
+    st.plotly_chart(
+        choices_replay(
+            rows, [step.token_id for step in generation.steps[first:]], contexts, first + 1
+        ),
+        key="generation.replay",
+        config=PLOTLY,
+        alt="The candidates of every step, with a slider",
+    )
+
+
+def branch_list(draft: Draft) -> None:
+    """List the branches; choosing one goes there."""
+    starts = f"generation.branch.{'.'.join(str(len(tip.steps)) for tip in draft.tips)}"
+    key = f"{starts}.{draft.tip}"
+    st.subheader("Branches")
+    st.radio(
+        "Every text you wrote from this prompt",
+        range(len(draft.tips)),
+        index=draft.tip,
+        key=key,
+        format_func=lambda tip: _tip_text(draft.tips[tip]),
+        on_change=lambda: writing.go_to_branch(st.session_state[key]),
+    )
+    st.button(
+        "Forget the others", key="generation.forget", icon=":material/delete:",
+        on_click=writing.forget_branches,
+    )  # fmt: skip
+
+
+def _how_picked(step: Step, now: Decoding) -> str:
+    if step.forced:
+        text = "You chose it."
+    elif step.decoding.strategy == "greedy":
+        text = "Picked greedily: the most probable token."
+    else:
+        text = f"Drawn at random, with seed {step.decoding.seed}."
+    if step.decoding != now:
+        text += (
+            f" It was picked with other options, when its probability was "
+            f"{percent(step.probability)}; below, the options set now apply."
+        )
+    return text
+
+
+def _table_row(row: Candidate, penalty: bool, chosen: bool) -> str:
+    name = html.escape(row.token)
+    if row.removed_by:
+        name = f"<s>{name}</s>"
+    filtered = f"removed by {stage_name(row.removed_by)}" if row.removed_by else "kept"
+    cells = [
+        "" if row.token_id == OTHERS else str(row.token_id),
+        _number(row.rank, ",d"),
+        _number(row.logit, ".3f"),
+        percent(row.raw_probability),
+        *([_number(row.penalised, ".3f")] if penalty else []),
+        _number(row.tempered, ".3f"),
+        "" if row.token_id == OTHERS and not row.removed_by else filtered,
+        percent(row.probability),
+    ]
+    classes = " ".join(name for name, on in (("chosen", chosen), ("removed", row.removed_by)) if on)
+    return (
+        f"<tr class='{classes}'><th scope='row'>{'▶ ' if chosen else ''}<code>{name}</code></th>"
+        + "".join(f"<td>{cell}</td>" for cell in cells)
+        + "</tr>"
+    )
+
+
+def _number(value: float | None, spec: str) -> str:
+    return "" if value is None else format(value, spec)
+
+
+def _tip_text(tip: Generation) -> str:
+    ids = [step.token_id for step in tip.steps]
+    tail = visible(tip.model.decode(ids[-TIP_TOKENS:])).replace("·", " ")
+    dots = "…" if len(ids) > TIP_TOKENS else ""
+    plural = "token" if len(ids) == 1 else "tokens"
+    return escape_markdown(f"{len(ids)} {plural}: {dots}{tail}")
+
+
+_TABLE_CSS = """
+.stages { overflow-x: auto; }
+.stages table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.stages th, .stages td { padding: 0.25rem 0.6rem; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--st-border-color, rgba(128, 128, 128, 0.3)); font-weight: 400; }
+.stages thead th { vertical-align: bottom; font-weight: 600; white-space: normal; }
+.stages thead small { display: block; font-weight: 400; opacity: 0.75; }
+.stages th:first-child { text-align: left; }
+.stages tr.chosen > * { font-weight: 700; }
+.stages tr.removed > td { opacity: 0.65; }
+.stages tfoot > tr > * { font-weight: 600; }
+"""
