@@ -112,9 +112,7 @@ def report(model, tokenizer, documents: Sequence[str]) -> dict:
     return {
         "heads": heads,
         "repetition": {"first_copy_loss": round(first, 3), "second_copy_loss": round(second, 3)},
-        "names": {
-            key: round(value, 4) for key, value in name_repetition(model, tokenizer).items()
-        },
+        "names": {key: round(value, 4) for key, value in name_repetition(model, tokenizer).items()},
     }
 
 

@@ -1,15 +1,18 @@
-"""Writes the model cards and the table in `models/README.md` from what was measured.
+"""Writes the model cards and `models/README.md` from what was measured.
 
     python -m training.cards
 
-Every number comes from `training/results/` (by `training.evaluate`) and `training/curves/` (by `training.train`).
+Every number comes from `training/results/` (written by `training.evaluate`) or from
+`training/curves/` (written by `training.train`); the words are in `training/templates/`.
 """
 
 import csv
+import itertools
 import json
 import statistics
-from pathlib import Path
+from string import Template
 
+from training.behaviours import LISTED_FROM
 from training.evaluate import RESULTS
 from training.facts import topics
 from training.train import FOLDER, recipes
@@ -17,9 +20,9 @@ from training.train import FOLDER, recipes
 MODELS = FOLDER.parent / "models"
 CURVES = FOLDER / "curves"
 DATA = (
-    "[TinyStories](https://huggingface.co/datasets/roneneldan/TinyStories) (Eldan and Li, 2023, "
-    "licence CDLA-Sharing-1.0): about 21,000 of its short stories, 17 MB of text; 951 further "
-    "stories validate."
+    "[TinyStories](https://huggingface.co/datasets/roneneldan/TinyStories) (Eldan and Li, 2023,\n"
+    "licence CDLA-Sharing-1.0): about 21,000 of its short stories, 17 MB of text. 951 further\n"
+    "stories validate. The text is not part of this project."
 )
 METADATA = """---
 license: mit
@@ -29,6 +32,22 @@ pipeline_tag: text-generation
 datasets: [roneneldan/TinyStories]
 ---
 """
+WARMUP_RUNS = {
+    "adam-post-norm-warmup": ("after", "yes"),
+    "adam-post-norm-no-warmup": ("after", "no"),
+    "adam-pre-norm-no-warmup": ("before", "no"),
+}
+
+
+def fill(template: str, **fields: object) -> str:
+    """A template of `training/templates/` with its fields filled in; a missing field is an error."""
+    text = (FOLDER / "templates" / f"{template}.md").read_text(encoding="utf-8")
+    return Template(text).substitute(fields)
+
+
+def row(*cells: object) -> str:
+    """One row of a Markdown table."""
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def read_curve(name: str) -> list[dict[str, str]]:
@@ -37,271 +56,241 @@ def read_curve(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def seeds(name: str) -> list[float]:
-    """The last validation bits per byte of each seed's run of a recipe."""
-    paths = sorted(CURVES.glob(f"{name}-seed*.csv"))
-    return [float(read_curve(path.stem)[-1]["valid_bits_per_byte"]) for path in paths]
-
-
-def mean_and_spread(values: list[float]) -> str:
-    """Mean, and smallest to largest of several seeds."""
-    if len(values) < 2:
-        return f"{values[0]:.3f} (one seed)"
-    return (
-        f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f}, "
-        f"{len(values)} seeds)"
-    )
-
-
-def training_lines(recipe: dict) -> str:
-    """How the recipe was trained, in sentences."""
-    name = recipe["name"]
+def training_section(recipe: dict) -> str:
+    """How the model was trained, and how to do it again."""
+    name, train = recipe["name"], recipe["train"]
     last = read_curve(f"{name}-seed0")[-1]
-    train = recipe["train"]
-    length = f"{train['sequence_length']}"
-    if "final_sequence_length" in train:
-        length += f", in the last phase {train['final_sequence_length']}"
-    matrices = "Muon for the weight matrices, AdamW for the rest" if train["muon_lr"] else "AdamW"
-    share = (
-        f" {train['fact_share']:.0%} of the tokens are our own short facts "
-        f"(`training/facts.json`)."
-        if train.get("fact_share")
-        else ""
-    )
+    lines = [
+        f"- {int(last['step']):,} steps of {train['tokens_per_step']:,} tokens: "
+        f"{int(last['tokens']) / 1e6:.1f} million, in {float(last['seconds']) / 60:.0f} minutes on "
+        "one shared CPU core.",
+        f"- Windows of {train['sequence_length']} tokens"
+        + (
+            f", and {train['final_sequence_length']} while the learning rate falls."
+            if "final_sequence_length" in train
+            else "."
+        ),
+        "- Muon for the weight matrices, AdamW for the rest."
+        if train["muon_lr"]
+        else "- AdamW for all weights.",
+    ]
+    if train.get("fact_share"):
+        lines.append(
+            f"- {train['fact_share']:.0%} of the tokens are our own short facts, "
+            "`training/facts.json`."
+        )
     return (
-        f"{int(last['step']):,} steps of {train['tokens_per_step']:,} tokens "
-        f"({int(last['tokens']) / 1e6:.1f} million), windows of {length} tokens, {matrices}, "
-        f"{float(last['seconds']) / 60:.0f} minutes on one shared CPU core.{share} "
-        f"Curve: `training/curves/{name}-seed0.csv`. Train it again with\n\n"
-        f"    python -m training.train {name} --text TEXT --valid VALID\n"
+        "\n".join(lines)
+        + f"\n\nCurve: `training/curves/{name}-seed0.csv`. To train it again from a text file:\n\n"
+        + f"    python -m training.train {name} --text TEXT --valid VALID\n"
     )
 
 
 def facts_table(results: dict) -> str:
-    """Facts completed by topic and kind of wording."""
+    """Facts completed, by topic and kind of wording."""
     kinds = ("trained", "new pairing", "unseen")
-    names = [*topics(), "all"]
-    lines = ["| topic | facts | " + " | ".join(kinds) + " |", "|---|---|---|---|---|"]
-    for topic in names:
-        n = len(topics()[topic]["facts"]) if topic in topics() else sum(
-            len(content["facts"]) for content in topics().values()
-        )  # fmt: skip
+    lines = [row("topic", "facts", *kinds), "|---|---|---|---|---|"]
+    n_facts = {name: len(content["facts"]) for name, content in topics().items()}
+    for topic, n in [*n_facts.items(), ("all", sum(n_facts.values()))]:
         cells = []
         for kind in kinds:
             right, asked = results["facts"][kind].get(topic, (0, 0))
-            cells.append(f"{right}/{asked} ({right / asked:.0%})" if asked else "none asked")
-        lines.append(f"| {topic} | {n} | " + " | ".join(cells) + " |")
+            cells.append(f"{right} of {asked} ({right / asked:.0%})" if asked else "none")
+        lines.append(row(topic, n, *cells))
     return "\n".join(lines)
 
 
-def heads_lines(results: dict) -> str:
-    """The heads found, one line for each behaviour."""
+def heads_list(results: dict, most: int = 6) -> str:
+    """The heads found for each behaviour, or the sentence that there is none."""
     lines = []
     for behaviour, heads in results["heads"].items():
         listed = ", ".join(
-            f"layer {h['layer']} head {h['head']} ({h['score']:.2f})" for h in heads[:6]
+            f"layer {h['layer']} head {h['head']} ({h['score']:.2f})" for h in heads[:most]
         )
-        more = f" and {len(heads) - 6} more" if len(heads) > 6 else ""
-        weak = "" if heads[0]["score"] >= 0.4 else "no clear head; the nearest is "
-        lines.append(f"- {behaviour}: {weak}{listed}{more}")
+        if heads[0]["score"] < LISTED_FROM:
+            listed = f"no head does this clearly; the nearest is {listed}"
+        elif len(heads) > most:
+            listed += f" and {len(heads) - most} more"
+        lines.append(f"- {behaviour}: {listed}.")
     return "\n".join(lines)
 
 
-def behaviour_section(results: dict) -> str:
+def behaviours_section(results: dict) -> str:
     """Heads, repetition and names, as measured."""
     repetition, names = results["repetition"], results["names"]
-    return f"""Mean attention weight on the position named, layers and heads counted from 0
-(`python -m training.behaviours` finds them in the model's own eager attention):
+    return f"""Mean attention weight on the previous token, on the first token, and, in random tokens that come twice, on the
+token that followed the earlier copy (induction). Layers and heads count from 0; heads from {LISTED_FROM} up are listed.
+`python -m training.behaviours` finds them in the model's own eager attention.
 
-{heads_lines(results)}
+{heads_list(results)}
 
-Forty random tokens, then the same again: {repetition["first_copy_loss"]:.2f} nats per token the first time,
-{repetition["second_copy_loss"]:.2f} the second time.
+Forty random tokens cost {repetition["first_copy_loss"]:.2f} nats per token the first time and {repetition["second_copy_loss"]:.2f} when they come again.
 
-Names: after "Lily and Tom went to the park. Tom had a ball. Tom gave the ball to", and stories like it with
-{names["cases"]} pairs of names, the other name is the most probable of all tokens in {names["first"]:.0%} of the cases, and more
-probable than the giver's own name in {names["preferred"]:.0%}."""
+Names: three little stories like "Lily and Tom went to the park. Tom had a ball. Tom gave the ball to", {names["cases"]} cases.
+The other name is the most probable next token in {names["first"]:.0%} of them, and more probable than the giver's own name in
+{names["preferred"]:.0%}."""  # noqa: E501
 
 
 def samples_section(results: dict) -> str:
     """The samples as they came, none chosen."""
-    quoted = ["> " + text.replace("\n", "\n> ") for text in results["samples"]]
-    return "Temperature 0.7, seed 1, first try:\n\n" + "\n\n".join(quoted)
+    quoted = ["> " + "\n>\n> ".join(text.splitlines()) for text in results["samples"]]
+    return "Temperature 0.7, seed 1, the first try of each:\n\n" + "\n\n---\n\n".join(quoted)
+
+
+def common_fields(recipe: dict, results: dict) -> dict[str, object]:
+    """The fields that both kinds of card have."""
+    return {
+        "metadata": METADATA,
+        "data": DATA,
+        "training": training_section(recipe),
+        "parameters": f"{results['parameters']:,}",
+        "vocab_size": f"{recipe['tokenizer']['vocab_size']:,}",
+        "context": recipe["model"]["max_position_embeddings"],
+        "bits_per_byte": f"{results['bits_per_byte']:.3f}",
+        "valid_documents": results["valid_documents"],
+        "cache": f"{results['cache_bytes_per_token']:,}",
+        "behaviours": behaviours_section(results),
+        "samples": samples_section(results),
+    }
 
 
 def storyteller_card(recipe: dict, results: dict) -> str:
     """The card of the default model."""
     model = recipe["model"]
-    shawshank = ", ".join(f'"{token}" {p:.1%}' for token, p in results["shawshank"])
-    return f"""{METADATA}
-# Storyteller
-
-The model that Inlook opens with. It writes little stories in the words of a small child, knows a few short facts, and
-is small enough to look at whole: {results["parameters"] / 1e6:.1f} million parameters.
-
-Architecture: Llama (`LlamaForCausalLM`): rotary positions, RMSNorm, SwiGLU; {model["num_hidden_layers"]} layers, d_model {model["hidden_size"]},
-{model["num_attention_heads"]} query heads over {model["num_key_value_heads"]} KV heads, feedforward {model["intermediate_size"]}, context {model["max_position_embeddings"]}, tied embeddings.
-Tokenizer: byte-level BPE with {recipe["tokenizer"]["vocab_size"]:,} entries, so every Unicode text survives. It puts `<|endoftext|>` before every text:
-each training document starts with it, and heads with nothing to look for rest their attention on it.
-
-## Data and training
-
-{DATA} The corpus is not part of this project.
-
-{training_lines(recipe)}
-## Numbers
-
-- Bits per byte on {results["valid_documents"]:,} stories it never saw: **{results["bits_per_byte"]:.3f}** ({results["loss"]:.3f} nats per token).
-- "The Shawshank" continues with {shawshank}.
-- Its cache takes {results["cache_bytes_per_token"]:,} bytes per token in float16.
-
-Facts whose answer is the most probable next token. Each fact was trained in all wordings of its topic but one. "New
-pairing" is the one left out, "unseen" are wordings that were never trained.
-
-{facts_table(results)}
-
-## What its heads do
-
-{behaviour_section(results)}
-
-## Samples
-
-{samples_section(results)}
-
-## Limits
-
-It knows some 200 facts and the world of small children, nothing else; asked for more it makes things up. It follows no
-instructions. It is here to be looked at, not relied on.
-"""
+    return fill(
+        "storyteller",
+        n_layers=model["num_hidden_layers"],
+        d_model=model["hidden_size"],
+        n_heads=model["num_attention_heads"],
+        n_kv_heads=model["num_key_value_heads"],
+        d_mlp=model["intermediate_size"],
+        loss=f"{results['loss']:.3f}",
+        shawshank=", ".join(f'"{token}" {p:.1%}' for token, p in results["shawshank"]),
+        facts=facts_table(results),
+        **common_fields(recipe, results),
+    )
 
 
 def twin_card(recipe: dict, results: dict) -> str:
     """The card of one twin."""
-    name = recipe["name"]
     other = recipe["compared_with"]
-    change = f"Its one change from {other}: {recipe['change']}." if other else (
-        f"The start of the chain: {recipe['change']}."
-    )  # fmt: skip
-    note = f"\n\n{recipe['note']}" if "note" in recipe else ""
-    positions = results["loss_by_position"]
-    where = ", ".join(
-        f"{loss:.2f} on positions {low} to {high - 1}"
-        for low, high, loss in zip(
-            positions["edges"], positions["edges"][1:], positions["losses"], strict=False
-        )
+    sentence = f"Its one change from {other}: " if other else "The start of the chain: "
+    by_position = results["loss_by_position"]
+    spans = itertools.pairwise(by_position["edges"])
+    return fill(
+        "twin",
+        name=recipe["name"],
+        change=f"{sentence}{recipe['change']}.",
+        note=f"\n\n{recipe['note']}" if "note" in recipe else "",
+        class_name=results["class"],
+        sequence_length=recipe["train"]["sequence_length"],
+        positions=", ".join(
+            f"{loss:.2f} on positions {low} to {high - 1}"
+            for (low, high), loss in zip(spans, by_position["losses"], strict=True)
+        ),
+        **common_fields(recipe, results),
     )
-    trained = recipe["train"]["sequence_length"]
-    return f"""{METADATA}
-# {name}
-
-One of nine small models that differ from one to the next in exactly one choice, from the transformer of 2017 to those of
-today: same text, same order, same tokenizer, same seed and number of steps.
-
-**{change}**{note}
-
-Built from transformers' own `{recipe["model_type"]}` by configuration alone: {results["parameters"]:,} parameters, 4 layers, d_model 128,
-4 query heads, vocabulary 2,048, no biases in the linear layers. The embeddings are tied.
-
-## Data and training
-
-{DATA} The corpus is not part of this project.
-
-{training_lines(recipe)}
-## Numbers
-
-- Bits per byte on {results["valid_documents"]:,} stories it never saw, {trained} tokens at a time: **{results["bits_per_byte"]:.3f}**.
-- Loss in nats per token: {where}. It was trained on {trained} positions; later ones are beyond what it saw.
-- Its cache takes {results["cache_bytes_per_token"]:,} bytes per token in float16.
-
-## What its heads do
-
-{behaviour_section(results)}
-
-## Samples
-
-{samples_section(results)}
-
-## Limits
-
-It was trained for minutes, to be compared with its twins: its stories drift. Prompts beyond {recipe["model"]["max_position_embeddings"]} tokens are more than it takes.
-"""
 
 
-def table(twins: list[tuple[dict, dict]], storyteller: dict | None) -> str:
-    """`models/README.md`."""
-    rows = []
-    for recipe, results in twins:
-        name = recipe["name"]
-        inside, beyond = results["loss_by_position"]["losses"][:2]
-        rows.append(
-            f"| [{name}]({name}) | {recipe['compared_with'] or 'none'} | {recipe['change']} | "
-            f"`{recipe['model_type']}` | {results['parameters']:,} | {results['bits_per_byte']:.3f} | "
-            f"{mean_and_spread(seeds(name))} | {results['cache_bytes_per_token']:,} | "
-            f"{inside:.2f} | {beyond:.2f} |"
+def seeds_section(names: list[str]) -> str:
+    """Mean and spread over seeds, or the sentence that there is one seed only."""
+    lines = []
+    for name in names:
+        paths = sorted(CURVES.glob(f"{name}-seed*.csv"))
+        ends = [float(read_curve(path.stem)[-1]["valid_bits_per_byte"]) for path in paths]
+        if len(ends) > 1:
+            lines.append(
+                row(name, len(ends), f"{statistics.mean(ends):.3f}", f"{max(ends) - min(ends):.3f}")
+            )
+    if not lines:
+        return (
+            "Each was trained with one seed, so how far chance moves these numbers was not "
+            "measured: read small\ndifferences as none."
         )
-    head = ""
-    if storyteller:
-        head = f"""| model | parameters | bits per byte | cache bytes per token | what for |
-|---|---|---|---|---|
-| [storyteller](storyteller) | {storyteller["parameters"]:,} | {storyteller["bits_per_byte"]:.3f} | {storyteller["cache_bytes_per_token"]:,} | the default: writes little stories, knows some facts |
-"""
-    body = ""
-    if rows:
-        body = f"""## Twins: one choice at a time
-
-Nine models from the transformer of 2017 to those of today. Each differs from the one it is compared with in exactly one
-choice; text, order, tokenizer, seed, number of steps and optimizer are the same.
-
-| model | compared with | its one change | class | parameters | bits per byte, all validation stories | bits per byte at the end of training, first 60 | cache bytes per token | loss, positions 0 to 127 | loss, positions 128 to 255 |
-|---|---|---|---|---|---|---|---|---|---|
-{chr(10).join(rows)}
-
-Loss is in nats per token. All twins were trained on 128 positions, so the last column is beyond what they saw: learned
-absolute positions have no trained row there, rotary ones go on. With one seed, differences of a percent or so may be chance.
-The cache is counted in float16 and for a full cache; the sliding window of twin-local lets it stop growing after 64 tokens.
-
-{warmup_section()}"""
-    return f"""# Bundled models
-
-All were trained by the scripts in [training](../training) on TinyStories (Eldan and Li, 2023, CDLA-Sharing-1.0) and our own short facts,
-and load like any Hugging Face model. Each folder has a card with its numbers. Bits per byte are measured on stories that
-were never trained on; lower is better. This table is written by `python -m training.cards`.
-
-{head}
-{body}"""
+    return "\n".join(
+        [
+            "Bits per byte at the end of training, on the first 60 validation stories, over seeds:\n",
+            row("model", "seeds", "mean", "largest minus smallest"),
+            "|---|---|---|---|",
+            *lines,
+        ]
+    )
 
 
 def warmup_section() -> str:
     """Post-norm with and without warm-up, if those runs were made."""
-    runs = {
-        "adam-post-norm-warmup": ("after", "yes"),
-        "adam-post-norm-no-warmup": ("after", "no"),
-        "adam-pre-norm-no-warmup": ("before", "no"),
-    }
-    rows = []
-    for name, (placement, warmup) in runs.items():
+    lines = []
+    for name, (placement, warmup) in WARMUP_RUNS.items():
         if (CURVES / f"{name}-seed0.csv").exists():
             curve = read_curve(f"{name}-seed0")
-            early = next(row for row in curve if row["valid_bits_per_byte"])
-            rows.append(
-                f"| [{name}](../training/curves/{name}-seed0.csv) | {placement} | {warmup} | "
-                f"{early['valid_bits_per_byte']} | {curve[-1]['valid_bits_per_byte']} | "
-                f"{max(float(row['gradient_norm']) for row in curve):.1f} |"
+            early = next(point for point in curve if point["valid_bits_per_byte"])
+            lines.append(
+                row(
+                    f"[{name}](../training/curves/{name}-seed0.csv)",
+                    placement,
+                    warmup,
+                    early["valid_bits_per_byte"],
+                    curve[-1]["valid_bits_per_byte"],
+                    f"{max(float(point['gradient_norm']) for point in curve):.1f}",
+                )
             )
-    if not rows:
+    if not lines:
         return ""
-    return f"""## Post-norm and warm-up
+    return "\n".join(
+        [
+            "## Post-norm and warm-up\n",
+            "The transformer of 2017 normalised after each sublayer and raised its learning rate "
+            "slowly at first. The\nsame small model trained with AdamW alone, curves kept, weights "
+            "not:\n",
+            row("run", "normalisation", "warm-up", "bits per byte after 100 steps", "at the end",
+                "largest gradient norm logged"),
+            "|---|---|---|---|---|---|",
+            *lines,
+        ]
+    )  # fmt: skip
 
-The transformer of 2017 normalised after each sublayer and needed a warm-up of the learning rate. Trained with AdamW alone:
 
-| run | normalisation | warm-up | bits per byte after 100 steps | at the end | largest gradient norm logged |
-|---|---|---|---|---|---|
-{chr(10).join(rows)}
-"""
+def overview(storyteller: dict, twins: list[tuple[dict, dict]]) -> str:
+    """`models/README.md`."""
+    edges = list(itertools.pairwise(twins[0][1]["loss_by_position"]["edges"])) if twins else []
+    return fill(
+        "models",
+        storyteller=row(
+            "[storyteller](storyteller)",
+            f"{storyteller['parameters']:,}",
+            f"{storyteller['bits_per_byte']:.3f}",
+            f"{storyteller['cache_bytes_per_token']:,}",
+            "opens with Inlook: writes little stories, knows some facts",
+        ),
+        twins="\n".join(
+            row(
+                f"[{recipe['name']}]({recipe['name']})",
+                recipe["compared_with"] or "",
+                recipe["change"],
+                f"{results['parameters']:,}",
+                f"{results['bits_per_byte']:.3f}",
+                f"{results['cache_bytes_per_token']:,}",
+            )
+            for recipe, results in twins
+        ),
+        valid_documents=storyteller["valid_documents"],
+        seeds=seeds_section([recipe["name"] for recipe, _ in twins]),
+        edges=" | ".join(f"{low} to {high - 1}" for low, high in edges),
+        rules="---|" * len(edges),
+        beyond="\n".join(
+            row(
+                recipe["name"],
+                "learned" if recipe["model_type"] == "opt" else "rotary",
+                *(f"{loss:.2f}" for loss in results["loss_by_position"]["losses"]),
+            )
+            for recipe, results in twins
+        ),
+        warmup=warmup_section(),
+    )
 
 
 def main() -> None:
-    """Writes every card whose model was evaluated, and the table."""
+    """Writes every card whose model was measured, and the overview."""
     twins, storyteller = [], None
     for name, recipe in recipes().items():
         path = RESULTS / f"{name}.json"
@@ -309,13 +298,15 @@ def main() -> None:
             continue
         results = json.loads(path.read_text(encoding="utf-8"))
         if name == "storyteller":
-            storyteller = results
-            card = storyteller_card(recipe, results)
+            storyteller, card = results, storyteller_card(recipe, results)
         else:
             twins.append((recipe, results))
             card = twin_card(recipe, results)
         (MODELS / name / "README.md").write_text(card, encoding="utf-8")
-    (MODELS / "README.md").write_text(table(twins, storyteller), encoding="utf-8")
+        print(f"models/{name}/README.md written")
+    if storyteller:
+        (MODELS / "README.md").write_text(overview(storyteller, twins), encoding="utf-8")
+        print("models/README.md written")
 
 
 if __name__ == "__main__":

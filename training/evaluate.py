@@ -6,6 +6,7 @@ writes `training/results/NAME.json`.
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections import defaultdict
@@ -58,19 +59,17 @@ def top_next_tokens(model, tokenizer, prompt: str, n: int = 3) -> list[tuple[str
 
 
 @torch.no_grad()
-def loss_by_position(
-    model, tokenizer, documents: list[str], edges: tuple[int, ...]
-) -> list[float]:
+def loss_by_position(model, tokenizer, documents: list[str], edges: tuple[int, ...]) -> list[float]:
     """Mean loss in nats per token between one edge and the next, on documents joined to one stream."""
     n = edges[-1]
     stream = [token for ids in tokenizer(documents)["input_ids"] for token in ids]
     rows = torch.tensor([stream[i : i + n + 1] for i in range(0, len(stream) - n - 1, n + 1)])
     rows[:, 0] = tokenizer.bos_token_id
     logits = torch.cat([model(input_ids=part[:, :-1]).logits for part in rows.split(8)])
-    losses = F.cross_entropy(
-        logits.flatten(0, 1), rows[:, 1:].flatten(), reduction="none"
-    ).view(len(rows), n)
-    pairs = zip(edges[:-1], edges[1:], strict=True)
+    losses = F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten(), reduction="none").view(
+        len(rows), n
+    )
+    pairs = itertools.pairwise(edges)
     return [round(losses[:, low:high].mean().item(), 4) for low, high in pairs]
 
 
@@ -112,6 +111,7 @@ def main() -> None:
     )
     numbers = {
         "name": args.model.name,
+        "class": type(model).__name__,
         "parameters": sum(param.numel() for param in model.parameters()),
         "bits_per_byte": round(result.bits_per_byte, 4),
         "loss": round(result.loss, 4),
