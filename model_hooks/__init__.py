@@ -25,6 +25,7 @@ from model_hooks.interventions import (
 )
 from model_hooks.loading import bundled_models, load_model
 from model_hooks.model import HookedModel
+from model_hooks.neurons import NeuronTrace
 from model_hooks.trace import LayerTrace, Trace
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "ModelInfo",
     "ModelNotFoundError",
     "ModelTooLargeError",
+    "NeuronTrace",
     "NotCausalError",
     "NotRecordableError",
     "PromptError",

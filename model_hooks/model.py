@@ -1,6 +1,7 @@
 """HookedModel: a causal LM with its tokenizer, ready to be traced and stepped."""
 
 import inspect
+import threading
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from model_hooks.attention import attention_weights, family_eager, head_weights
 from model_hooks.caching import cache_bytes, can_continue, fork, shortened
 from model_hooks.decoding import Decoding
 from model_hooks.describe import describe
-from model_hooks.errors import InterventionError, NotRecordableError, PromptError
+from model_hooks.errors import InterventionError, LayerError, NotRecordableError, PromptError
 from model_hooks.generation import BoundedStore, Forward, Generation, Step
 from model_hooks.info import ModelInfo
 from model_hooks.interventions import (
@@ -26,6 +27,14 @@ from model_hooks.interventions import (
     Intervention,
     Knockout,
     check_interventions,
+)
+from model_hooks.neurons import (
+    Feedforward,
+    NeuronTrace,
+    find_feedforward,
+    output_rows,
+    watch,
+    watching,
 )
 from model_hooks.text import TokenText, clean_text
 from model_hooks.trace import Segment, Trace, build_trace, check_index, to_array
@@ -58,6 +67,8 @@ class HookedModel:
         self._keeps_last_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._row_flops = flops.block_flops_per_row(model, anatomy)
         self._head_flops = flops.head_flops_per_row(anatomy)
+        self._feedforwards: dict[int, Feedforward] = {}
+        self._feedforward_lock = threading.Lock()
         self._forwards: BoundedStore[Forward] = BoundedStore(FORWARD_BYTES, _forward_bytes)
         self._caches: BoundedStore[Any] = BoundedStore(CACHE_BYTES, cache_bytes)
 
@@ -158,6 +169,46 @@ class HookedModel:
         resid = np.stack([layer.resid_post[pos] for layer in trace.layers])
         logits = torch.tensor(self.logits_of(resid))
         return to_array(torch.log_softmax(logits, -1))
+
+    @torch.inference_mode()
+    def neurons(self, trace: Trace, layer: int) -> NeuronTrace:
+        """Return the hidden layer of one feedforward, by running the trace's text once more.
+
+        Raises:
+            LayerError: The model lacks that layer, or its feedforward has no single hidden layer.
+        """
+        layer = check_index("layer", layer, len(self.anatomy.blocks), LayerError)
+        feedforward = self._feedforward(layer)
+        with watching(feedforward) as found:
+            self.model(
+                input_ids=torch.tensor([trace.token_ids.tolist()], device=self.model.device),
+                use_cache=False,
+            )
+        if "activation" not in found:
+            raise LayerError(f"The feedforward of layer {layer} did not run as a whole.")
+        seen = {
+            name: to_array(found[name]) if name in found else None
+            for name in ("activation", "pre_activation", "activated")
+        }
+        pre = seen["pre_activation"]
+        if pre is not None and pre.shape != seen["activation"].shape:
+            seen |= {"pre_activation": None, "activated": None}
+        bias = feedforward.down.bias
+        return NeuronTrace(
+            layer=layer,
+            path=feedforward.path,
+            output_rows=to_array(output_rows(feedforward.down)),
+            bias=None if bias is None else to_array(bias),
+            **seen,
+        )
+
+    def _feedforward(self, layer: int) -> Feedforward:
+        with self._feedforward_lock:
+            if layer not in self._feedforwards:
+                found = find_feedforward(self.anatomy.blocks[layer], self.info.d_model)
+                watch(found)
+                self._feedforwards[layer] = found
+            return self._feedforwards[layer]
 
     def start(
         self,
