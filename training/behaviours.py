@@ -1,8 +1,9 @@
-"""Finds what the attention heads of a model do: previous token, first token (sink), earlier copy (induction).
+"""Finds heads that attend to the previous token, the first token (sink) or an earlier copy.
 
     python -m training.behaviours models/storyteller TEXT
 
-It reads the model's own eager attention through plain transformers, so it is independent of what the app records.
+It reads the model's own eager attention through plain transformers, so it is independent of what
+the app records.
 """
 
 import argparse
@@ -38,10 +39,11 @@ def head_scores(
 ) -> dict[str, np.ndarray]:
     """Mean attention weight of every head on three kinds of position, each [layer, head].
 
-    - `previous token`: on the position before, over the starts of real documents, from position 2 on.
+    - `previous token`: on the position before, over the starts of real documents, from 2 on.
     - `first token`: on position 0, over the same, from position 4 on.
-    - `induction`: random tokens twice in a row; in the second copy, on the token that followed this one in
-      the first (Olsson et al., "In-context Learning and Induction Heads", 2022, prefix matching).
+    - `induction`: random tokens twice in a row; in the second copy, on the token that followed
+      this one in the first (Olsson et al., "In-context Learning and Induction Heads", 2022,
+      prefix matching).
     """
     rows = [ids[:n] for ids in tokenizer(list(documents))["input_ids"] if len(ids) >= n]
     if not rows:

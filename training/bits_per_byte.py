@@ -47,7 +47,8 @@ def score(
 ) -> Score:
     """Scores every document by itself, starting from `<|endoftext|>`.
 
-    A document longer than `context` is read in windows that overlap by half; each token counts once.
+    A document longer than `context` is read in windows that overlap by half; each token counts
+    once.
     """
     windows: list[tuple[list[int], int]] = []
     for ids in tokenizer(list(documents))["input_ids"]:

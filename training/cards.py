@@ -40,7 +40,7 @@ WARMUP_RUNS = {
 
 
 def fill(template: str, **fields: object) -> str:
-    """A template of `training/templates/` with its fields filled in; a missing field is an error."""
+    """A template of `training/templates/`, filled in; a missing field is an error."""
     text = (FOLDER / "templates" / f"{template}.md").read_text(encoding="utf-8")
     return Template(text).substitute(fields)
 
@@ -209,7 +209,7 @@ def seeds_section(names: list[str]) -> str:
         )
     return "\n".join(
         [
-            "Bits per byte at the end of training, on the first 60 validation stories, over seeds:\n",
+            "Bits per byte at the end of training, on 60 validation stories, over seeds:\n",
             row("model", "seeds", "mean", "largest minus smallest"),
             "|---|---|---|---|",
             *lines,

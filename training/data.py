@@ -58,10 +58,11 @@ def _encode(texts, tokenizer) -> tuple[np.ndarray, np.ndarray]:
 class Windows:
     """Batches of windows of n + 1 tokens: n inputs and, shifted by one, n targets.
 
-    Each epoch shuffles the documents, scatters the facts among them, joins all to one stream and cuts it into
-    windows at a random offset. Half of the windows move on to the next start of a document; the others begin in the
-    middle of one and get `<|endoftext|>` put before them. So position 0 is always `<|endoftext|>`.
-    The order depends on the seed alone: two models with one seed see the same tokens in the same order.
+    Each epoch shuffles the documents, scatters the facts among them, joins all to one stream and
+    cuts it into windows at a random offset. Half of the windows move on to the next start of a
+    document; the others begin in the middle of one and get `<|endoftext|>` put before them. So
+    position 0 is always `<|endoftext|>`. The order depends on the seed alone: two models with one
+    seed see the same tokens in the same order.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def top_next_tokens(model, tokenizer, prompt: str, n: int = 3) -> list[tuple[str
 
 @torch.no_grad()
 def loss_by_position(model, tokenizer, documents: list[str], edges: tuple[int, ...]) -> list[float]:
-    """Mean loss in nats per token between one edge and the next, on documents joined to one stream."""
+    """Mean loss in nats per token between one edge and the next, on documents in one stream."""
     n = edges[-1]
     stream = [token for ids in tokenizer(documents)["input_ids"] for token in ids]
     rows = torch.tensor([stream[i : i + n + 1] for i in range(0, len(stream) - n - 1, n + 1)])

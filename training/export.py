@@ -1,4 +1,4 @@
-"""Writes a run's last checkpoint as a bundled model: float16 safetensors, configuration and tokenizer.
+"""Writes a run's last checkpoint as a bundled model: float16 safetensors and tokenizer.
 
     python -m training.export training/runs/storyteller-seed0 models/storyteller
 

@@ -1,7 +1,7 @@
 """The storyteller's short facts: sentences to train on, and prompts that test what was kept.
 
-`facts.json` lists topics, each with facts and wordings. Every fact is trained in all trained wordings
-of its topic but one, which rotates from fact to fact. So there are three kinds of test:
+`facts.json` lists topics, each with facts and wordings. Every fact is trained in all trained
+wordings of its topic but one, which rotates from fact to fact. So there are three kinds of test:
 
 - `trained`: this fact in this wording was training data (memory);
 - `new pairing`: the wording and the fact were training data, but never together (interpolation);

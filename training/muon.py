@@ -1,9 +1,10 @@
 """Muon in float32: orthogonalised momentum for weight matrices.
 
 Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024),
-https://kellerjordan.github.io/posts/muon/. `torch.optim.Muon` is the same update in bfloat16, one matrix
-at a time; CPUs without bfloat16 units emulate that (measured: 5.4 s per step for 36 matrices, more than the
-forward and backward pass), so this one stays in float32 and treats matrices of one shape as a batch.
+https://kellerjordan.github.io/posts/muon/. `torch.optim.Muon` is the same update in bfloat16, one
+matrix at a time; CPUs without bfloat16 units emulate that (measured: 5.4 s per step for 36
+matrices, more than the forward and backward pass), so this one stays in float32 and treats
+matrices of one shape as a batch.
 """
 
 from collections import defaultdict
@@ -15,7 +16,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Brings the singular values of each [n, rows, columns] matrix near 1 by Newton-Schulz steps."""
+    """Brings all singular values of [n, rows, columns] matrices near 1 by Newton-Schulz steps."""
     a, b, c = NEWTON_SCHULZ
     tall = matrices.size(-2) > matrices.size(-1)
     x = matrices.mT if tall else matrices

@@ -1,8 +1,8 @@
 """Trains a byte-level BPE tokenizer, so that every Unicode text survives encoding and decoding.
 
-`<|endoftext|>` (ID 0) starts every training document and ends the one before. The tokenizer puts it before
-every text by default, as Llama's does with its own: a prompt is then the beginning of a document, and
-attention always finds the same first token.
+`<|endoftext|>` (ID 0) starts every training document and ends the one before. The tokenizer puts it
+before every text by default, as Llama's does with its own: a prompt is then the beginning of a
+document, and attention always finds the same first token.
 """
 
 from collections.abc import Iterable

@@ -13,7 +13,7 @@ def tokenizer():
 
 
 class HandMade:
-    """One layer of four heads: previous token, first token, the one after the earlier copy, even."""
+    """One layer of four heads: previous token, first token, after the earlier copy, even."""
 
     def __call__(self, input_ids, **_):
         rows, n = input_ids.shape
@@ -45,6 +45,6 @@ def test_a_model_that_always_names_the_same_is_right_in_its_share(tokenizer):
         logits[..., tokenizer(" ", add_special_tokens=False).input_ids[0]] = 1
         return SimpleNamespace(logits=logits)
 
-    # With single bytes as tokens every name starts with the same space: always first, never preferred.
+    # With single bytes as tokens every name starts with the same space, so neither is preferred.
     found = name_repetition(always_l, tokenizer)
     assert found == {"cases": 168, "first": 1.0, "preferred": 0.0}

@@ -84,7 +84,7 @@ def test_a_damaged_checkpoint_gets_one_sentence(recipe, text_file, tmp_path):
     run = new_run(recipe, text_file, tmp_path / "run")
     run.save()
     run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="is damaged. Delete it"):
+    with pytest.raises(TrainingError, match=r"is damaged\. Delete it"):
         new_run(recipe, text_file, run.folder).resume()
 
 
