@@ -5,6 +5,7 @@ and hidden states. Nothing here uses Inlook.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ class Reference:
     """One eager forward pass, as NumPy arrays without the batch axis."""
 
     attentions: tuple[np.ndarray, ...]
-    """[head, pos, pos] for each layer that returned weights, in the order the layers ran."""
+    """[head, pos, pos] for each layer that returned weights, in the order the layers ran. Columns
+    of keys that are no positions (DeepSeek-V4's compressed ones) are left out."""
     embedding: np.ndarray
     """[pos, d_model]: what enters the first block."""
     layer_outputs: tuple[np.ndarray, ...]
@@ -48,23 +50,25 @@ def eager_reference(
     copied = copy.deepcopy(model)
     if dtype is not None:
         copied = copied.to(dtype)
-    try:
+    if copied._can_set_attn_implementation():
         copied.set_attn_implementation("eager")
-    except ValueError:
-        pass  # A family without the attention interface is eager as it is.
+    else:  # it would only warn; what `from_pretrained(attn_implementation="eager")` sets
+        for module in copied.modules():
+            if getattr(module, "config", None) is not None:
+                module.config._attn_implementation = "eager"
     outputs: list[tuple[str, Tensor]] = []
     returned_weights: list[Tensor] = []
     square = (len(token_ids), len(token_ids))
 
-    def keep(name: str):
+    def keep(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _args: tuple, output: Any) -> None:
-            values = output if isinstance(output, tuple) else (output,)
+            values = output if isinstance(output, tuple | list) else (output,)
             if values and isinstance(values[0], Tensor):
                 outputs.append((name, values[0]))
             for value in values[1:]:
-                if isinstance(value, Tensor) and value.ndim == 4 and value.shape[2:] == square:
-                    known = any(value is other for other in returned_weights)
-                    returned_weights.extend([] if known else [value])
+                is_map = isinstance(value, Tensor) and value.ndim == 4
+                if is_map and value.shape[2:] == square and not _among(value, returned_weights):
+                    returned_weights.append(value)
 
         return hook
 
@@ -80,11 +84,16 @@ def eager_reference(
     if not states:
         raise NoReferenceError("transformers returns no hidden states")
     blocks = _blocks_that_returned(states, outputs)
-    attentions = [a for a in out.get("attentions") or () if isinstance(a, Tensor)]
+    # Linear attention returns states of other shapes under the same name.
+    attentions = [
+        a
+        for a in out.get("attentions") or ()
+        if isinstance(a, Tensor) and a.shape[2] == len(token_ids)
+    ]
     return Reference(
-        attentions=tuple(_array(a) for a in attentions or returned_weights),
-        embedding=_array(states[0]),
-        layer_outputs=tuple(_array(tensor) for tensor in blocks),
+        attentions=tuple(_array(a)[..., : len(token_ids)] for a in attentions or returned_weights),
+        embedding=_rows(states[0], len(token_ids)),
+        layer_outputs=tuple(_rows(tensor, len(token_ids)) for tensor in blocks),
         last_logits=_array(out.logits)[-1],
     )
 
@@ -109,9 +118,19 @@ def _blocks_that_returned(
     return [*inner, candidates[-1].reshape(inner[-1].shape)]
 
 
+def _among(tensor: Tensor, others: list[Tensor]) -> bool:
+    return any(tensor is other for other in others)
+
+
 def _equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors hold the same numbers, whatever their axes of length 1."""
     return a is b or (a.numel() == b.numel() and torch.equal(a.reshape(b.shape), b))
+
+
+def _rows(stream: Tensor, n_pos: int) -> np.ndarray:
+    """One vector per position; parallel streams side by side."""
+    axis = max(i for i, size in enumerate(stream.shape[:-1]) if size == n_pos)
+    return stream.movedim(axis, 0).reshape(n_pos, -1).double().numpy()
 
 
 def _array(tensor: Tensor) -> np.ndarray:

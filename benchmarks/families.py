@@ -86,23 +86,28 @@ def _differences(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, float]
     trace = hooked.trace(prompt)
     worst = compare(trace, reference)
 
-    greedy = plain.generate(
-        torch.tensor([prompt]),
-        attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-        do_sample=False,
-        max_new_tokens=NEW_TOKENS,
-        min_new_tokens=NEW_TOKENS,
-    )[0, len(prompt) :].tolist()
-    for use_cache in (True, False):
+    greedy = {use_cache: _greedy(plain, prompt, use_cache) for use_cache in (True, False)}
+    for use_cache, name in ((True, "with the cache"), (False, "without it")):
         generation = hooked.start(prompt, Decoding(), use_cache=use_cache)
         for _ in range(NEW_TOKENS):
             generation = hooked.step(generation)
-        name = "tokens with the cache" if use_cache else "tokens without it"
         tokens = [step.token_id for step in generation.steps]
-        worst[name] = 0.0 if tokens == greedy else np.inf
-        fresh = hooked.trace(generation.token_ids)
-        worst[f"trace after {name}"] = max(_between(generation.trace(), fresh).values())
+        worst[f"tokens {name}"] = 0.0 if tokens == greedy[use_cache] else np.inf
+        if greedy[True] == greedy[False]:
+            fresh = hooked.trace(generation.token_ids)
+            worst[f"trace after steps {name}"] = max(_between(generation.trace(), fresh).values())
     return worst
+
+
+def _greedy(model: PreTrainedModel, prompt: list[int], use_cache: bool) -> list[int]:
+    return model.generate(
+        torch.tensor([prompt]),
+        attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+        do_sample=False,
+        use_cache=use_cache,
+        max_new_tokens=NEW_TOKENS,
+        min_new_tokens=NEW_TOKENS,
+    )[0, len(prompt) :].tolist()
 
 
 def compare(trace: Trace, reference: Reference) -> dict[str, float]:
@@ -210,8 +215,8 @@ def as_markdown(verdicts: Sequence[Verdict]) -> str:
         f"{len(verdicts)} types: {counts}.",
         "",
         "Each type is a tiny model with random weights, made by `python -m benchmarks.families`.",
-        "*Exact*: attention of every layer and head, every layer's output and the last logits equal",
-        f"the model's own eager run within {TOLERANCE:.0e} (relative above 1) for "
+        "*Exact*: attention of every layer and head, every layer's output and the last logits",
+        f"equal the model's own eager run within {TOLERANCE:.0e} (relative above 1) for "
         f"{PROMPT_LENGTH} tokens in float32; {NEW_TOKENS} greedy",
         "tokens equal `generate()` with the cache and without; and the trace that grew with them",
         "equals a fresh one. The number is the largest difference. Where rounding alone was more",

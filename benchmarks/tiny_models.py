@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -175,8 +176,7 @@ def build(model_type: str, seed: int = 0, **overrides: Any) -> PreTrainedModel:
         raise CannotBuildError(f"{type(error).__name__}: {_first_line(error)}") from error
     model = model.float().eval()
     _sharpen(model, seed)
-    model.generation_config.eos_token_id = None
-    model.generation_config.pad_token_id = 0
+    model.generation_config = GenerationConfig(pad_token_id=0)
     return model
 
 
@@ -241,6 +241,7 @@ _SPECIAL_CASES: dict[str, dict[str, Any]] = {
         "axial_pos_shape": [8, 16],
         "attn_layers": ["local", "lsh"],
     },
+    "xlm": {"causal": True},
     "xmod": {"default_language": "en_XX"},
 }
 """Settings that no rule about names can guess."""
@@ -265,6 +266,8 @@ def _shrunk(config_class: type[PreTrainedConfig], overrides: dict[str, Any]) -> 
             sizes[field.name] = small
     if vars(default).get("head_dim") == vars(default).get("qk_rope_head_dim", "none"):
         sizes["head_dim"] = sizes["qk_rope_head_dim"]  # latent attention: the rotated part
+    if {"encoder_layers", "decoder_layers"} <= vars(default).keys():
+        sizes |= {"encoder_layers": N_LAYERS, "decoder_layers": N_LAYERS}  # caches count the former
     if latent and "num_key_value_heads" in sizes:
         sizes["num_key_value_heads"] = sizes["num_attention_heads"]
     sizes |= _SPECIAL_CASES.get(config_class.model_type, {}) | overrides

@@ -150,7 +150,7 @@ def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
             f"{type(model).__name__} never runs the blocks it holds, so nothing can be recorded."
         )
     order, after = list(probe.order), list(probe.after)
-    layout = _layout(seen[order[0]].input, input_ids.shape[1])
+    layout = _layout(model, [seen[path].input for path in order], input_ids.shape[1])
     _check_causal(model, probe, input_ids, seen, layout)
     attention = _attention_modules(decoder, blocks)
     parts = {
@@ -167,12 +167,13 @@ def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
     )
 
 
-def _layout(stream: Tensor, n_pos: int) -> StreamLayout:
-    """Where the axis of the positions is in what enters the first block."""
-    shape = tuple(stream.shape)
-    if n_pos not in shape[:-1]:
+def _layout(model: PreTrainedModel, streams: list[Tensor], n_pos: int) -> StreamLayout:
+    """Where the axis of the positions is in what enters each block."""
+    shape = tuple(streams[0].shape)
+    if n_pos not in shape[:-1] or any(stream.shape != shape for stream in streams):
         raise NotRecordableError(
-            "This model's blocks do not work on one vector per token, so Inlook cannot show them."
+            f"{type(model).__name__} does not keep one vector per token from block to block, so "
+            "Inlook cannot show it."
         )
     axis = max(i for i, size in enumerate(shape[:-1]) if size == n_pos)
     if shape == (1, n_pos, shape[-1]):
@@ -246,7 +247,7 @@ class _Probe:
             block.register_forward_hook(end),
         ]
         for name, child in block.named_children():
-            note = self._note(f"{path}.{name}", lambda: runs[path].calls)
+            note = self._note(f"{path}.{name}", lambda: runs.setdefault(path, _BlockRun()).calls)
             handles.append(child.register_forward_hook(note, with_kwargs=True))
         return handles
 

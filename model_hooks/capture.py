@@ -314,7 +314,10 @@ def _record_call(
             mask=mask,
             scaling=scaling,
             causal=_is_causal(module, kwargs),
-            extra=_extra(kwargs),
+            extra={
+                name: current.rows(value, 2) if _is_per_query(value, n_query) else value
+                for name, value in _extra(kwargs).items()
+            },
             n_keys=n_keys,
             source=query.data_ptr(),
         )
@@ -328,6 +331,10 @@ def _is_causal(module: nn.Module, kwargs: dict) -> bool:
 
 def _extra(kwargs: dict) -> dict:
     return {n: v for n, v in kwargs.items() if v is not None and n not in _NOT_KEPT}
+
+
+def _is_per_query(value: Any, n_query: int) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 4 and value.shape[2] == n_query
 
 
 _WEIGHTS_AT_ONCE: weakref.WeakSet[nn.Module] = weakref.WeakSet()
