@@ -92,14 +92,15 @@ def attribute_logit(
     n_layers = trace.n_layers
     tolerance = _TOLERANCE.get(model.info.dtype, _COARSE_TOLERANCE)
     adds_up = np.linalg.norm(parts.sum(0) - final) <= tolerance * np.linalg.norm(final)
-    for softcap in (None, _softcap(model)):
+    # A config may name a softcap that the family does not apply.
+    for softcap in dict.fromkeys((_softcap(model), None)):
         effects, constants, logits = _effects(model, parts, final, tokens, softcap)
         sign = np.array([1.0, -1.0])[: len(tokens)]
         by_part, constant, logit = effects @ sign, constants @ sign, logits @ sign
         off = abs(by_part.sum() + constant - logit)
         size = np.abs(effects).sum() + np.abs(logits).sum()
         is_exact = bool(adds_up and off <= tolerance * size)
-        if is_exact or _softcap(model) is None:
+        if is_exact:
             break
     return Attribution(
         token_id=token_id,
@@ -141,9 +142,7 @@ def _effects(
     final: Float[np.ndarray, "d_model"],
     token_ids: list[int],
     softcap: float | None,
-) -> tuple[
-    Float[np.ndarray, "part token"], Float[np.ndarray, "token"], Float[np.ndarray, "token"]
-]:
+) -> tuple[Float[np.ndarray, "part token"], Float[np.ndarray, "token"], Float[np.ndarray, "token"]]:
     """Return each part's effect, the constant and the logits of the final vector.
 
     The model's own tail does the work, whatever the family put there. It divides a vector by the

@@ -169,9 +169,7 @@ def ranks_of(
     return np.stack(columns, -1) if columns else np.empty((len(log_probs), 0), np.int64)
 
 
-def output_log_probs(
-    model: HookedModel, trace: Trace, pos: int = -1
-) -> Float[np.ndarray, "vocab"]:
+def output_log_probs(model: HookedModel, trace: Trace, pos: int = -1) -> Float[np.ndarray, "vocab"]:
     """Return the model's own output after a position, from a plain run of the text up to there.
 
     What comes later does not change it, so this is what the lens's last row must equal.
