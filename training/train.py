@@ -191,9 +191,10 @@ class Run:
         return self.settings["decay"]
 
     def _sequence_length(self) -> int:
-        if self.step >= self.n_steps - self.n_decay:
-            return self.settings.get("final_sequence_length", self.settings["sequence_length"])
-        return self.settings["sequence_length"]
+        """Longer windows in the last steps only: attention over them costs more."""
+        final = self.settings.get("final_sequence_steps", 0)
+        in_final = self.step >= self.n_steps - final
+        return self.settings["final_sequence_length" if in_final else "sequence_length"]
 
     def _windows(self) -> Windows:
         n = self._sequence_length()
@@ -295,10 +296,7 @@ class Run:
         saved = time.monotonic()
         losses: list[float] = []
         while self.step < self.n_steps and not self.stopped:
-            if (
-                self.step == self.n_steps - self.n_decay
-                and self._sequence_length() != self.windows.n
-            ):
+            if self._sequence_length() != self.windows.n:
                 state = self.windows.state()
                 self.windows = self._windows()
                 self.windows.restore(state)

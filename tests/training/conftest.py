@@ -39,6 +39,7 @@ def recipe():
             "tokens_at_once": 32,
             "sequence_length": 16,
             "final_sequence_length": 32,
+            "final_sequence_steps": 2,
             "lr": 0.01,
             "muon_lr": 0.02,
         },
