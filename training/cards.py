@@ -66,7 +66,8 @@ def training_section(recipe: dict) -> str:
         "one shared CPU core.",
         f"- Windows of {train['sequence_length']} tokens"
         + (
-            f", and {train['final_sequence_length']} in the last {train['final_sequence_steps']} steps."
+            f", and {train['final_sequence_length']} in the last "
+            f"{train['final_sequence_steps']} steps."
             if "final_sequence_length" in train
             else "."
         ),
