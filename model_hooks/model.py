@@ -63,6 +63,7 @@ class HookedModel:
     ) -> None:
         self.model, self.tokenizer, self.info, self.anatomy = model, tokenizer, info, anatomy
         self._records_itself = records_itself
+        self._continues, self._names_positions = True, False
         self._text = TokenText(tokenizer)
         self._keeps_last_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._row_flops = flops.block_flops_per_row(model, anatomy)
@@ -92,6 +93,7 @@ class HookedModel:
         info = describe(model, anatomy, name or model.config.name_or_path or "model")
         hooked = cls(model, tokenizer, info, anatomy, records_itself)
         hooked._check_recording(probe_ids[0].tolist())
+        hooked._check_cache(tuple(probe_ids[0].tolist()))
         return hooked
 
     @property
@@ -345,6 +347,11 @@ class HookedModel:
         if cache is not None:
             input_ids = input_ids[:, len(token_ids) - new_rows :]
             options["past_key_values"] = cache
+            if self._names_positions:
+                first = len(token_ids) - new_rows
+                options["position_ids"] = torch.arange(
+                    first, len(token_ids), device=self.model.device
+                )[None]
         if self._keeps_last_logits:
             options["logits_to_keep"] = 1
         if self._records_itself:
@@ -356,7 +363,7 @@ class HookedModel:
         if self._records_itself:
             capture.attach_weights(record, outputs.get("attentions"))
         segment = Segment(token_ids[len(token_ids) - new_rows :], tuple(record.layers))
-        cache = outputs.get("past_key_values") if use_cache else None
+        cache = outputs.get("past_key_values") if use_cache and self._continues else None
         if cache is not None and not can_continue(cache):
             cache = None
         return segment, to_array(outputs.logits[0, -1]), cache
@@ -467,6 +474,26 @@ class HookedModel:
             call.module.inlook_plain_attention = bool(
                 plain.shape == exact.shape and torch.allclose(plain, exact, atol=1e-6)
             )
+
+    def _check_cache(self, token_ids: tuple[int, ...]) -> None:
+        """Learn how this family goes on from a KV cache; one that never gets it right goes without.
+
+        Most count the positions in the cache themselves, a few must be told (Bamba), and some of
+        those that can be told count them in another way (RoBERTa).
+        """
+        whole, _, _ = self._run(token_ids, len(token_ids), None, use_cache=False)
+        truth = whole.layers[-1].resid_post[-1]
+        tolerance = 1e-3 if truth.dtype in (torch.float32, torch.float64) else 5e-2
+        can_be_told = "position_ids" in inspect.signature(self.model.forward).parameters
+        for self._names_positions in (False, True) if can_be_told else (False,):
+            _, _, cache = self._run(token_ids[:-1], len(token_ids) - 1, None, use_cache=True)
+            if cache is None:
+                return
+            step, _, _ = self._run(token_ids, 1, cache, use_cache=True)
+            gap = step.layers[-1].resid_post[-1] - truth
+            if gap.norm() <= tolerance * truth.norm():
+                return
+        self._continues, self._names_positions = False, False
 
 
 def _common_length(a: Sequence[int], b: Sequence[int]) -> int:
