@@ -36,14 +36,24 @@ def facts_completed(model, tokenizer) -> dict[str, dict[str, list[int]]]:
     An answer of several tokens counts when greedy decoding gives all of them.
     """
     counts: dict = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    cases = []
     for case in fact_prompts():
         prompt = tokenizer(case.prompt)["input_ids"]
         answer = tokenizer(case.answer, add_special_tokens=False)["input_ids"]
-        logits = model(input_ids=torch.tensor([prompt + answer[:-1]]), use_cache=False).logits[0]
-        right = logits[len(prompt) - 1 :].argmax(-1).tolist() == answer
-        for topic in (case.topic, "all"):
-            counts[case.kind][topic][0] += right
-            counts[case.kind][topic][1] += 1
+        cases.append((case, prompt + answer, len(prompt)))
+    cases.sort(key=lambda item: len(item[1]))
+    for start in range(0, len(cases), 64):
+        batch = cases[start : start + 64]
+        ids = torch.zeros(len(batch), len(batch[-1][1]), dtype=torch.long)
+        for row, (_, tokens, _) in enumerate(batch):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+        # Padding comes after the answer, where a causal model cannot see it.
+        best = model(input_ids=ids, use_cache=False).logits.argmax(-1)
+        for row, (case, tokens, n) in enumerate(batch):
+            right = best[row, n - 1 : len(tokens) - 1].tolist() == tokens[n:]
+            for topic in (case.topic, "all"):
+                counts[case.kind][topic][0] += right
+                counts[case.kind][topic][1] += 1
     return {kind: dict(topics) for kind, topics in counts.items()}
 
 
