@@ -4,12 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from pages import _session
 
 APP = Path(__file__).parents[2] / "app.py"
 PROMPT = "the cat sat on the mat"
+
+
+class ServedPagesManager(PagesManager):
+    """Believes, like the server once it imported app.py, that `pages/` is no legacy app."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        PagesManager.uses_pages_directory = False
+        super().__init__(*args, **kwargs)
 
 
 @pytest.fixture
@@ -19,6 +28,7 @@ def tiny_session(monkeypatch, hooked):
     for cache in caches:
         cache.clear()
     monkeypatch.setattr(_session, "load_model", lambda name: hooked)
+    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", ServedPagesManager)
     yield
     for cache in caches:
         cache.clear()
