@@ -54,6 +54,7 @@ def forward_flow(
     pos: int,
     layer: int,
     stage: str,
+    details: str,
     key: str,
     on_pick: Callable[[str, Any], None],
 ) -> None:
@@ -68,11 +69,13 @@ def forward_flow(
         pos: The chosen token's position.
         layer: The layer that is marked.
         stage: The name of the card that is open.
+        details: The CSS selector of what a click on a card opens; a phone scrolls there.
         key: The component's key.
         on_pick: Called before the page reruns.
     """
     positions = lanes_to_draw(len(trace), pos, reads)
     vectors = trace.embedding[positions, :STRIP_LENGTH]
+    n_others = len(trace.last_logits) - sum(row.token_id != OTHERS for row in candidates)
     data = {
         "label": f"The forward pass of {len(trace)} tokens through {trace.n_layers} layers",
         "n_tokens": len(trace),
@@ -82,6 +85,7 @@ def forward_flow(
         "pos": pos,
         "layer": layer,
         "stage": stage,
+        "details": details,
         "stages": [card._asdict() for card in cards],
         "strip": {
             "values": [[_short(value) for value in vector] for vector in vectors],
@@ -94,11 +98,13 @@ def forward_flow(
         "candidates": [
             {
                 "id": None if row.token_id == OTHERS else row.token_id,
-                "token": row.token,
+                "token": f"{n_others:,} others" if row.token_id == OTHERS else row.token,
                 "p": _short(row.probability),
                 "share": percent(row.probability),
             }
-            for row in sorted(candidates, key=lambda row: (row.token_id == OTHERS, -row.probability))
+            for row in sorted(
+                candidates, key=lambda row: (row.token_id == OTHERS, -row.probability)
+            )
         ],
         "chosen": {
             "id": choice.token_id,
@@ -107,6 +113,7 @@ def forward_flow(
             "note": choice.note,
         },
     }
+
     def picked() -> None:
         what, value = st.session_state[key]["picked"]
         on_pick(what, value)

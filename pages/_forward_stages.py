@@ -6,15 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 from jaxtyping import Float
+from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks import Decoding, HookedModel, LayerTrace, ModelInfo, Trace
 from model_hooks import Stage as DecodingStage
 from pages._components import token_strip
-from pages._controls import pick_layer
+from pages._controls import decoding_controls, pick_layer, pick_position
 from pages._forward_flow import Card, Choice
 from pages._provenance import module_path, numbers_from
 from pages._selection import select, selection
-from pages._text import escape_markdown, visible
+from pages._text import visible
 from viz import (
     added_sizes,
     attention_heatmap,
@@ -31,6 +32,7 @@ from viz.decoding import percent
 MAX_PATTERN = 48
 """Tokens up to which a pattern is drawn with one label per token."""
 STATIC = {"displayModeBar": False}
+BACKTICK_LOOKALIKE = "\u02cb"
 
 
 class View(NamedTuple):
@@ -88,8 +90,8 @@ def tokenizer(view: View) -> None:
     spelled = " ".join(f"{byte:02X}" for byte in view.model.token_bytes(token_id)[:24])
     st.markdown(
         f"Token {view.pos} is {view.token}: ID **{token_id}**"
-        + (f", in bytes `{spelled}`." if spelled else ".")
-        + " · stands for a space, ↵ for a new line."
+        + (f", spelled in bytes `{spelled}`." if spelled else "."),
+        help="In token texts, `·` stands for a space and `↵` for a new line.",
     )
     if info.context_size is None:
         st.markdown(f"**Context:** {len(trace):,} positions used; this model sets no limit.")
@@ -123,9 +125,7 @@ def embedding(view: View) -> None:
         alt=f"The {len(vector)} numbers of the embedding of token {view.pos}, one cell each",
     )
     st.markdown(f"It begins with {first_numbers(vector)}. {POSITION_NOTES.get(info.position, '')}")
-    numbers_from(
-        view.model.anatomy.blocks[0].path, trace.embedding.shape, "input", layer=0
-    )
+    numbers_from(view.model.anatomy.blocks[0].path, trace.embedding.shape, "input", layer=0)
     path = module_path(view.model, table)
     if path and hasattr(table, "weight"):
         st.caption(f":material/table: the table is `{path}`, shape `{list(table.weight.shape)}`")
@@ -151,38 +151,36 @@ def blocks(view: View) -> None:
         "blocks, the **residual stream**. A block adds to it twice. :blue-badge[Attention] brings "
         "in what earlier lanes know; the :violet-badge[feedforward] works on each lane alone."
     )
-    st.markdown("##### All layers: who reads from whom")
-    st.caption(
-        "One square per layer: rows are the tokens that read, columns the tokens that are read, "
-        f"the mean over {trace.n_heads} heads. Click one to open that layer."
-    )
-    st.plotly_chart(
-        layer_thumbnails(view.patterns, selected=layer),
-        key="forward.layers",
-        config=STATIC,
-        on_select=_pick_clicked_layer,
-        selection_mode="points",
-        alt=f"Attention patterns of all {info.n_layers} layers, side by side",
-    )
+    who_reads, what_is_added = st.columns(2, gap="medium")
+    with who_reads:
+        st.markdown("**All layers: who reads from whom**")
+        st.plotly_chart(
+            layer_thumbnails(view.patterns, selected=layer),
+            key="forward.layers",
+            config=STATIC,
+            on_select=_pick_clicked_layer,
+            selection_mode="points",
+            alt=f"Attention patterns of all {info.n_layers} layers, side by side",
+        )
+        st.caption(
+            "A square per layer: rows are the tokens that read, columns the tokens that are read; "
+            f"the mean over {trace.n_heads} heads. Click one to open that layer."
+        )
+    with what_is_added:
+        st.markdown(f"**All layers: what is added to token {view.pos}**, {view.token}")
+        sizes = (
+            np.array([_size(getattr(one, name), view.pos) for one in trace.layers])
+            for name in ("attn_out", "mlp_out", "resid_post")
+        )
+        st.plotly_chart(
+            added_sizes(*sizes, selected=layer),
+            key="forward.sizes",
+            config=STATIC,
+            alt="Sizes of what attention and feedforward add in every layer, for one token",
+        )
+        numbers_from(None, trace.embedding.shape, "lengths of vectors in all layers")
     pick_layer(info, key="forward.layer")
     _block(view, trace.layers[layer])
-    st.markdown(f"##### What every layer adds to the lane of token {view.pos}, {view.token}")
-    st.plotly_chart(
-        added_sizes(
-            *(
-                np.array([_size(getattr(one, name), view.pos) for one in trace.layers])
-                for name in ("attn_out", "mlp_out", "resid_post")
-            ),
-            selected=layer,
-        ),
-        key="forward.sizes",
-        config=STATIC,
-        alt="Sizes of what attention and feedforward add in every layer, for one token",
-    )
-    numbers_from(
-        None, [info.n_layers, *trace.embedding.shape], "the norms of `attn_out`, `mlp_out` and "
-        "`resid_post` of all layers"
-    )  # fmt: skip
 
 
 def _block(view: View, recorded: LayerTrace) -> None:
@@ -211,25 +209,29 @@ def _block(view: View, recorded: LayerTrace) -> None:
         "directions add up to less than the sum of their sizes."
         + (" In this model both parts read the same input." if info.parallel else "")
     )
-    left, right = st.columns(2)
     limit = color_limit(recorded.attn_out[pos], recorded.mlp_out[pos])
-    with left.container(border=True):
-        st.markdown(f":blue-badge[{mixer}] lanes meet here")
+    with st.container(border=True):
+        picture, facts = st.columns([3, 2], gap="medium")
+        facts.markdown(f":blue-badge[{mixer}] Here the lanes meet.")
         if recorded.has_attention:
-            _pattern(view, layer)
-            st.caption(_attention_facts(info, layer))
+            with picture:
+                _pattern(view, layer)
+            facts.markdown(_strongest(view, layer))
+            facts.markdown(_attention_facts(info, layer))
         else:
-            st.info("This layer has no attention: it mixes positions in another way.")
-        _added(view, recorded.attn_out, limit, "attention", layer)
-        numbers_from(
-            anatomy.attention_path or anatomy.path, recorded.attn_out.shape, layer=layer
-        )
-    with right.container(border=True):
-        st.markdown(":violet-badge[Feedforward] each lane alone")
-        st.markdown(_feedforward_facts(info))
-        _added(view, recorded.mlp_out, limit, "feedforward", layer)
-        path = anatomy.mlp_out.path if anatomy.mlp_out else anatomy.path
-        numbers_from(path, recorded.mlp_out.shape, layer=layer)
+            picture.info("This layer has no attention: it mixes positions in another way.")
+        with facts:
+            _added(view, recorded.attn_out, limit, "attention", layer)
+            path = anatomy.attention_path or anatomy.path
+            numbers_from(path, recorded.attn_out.shape, layer=layer)
+    with st.container(border=True):
+        facts, vector = st.columns(2, gap="medium")
+        facts.markdown(":violet-badge[Feedforward] Here each lane is alone.")
+        facts.markdown(_feedforward_facts(info))
+        with vector:
+            _added(view, recorded.mlp_out, limit, "feedforward", layer)
+            path = anatomy.mlp_out.path if anatomy.mlp_out else anatomy.path
+            numbers_from(path, recorded.mlp_out.shape, layer=layer)
 
 
 def _pattern(view: View, layer: int) -> None:
@@ -250,14 +252,18 @@ def _pattern(view: View, layer: int) -> None:
         config=STATIC,
         alt=f"Mean attention pattern of layer {layer}: rows read from columns",
     )
-    strongest = int(pattern[view.pos].argmax())
-    st.markdown(
-        f"Token {view.pos} reads most from token {strongest}, "
-        f"{code(view.trace.tokens[strongest])}: **{pattern[view.pos, strongest]:.0%}** of its "
-        "attention, averaged over heads."
-    )
     if len(pattern) > MAX_PATTERN:
         st.caption(f"Drawn: tokens {start} to {end - 1} of {len(pattern)}.")
+
+
+def _strongest(view: View, layer: int) -> str:
+    row = view.patterns[layer][view.pos]
+    key = int(row.argmax())
+    token = "itself" if key == view.pos else f"token {key}, {code(view.trace.tokens[key])}"
+    return (
+        f"Token {view.pos}, {view.token}, reads most from {token}: **{row[key]:.0%}** of its "
+        "attention, averaged over heads."
+    )
 
 
 def _added(
@@ -376,16 +382,36 @@ def opened() -> int:
     return names.index(selection().stage) if selection().stage in names else 0
 
 
+def heading(info: ModelInfo, trace: Trace, number: int) -> tuple[Decoding, int, DeltaGenerator]:
+    """Draw the open stage's title and controls; return options, position and where to go on.
+
+    The options lie open in the stage that uses them, and elsewhere in a popover: the picture
+    always shows what they pick.
+    """
+    title, token, options = st.columns([3, 2, 2], vertical_alignment="bottom")
+    title.subheader(f"{number + 1} {STAGES[number].title}")
+    with token:
+        pos = pick_position(trace.tokens, label="Lane of token")
+    if STAGES[number].draw is choice:
+        options, body = st.columns([2, 3], gap="large")
+        place = options
+    else:
+        place = options.popover("Decoding options", icon=":material/tune:", width="stretch")
+        body = st.container()
+    with place:
+        return decoding_controls(info), pos, body
+
+
 def cards(view: View) -> list[Card]:
-    """Return the headings of the picture, with the shapes that went through each stage."""
+    """Return the headings of the picture, with the shape that leaves each stage."""
     n_tokens, d_model = view.trace.embedding.shape
     vocab_size = len(view.trace.last_logits)
     shapes = (
-        f"text → [{n_tokens}]",
-        f"[{n_tokens}] → [{n_tokens}, {d_model}]",
-        f"[{n_tokens}, {d_model}] → [{n_tokens}, {d_model}]",
-        f"[1, {d_model}] → [1, {vocab_size}]",
-        f"[1, {vocab_size}] → 1 ID",
+        f"[{n_tokens}]",
+        f"[{n_tokens}, {d_model}]",
+        f"[{n_tokens}, {d_model}]",
+        f"[1, {vocab_size}]",
+        "1 ID",
     )
     titles = [stage.title for stage in STAGES]
     titles[2] = f"{view.info.n_layers} blocks" if view.info.n_layers > 1 else "1 block"
@@ -412,14 +438,9 @@ def picked_choice(view: View) -> Choice:
     )
 
 
-def code(text: str) -> str:
-    """Return a token as Markdown code."""
-    return f"`{escape_code(visible(text))}`"
-
-
-def escape_code(text: str) -> str:
-    """Replace the one character that would end Markdown code."""
-    return text.replace("`", "ˋ")
+def code(token: str) -> str:
+    """Return a token as Markdown code; the one character that would end the code is replaced."""
+    return f"`{visible(token).replace('`', BACKTICK_LOOKALIKE)}`"
 
 
 def first_numbers(vector: Float[np.ndarray, "d"], count: int = 4) -> str:

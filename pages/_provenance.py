@@ -9,7 +9,7 @@ from model_hooks import HookedModel
 
 
 def module_path(model: HookedModel, module: Any) -> str | None:
-    """Return a module's path inside the model, as transformers names it; None if it is not there."""
+    """Return a module's path inside the model, such as `model.norm`; None if it is not there."""
     for path, candidate in model.model.named_modules():
         if candidate is module:
             return path

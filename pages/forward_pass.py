@@ -3,7 +3,6 @@
 import streamlit as st
 
 from pages import _forward_stages as forward
-from pages._controls import current_position, decoding_controls, pick_position
 from pages._forward_flow import forward_flow
 from pages._patterns import mean_patterns
 from pages._selection import select, selection
@@ -20,12 +19,7 @@ number = forward.opened()
 
 picture = st.container()
 with st.container(border=True, key="forward.stage"):
-    heading, token, options = st.columns([3, 2, 2], vertical_alignment="bottom")
-    heading.subheader(f"{number + 1} {forward.STAGES[number].title}")
-    with token:
-        pos = pick_position(trace.tokens, label="Lane of token")
-    with options.popover("How to choose", icon=":material/casino:", width="stretch"):
-        decoding = decoding_controls(model.info)
+    decoding, pos, body = forward.heading(model.info, trace, number)
     stages = decoding.stages(trace.last_logits, trace.token_ids)
     view = forward.View(
         model=model,
@@ -37,7 +31,8 @@ with st.container(border=True, key="forward.stage"):
         decoding_stages=stages,
         picked=decoding.pick(stages[-1], 0),
     )
-    forward.STAGES[number].draw(view)
+    with body:
+        forward.STAGES[number].draw(view)
     forward.step_buttons(number)
 
 with picture:
@@ -50,14 +45,11 @@ with picture:
         pos=view.pos,
         layer=view.layer,
         stage=forward.STAGES[number].name,
+        details=".st-key-forward-stage",
         key="forward.flow",
         on_pick=lambda what, value: select(**{what: value}),
     )
-    st.caption(
-        "● attention brings in what other lanes know · ■ feedforward works on each lane alone · "
-        "the larger, the more it adds · curves: where the chosen token's attention goes"
-    )
 
 st.subheader("Try next")
-st.page_link("pages/generation.py", label="**Generation**: write token after token, and see why each was picked")
-st.page_link("pages/attention.py", label="**Attention**: look at single heads instead of their mean")
+st.page_link("pages/generation.py", label="**Generation**: write on, token by token")
+st.page_link("pages/attention.py", label="**Attention**: look at single heads")

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from viz import theme
 
-BOX_WIDTH, BOX_HEIGHT = 2.9, 1.0
+BOX_WIDTH, BOX_HEIGHT = 2.9, 1.5
 STREAM_Y = 0.0
 
 
@@ -41,8 +41,8 @@ def block_diagram(
         x=[0, 10], y=[STREAM_Y, STREAM_Y], mode="lines", hoverinfo="skip",
         line={"color": theme.RESIDUAL, "width": 7},
     )  # fmt: skip
-    _text(figure, 0, -0.3, f"enters: {resid_pre:.3g}", "left")
-    _text(figure, 10, -0.3, f"leaves: {resid_post:.3g}", "right")
+    _text(figure, 0, -0.4, f"enters: {resid_pre:.3g}", "left")
+    _text(figure, 10, -0.4, f"leaves: {resid_post:.3g}", "right")
     parallel = wiring == "parallel"
     second_y = -1.5 if parallel else 1.5
     second_x = 1.0 if parallel else 5.3
@@ -52,13 +52,16 @@ def block_diagram(
     ):
         _branch(figure, name, words, x, y, size, color, end=6.6 if parallel else x + 3.6)
         if wiring == "post" and norm:
-            _box(figure, x + 3.85, x + 4.15, -0.42, 0.42, theme.RESIDUAL)
-            _text(figure, x + 4.0, 0.62, norm, "center")
+            figure.add_scatter(
+                x=[x + 4.1], y=[STREAM_Y], mode="markers", hoverinfo="skip",
+                marker={"symbol": "square", "size": 18, "color": theme.RESIDUAL},
+            )  # fmt: skip
+            _text(figure, x + 4.1, -0.4, norm, "center")
     figure.update_xaxes(visible=False, range=[-0.15, 10.15], fixedrange=True)
-    bottom = -2.3 if parallel else -0.75
-    figure.update_yaxes(visible=False, range=[bottom, 2.25], fixedrange=True)
+    bottom = -2.4 if parallel else -0.8
+    figure.update_yaxes(visible=False, range=[bottom, 2.4], fixedrange=True)
     return figure.update_layout(
-        height=260 if parallel else 190, showlegend=False, margin={"l": 2, "r": 2, "t": 2, "b": 2}
+        height=330 if parallel else 230, showlegend=False, margin={"l": 2, "r": 2, "t": 2, "b": 2}
     )
 
 
@@ -67,35 +70,24 @@ def _branch(
     end: float,
 ) -> None:  # fmt: skip
     """Draw one part: a line up from the stream, its box, and an arrow back into the sum."""
+    left, right = x + 0.35, x + 0.35 + BOX_WIDTH
     figure.add_scatter(
-        x=[x, x, end, end], y=[STREAM_Y, y, y, STREAM_Y], mode="lines", hoverinfo="skip",
+        x=[x, x, left, None, right, end, end], y=[STREAM_Y, y, y, None, y, y, STREAM_Y],
+        mode="lines", hoverinfo="skip", line={"color": color, "width": 2},
+    )  # fmt: skip
+    figure.add_shape(
+        type="rect", x0=left, x1=right, y0=y - BOX_HEIGHT / 2, y1=y + BOX_HEIGHT / 2,
         line={"color": color, "width": 2},
     )  # fmt: skip
-    left = x + 0.35
-    _box(figure, left, left + BOX_WIDTH, y - BOX_HEIGHT / 2, y + BOX_HEIGHT / 2, color)
     detail = f"<br><span style='font-size:0.8em'>{words}</span>" if words else ""
-    _text(figure, left + BOX_WIDTH / 2, y, f"<b>{name}</b>{detail}", "center")
+    text = f"<b>{name}</b><br>adds <b>{size:.3g}</b>{detail}"
+    _text(figure, left + BOX_WIDTH / 2, y, text, "center")
     figure.add_scatter(
         x=[end], y=[STREAM_Y], mode="markers+text", text=["<b>+</b>"], textposition="middle center",
         marker={"size": 20, "color": color}, textfont={"color": "white", "size": 16},
         hovertemplate=f"{name} adds a vector of size {size:.4g}<extra></extra>",
     )  # fmt: skip
-    _text(figure, end + 0.1, y * 0.42, f"<b>adds {size:.3g}</b>", "left", color)
 
 
-def _box(
-    figure: go.Figure, x0: float, x1: float, y0: float, y1: float, color: str
-) -> None:  # fmt: skip
-    figure.add_shape(
-        type="rect", x0=x0, x1=x1, y0=y0, y1=y1, line={"color": color, "width": 2},
-        fillcolor="#000038", layer="between",
-    )  # fmt: skip
-
-
-def _text(
-    figure: go.Figure, x: float, y: float, text: str, align: str, color: str | None = None
-) -> None:
-    figure.add_annotation(
-        x=x, y=y, text=text, showarrow=False, xanchor=align,
-        **({"font": {"color": color}} if color else {}),
-    )  # fmt: skip
+def _text(figure: go.Figure, x: float, y: float, text: str, align: str) -> None:
+    figure.add_annotation(x=x, y=y, text=text, showarrow=False, xanchor=align, font={"size": 14})

@@ -1,5 +1,6 @@
 """All layers side by side, to compare and to pick from."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,8 @@ from viz import theme
 
 MAX_TILE = 48
 """Cells per side of one thumbnail; longer prompts are max-pooled."""
-MAX_COLUMNS = 8
 ROW_HEIGHT = 118
+MAX_HEIGHT = 560
 
 
 def layer_thumbnails(
@@ -27,8 +28,8 @@ def layer_thumbnails(
         selected: The layer to frame.
     """
     n_layers = len(patterns)
-    n_rows = -(-n_layers // MAX_COLUMNS)
-    n_columns = -(-n_layers // n_rows)
+    n_columns = math.ceil(math.sqrt(1.4 * n_layers))
+    n_rows = -(-n_layers // n_columns)
     tiles = [None if pattern is None else _shrink(pattern) for pattern in patterns]
     size = next((len(tile) for tile in tiles if tile is not None), 1)
     gap = max(1, size // 8)
@@ -81,7 +82,8 @@ def layer_thumbnails(
         constrain="domain",
     )  # fmt: skip
     return figure.update_layout(
-        height=n_rows * ROW_HEIGHT + 8, margin={"l": 0, "r": 0, "t": 4, "b": 4}
+        height=min(max(n_rows * ROW_HEIGHT, 260), MAX_HEIGHT),
+        margin={"l": 0, "r": 0, "t": 4, "b": 4},
     )
 
 

@@ -1,8 +1,9 @@
-"""The residual stream: how much each block adds to one token's vector."""
+"""The residual stream: how one token's vector grows and turns, and what each block adds to it."""
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
+from plotly.subplots import make_subplots
 
 from viz import theme
 
@@ -51,4 +52,67 @@ def added_sizes(
     return figure.update_layout(
         height=260, margin={"l": 8, "r": 8, "t": 36, "b": 8}, barmode="group", bargap=0.25,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )  # fmt: skip
+
+
+def stream_growth(
+    norms: Float[np.ndarray, "point"],
+    typical_norms: Float[np.ndarray, "point"],
+    with_previous: Float[np.ndarray, "point"],
+    with_last: Float[np.ndarray, "point"],
+    *,
+    selected: int | None = None,
+) -> go.Figure:
+    """Draw how one token's vector grows and turns from layer to layer.
+
+    Above, its length (Euclidean norm); beneath, its cosine similarity. All arrays start with the
+    embedding and go on with the state after each layer.
+
+    Args:
+        norms: Length of this token's vector.
+        typical_norms: Median length over all tokens.
+        with_previous: Cosine with the state one layer earlier; NaN for the embedding.
+        with_last: Cosine with the state after the last layer.
+        selected: The layer to mark.
+    """
+    layers = list(range(-1, len(norms) - 1))
+    figure = make_subplots(
+        rows=2, shared_xaxes=True, vertical_spacing=0.2, row_heights=[0.5, 0.5],
+        subplot_titles=["Length (norm)", "Similarity (cosine)"],
+    )  # fmt: skip
+    lines = (
+        (1, "this token", norms, theme.RESIDUAL, "solid", "circle", "length"),
+        (1, "median of all tokens", typical_norms, theme.RESIDUAL, "dot", "circle-open", "length"),
+        (2, "with the layer before", with_previous, theme.QUERY, "solid", "square", "cosine"),
+        (2, "with the last layer", with_last, theme.KEY, "dash", "diamond", "cosine"),
+    )
+    for row, name, values, colour, dash, symbol, measure in lines:
+        figure.add_scatter(
+            x=layers, y=values, name=name, mode="lines+markers", row=row, col=1,
+            line={"color": colour, "dash": dash, "width": 2},
+            marker={"symbol": symbol, "size": 7}, legend="legend" if row == 1 else "legend2",
+            customdata=["the embedding" if i < 0 else f"layer {i}" for i in layers],
+            hovertemplate=f"after %{{customdata}}<br>{name}: {measure} %{{y:.3g}}<extra></extra>",
+        )  # fmt: skip
+    if selected is not None:
+        figure.add_vrect(
+            x0=selected - 0.5, x1=selected + 0.5, line_width=0, fillcolor=theme.HIGHLIGHT,
+            opacity=0.15, layer="below",
+        )  # fmt: skip
+    figure.update_annotations(x=0, xanchor="left", font_size=13)
+    every = max(1, -(-len(layers) // 16))
+    ticks = {-1: "embed", **{i: str(i) for i in layers[1::every]}}
+    figure.update_xaxes(
+        tickmode="array", tickvals=list(ticks), ticktext=list(ticks.values()), zeroline=False,
+        showgrid=False, fixedrange=True, range=[-1.4, len(layers) - 1.6],
+    )  # fmt: skip
+    figure.update_xaxes(title="after layer", row=2, col=1)
+    figure.update_yaxes(fixedrange=True)
+    figure.update_yaxes(rangemode="tozero", row=1, col=1)
+    lowest = float(np.nanmin([0.0, *with_previous, *with_last]))
+    figure.update_yaxes(range=[lowest - 0.05, 1.05], row=2, col=1)
+    legend = {"orientation": "h", "x": 1, "xanchor": "right", "yanchor": "bottom"}
+    return figure.update_layout(
+        height=460, margin={"l": 10, "r": 10, "t": 44, "b": 10},
+        legend={**legend, "y": 1.0}, legend2={**legend, "y": 0.405},
     )  # fmt: skip

@@ -53,19 +53,19 @@ function draw(flow) {
 
 function wide(p) {
   const { data, W } = p;
-  const gap = 20, top = 60, pitch = 32;
-  const widths = share(W - 4 * gap, [150, 118, 330, 200, 120]);
+  const gap = 18, top = 74, pitch = 32;
+  const widths = share(W - 4 * gap, [130, 124, 270, 210, 112]);
   const starts = widths.map((_, i) => widths.slice(0, i).reduce((a, b) => a + b + gap, 0));
   const rows = laneRows(data);
   const body = Math.max(rows.length * pitch, 190);
   const offset = top + (body - rows.length * pitch) / 2;
-  p.H = top + body + 12;
+  const bottom = top + body + 26;
   const at = (i) => offset + (i + 0.5) * pitch;
   const xy = (u, v) => [u, v];
   data.stages.forEach((stage, i) => {
-    card(p, i, starts[i], 0, widths[i], p.H);
-    head(p, i, starts[i], 0, widths[i], top - 6);
-    if (i) chevron(p, starts[i] - gap / 2, top / 2, 0);
+    card(p, i, starts[i], 0, widths[i], bottom);
+    head(p, i, starts[i], 0, widths[i], top - 24);
+    if (i) chevron(p, starts[i] - gap / 2, 26, 0);
   });
   const spans = starts.map((s, i) => [s, s + widths[i]]);
   lanes(p, rows, at, spans, xy, pitch);
@@ -73,11 +73,14 @@ function wide(p) {
     if (row.hidden) gapText(p, row, spans[0][0] + 10, at(i) - 9);
     else chip(p, row, spans[0][0] + 8, at(i) - 12, widths[0] - 16, 24);
   });
-  bars(p, spans[3][0] + 34, top, widths[3] - 42, body, [spans[3][0], at(rows.length - 1)], xy);
+  bars(p, spans[3][0] + 24, top, widths[3] - 31, body, [spans[3][0], at(rows.length - 1)], xy);
   const middle = top + body / 2;
-  line(p, `M${spans[3][1]},${middle} L${spans[4][0] + 8},${middle}`, p.primary, 2);
+  const chosen = top + ((data.candidates.findIndex((row) => row.id === data.chosen.id) + 0.5) * body) / data.candidates.length;
+  line(p, `M${spans[3][1] - 6},${chosen} C${spans[4][0]},${chosen} ${spans[3][1]},${middle} ${spans[4][0] + 8},${middle}`, p.primary, 2);
   pick(p, spans[4][0] + 8, middle - 30, widths[4] - 16, 60);
   note(p, spans[4][0] + 8, middle + 38, widths[4] - 16, data.chosen.note);
+  note(p, spans[3][0] + 4, bottom - 22, widths[3] - 8, "The last lane predicts.");
+  p.H = bottom + legend(p, 0, bottom + 10, W);
 }
 
 function tall(p) {
@@ -90,9 +93,8 @@ function tall(p) {
   const n = data.layers.length;
   const band = n > 16 ? 20 : 40;
   const n_bars = data.candidates.length;
-  const heights = [top + 104, top + 92, top + n * band + 12, top + 34 + n_bars * 25 + 10, top + 118];
+  const heights = [top + 104, top + 92, top + n * band + 12, top + 46 + n_bars * 25 + 10, top + 92];
   const starts = heights.map((_, i) => heights.slice(0, i).reduce((a, b) => a + b + gap, 0));
-  p.H = starts[4] + heights[4];
   const xy = (u, v) => [v, u];
   data.stages.forEach((stage, i) => {
     card(p, i, 0, starts[i], W, heights[i]);
@@ -106,9 +108,11 @@ function tall(p) {
     else chip(p, row, at(i) - pitch / 2 + 1.5, spans[0][0] + 4, pitch - 3, 98);
   });
   const x = at(rows.length - 1);
-  bars(p, 14, spans[3][0] + 34, W - 28, n_bars * 25, [spans[3][0], x], xy);
+  bars(p, 14, spans[3][0] + 46, W - 28, n_bars * 25, [spans[3][0], x], xy);
   pick(p, W / 2 - 90, starts[4] + top, 180, 60);
   note(p, 12, starts[4] + top + 68, W - 24, data.chosen.note);
+  note(p, Math.max(x - 160, 4), spans[3][0] - 2, 150, "The last lane predicts.");
+  p.H = starts[4] + heights[4] + legend(p, 0, starts[4] + heights[4] + 10, W);
 }
 
 // Rows of the picture: the lanes that are drawn, and one thin row for each run of hidden ones.
@@ -215,7 +219,7 @@ function bars(p, x, y, width, height, from, xy) {
   const pitch = height / Math.max(rows.length, 1);
   const most = Math.max(...rows.map((row) => row.p), 1e-9);
   const isTall = p.flow.root.classList.contains("tall");
-  const name = Math.min(width * 0.4, isTall ? 130 : 78), number = 46;
+  const name = isTall ? 130 : Math.min(width * 0.42, 90), number = 46;
   const start = xy(...from);
   rows.forEach((row, i) => {
     const mid = y + (i + 0.5) * pitch;
@@ -258,12 +262,17 @@ function card(p, i, x, y, width, height) {
 function head(p, i, x, y, width, height) {
   const stage = p.data.stages[i];
   const button = element("button", "head", p);
-  button.append(span("title", `${i + 1} ${stage.title}`), span("shape", stage.shape));
+  const title = span("title", stage.title);
+  title.prepend(span("number", i + 1));
+  button.append(title, span("shape", stage.shape));
   button.dataset.name = stage.name;
   button.setAttribute("aria-label", `Open ${stage.title}, ${stage.shape}`);
   button.setAttribute("aria-pressed", stage.name === p.data.stage);
   button.title = `Open ${stage.title}`;
-  button.addEventListener("click", () => p.flow.send("stage", stage.name));
+  button.addEventListener("click", () => {
+    p.flow.send("stage", stage.name);
+    if (p.flow.root.classList.contains("tall")) document.querySelector(p.data.details)?.scrollIntoView({ behavior: "smooth" });
+  });
   place(button, x, y, width, height);
 }
 
@@ -296,6 +305,27 @@ function note(p, x, y, width, words) {
   text.style.left = `${x}px`;
   text.style.top = `${y}px`;
   text.style.width = `${width}px`;
+}
+
+// Says what the marks mean; returns the height it takes.
+function legend(p, x, y, width) {
+  const box = element("div", "legend", p);
+  const entries = [
+    ["●", p.attention, "attention: lanes meet"],
+    ["■", p.feedforward, "feedforward: each lane alone"],
+    ["⌒", p.attention, "what the chosen token reads (mean over heads)"],
+    ["", "", "A mark is larger where more is added, compared with what the lane holds."],
+  ];
+  for (const [mark, color, words] of entries) {
+    const entry = span("entry", "");
+    const symbol = span("symbol", mark);
+    symbol.style.color = color;
+    entry.append(symbol, words);
+    box.append(entry);
+  }
+  Object.assign(box.style, { left: `${x}px`, top: `${y}px`, width: `${width}px` });
+  p.flow.root.append(box);
+  return box.offsetHeight + 12;
 }
 
 function chevron(p, x, y, degrees) {
