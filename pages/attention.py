@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from pages import _attention
+from pages import _attention_views as views
 from pages._components import head_grid, head_lines, heatmap_clicks, token_strip
 from pages._controls import current_position, pick_head, pick_layer, pick_position
-from pages._selection import select, selection
-from pages._session import current_model, current_token_ids, current_trace
+from pages._selection import select
+from pages._session import current_model, current_trace
 from pages._text import visible
 from viz import attention_heatmap
 
@@ -16,7 +16,7 @@ st.markdown("Which earlier tokens does each head read from?")
 info = current_model().info
 trace = current_trace()
 labels = [visible(token) for token in trace.tokens]
-survey = _attention.survey(selection().model, current_token_ids())
+survey = views.survey(trace)
 
 
 @st.fragment
@@ -24,7 +24,7 @@ def explore() -> None:
     """Draw everything below the question; a click reruns nothing else."""
     all_heads, one_head = st.columns([5, 6], gap="large")
     with all_heads:
-        st.subheader("All heads", help=_attention.GRID_HELP)
+        st.subheader("All heads", help=views.GRID_HELP)
         layer = pick_layer(info, only_attention=True)
         head = pick_head(info, mean=True)
         head_grid(
@@ -34,16 +34,16 @@ def explore() -> None:
             selected=(layer, -1 if head is None else head),
             on_pick=lambda picked: select(layer=picked[0], head=picked[1]),
         )
-        if note := _attention.other_layers_note(info):
+        if note := views.other_layers_note(info):
             st.caption(note)
 
-    name = _attention.name_of(layer, head)
+    name = views.name_of(layer, head)
     query = current_position(len(trace))
     with one_head:
-        st.subheader(name, help=_attention.MATRIX_HELP)
-        pattern, readable = _attention.pattern_of(trace, layer, head)
-        shown = _attention.sink_switch(pattern)
-        span = _attention.pick_span(labels)
+        st.subheader(name, help=views.MATRIX_HELP)
+        pattern, readable = views.pattern_of(trace, layer, head)
+        shown = views.sink_switch(pattern)
+        span = views.pick_span(labels)
         figure = attention_heatmap(
             shown[span, span],
             labels[span],
@@ -55,9 +55,9 @@ def explore() -> None:
         heatmap_clicks(
             "attention_matrix",
             key="attention_matrix_clicks",
-            on_pick=lambda cell: select(pos=_attention.position_of(cell[0], span)),
+            on_pick=lambda cell: select(pos=views.position_of(cell[0], span)),
         )
-        st.caption(_attention.mask_note(info, layer))
+        st.caption(views.mask_note(info, layer))
 
     st.subheader("One token as the query")
     token_strip(
@@ -71,9 +71,9 @@ def explore() -> None:
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
         pick_position(trace.tokens, label="Query token")
-    in_words.markdown(_attention.summary(labels, shown[query], query))
-    lines = _attention.lines_span(span, query)
-    if note := _attention.lines_note(lines, query, shown[query], len(trace)):
+    in_words.markdown(views.summary(labels, shown[query], query))
+    lines = views.lines_span(span, query)
+    if note := views.lines_note(lines, query, shown[query], len(trace)):
         st.caption(note)
     head_lines(
         trace.tokens[lines],
@@ -81,6 +81,7 @@ def explore() -> None:
         key="attention_lines",
         start=lines.start,
         selected=query - lines.start,
+        threshold=min(0.02, 0.5 * float(shown[query].max())),
         on_pick=lambda pos: select(pos=lines.start + pos),
     )
 

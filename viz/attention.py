@@ -11,7 +11,7 @@ from viz import theme
 MAX_SIDE = 192
 """Most rows and columns that are sent; more tokens are joined in blocks."""
 MIN_HEIGHT, MAX_HEIGHT = 300, 560
-LABEL_CHARACTER_PX, COLOUR_BAR_PX = 6, 50
+LABEL_CHARACTER_PX, COLOUR_BAR_PX = 4.5, 44
 
 
 def attention_heatmap(
@@ -60,7 +60,7 @@ def attention_heatmap(
             y=labels,
             zmin=0,
             zmax=highest,
-            colorscale=theme.scale(power=2),
+            colorscale=theme.scale(power=2.0),
             hoverongaps=False,
             hovertemplate=(
                 f"query %{{y}}<br>reads key %{{x}}<br>{largest}{measure} %{{z:.3f}}<extra></extra>"
@@ -87,7 +87,7 @@ def attention_heatmap(
         if pos is not None and start <= pos < start + n_tokens:
             figure.add_shape(_frame((pos - start) // block, len(labels), colour, along_row))
     height = min(max(len(labels) * theme.CELL_PX, MIN_HEIGHT), MAX_HEIGHT)
-    above = 45 + LABEL_CHARACTER_PX * max(map(len, labels), default=0)
+    above = 36 + LABEL_CHARACTER_PX * max(map(len, labels), default=0)
     return figure.update_layout(
         plot_bgcolor=theme.MASKED,
         height=height + above + COLOUR_BAR_PX,

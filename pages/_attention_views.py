@@ -1,7 +1,11 @@
-"""What the Attention page shows, worked out from the trace: long helpers of `attention.py`."""
+"""What the Attention page shows, worked out from the trace: the long helpers of that page.
+
+Not named `_attention.py`: Streamlit would take the two for one address.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -11,7 +15,6 @@ from jaxtyping import Bool, Float, UInt8
 from model_hooks import ModelInfo, Trace
 from model_hooks.patterns import readable_keys, without_first_token
 from pages._components import head_tiles
-from pages._session import trace_of
 from pages._text import escape_markdown
 from viz.attention import block_size
 
@@ -49,14 +52,20 @@ class Survey(NamedTuple):
     tiles: UInt8[np.ndarray, "layer head size size"] | None
 
 
-@st.cache_resource(max_entries=4, show_spinner="Looking at all heads…")
-def survey(model_name: str, token_ids: tuple[int, ...]) -> Survey:
-    """Look at every head once; shared between sessions."""
-    trace = trace_of(model_name, token_ids)
-    layers = trace.attention_layers
-    if not layers:
-        return Survey((), None)
-    return Survey(layers, head_tiles(_each_layer(trace, layers), len(layers)))
+_surveys: WeakKeyDictionary[Trace, Survey] = WeakKeyDictionary()
+"""Kept as long as their trace is."""
+
+
+def survey(trace: Trace) -> Survey:
+    """Look at every head, once per trace; shared between sessions."""
+    if trace not in _surveys:
+        layers = trace.attention_layers
+        tiles = None
+        if layers:
+            with st.spinner("Looking at all heads…"):
+                tiles = head_tiles(_each_layer(trace, layers), len(layers))
+        _surveys[trace] = Survey(layers, tiles)
+    return _surveys[trace]
 
 
 def attention_of(trace: Trace, layer: int) -> Float[np.ndarray, "head pos pos"]:
@@ -158,13 +167,13 @@ def position_of(row: int, span: slice) -> int:
 
 def summary(labels: Sequence[str], row: Float[np.ndarray, "pos"], query: int) -> str:
     """Say in one sentence what a query reads most."""
-    reader = f":blue[**{escape_markdown(labels[query])}**] (token {query})"
+    reader = f":blue[{escape_markdown(labels[query])}] (token {query})"
     strongest = [key for key in np.argsort(-row, kind="stable")[:3] if row[key] > 0]
     if not strongest:
         return f"{reader} reads from nothing but the first token, which is hidden."
     read = []
     for key in strongest:
-        token = f":orange[**{escape_markdown(labels[key])}**] (token {key})"
+        token = f":orange[{escape_markdown(labels[key])}] (token {key})"
         read.append(f"{'itself' if key == query else token}, {row[key]:.1%}")
     return f"{reader} reads most from " + "; then from ".join(read) + "."
 
