@@ -26,6 +26,7 @@ from transformers import PreTrainedModel
 from benchmarks.eager_reference import NoReferenceError, Reference, eager_reference
 from benchmarks.tiny_models import (
     CAUSAL_LM_TYPES,
+    PROMPT_IDS,
     CannotBuildError,
     build,
     tiny_prompt,
@@ -59,15 +60,14 @@ def check(model_type: str) -> Verdict:
     except CannotBuildError as error:
         return Verdict(model_type, "cannot be built tiny", str(error))
     try:
-        worst = _differences(model, torch.float32)
+        worst, notes = differences(model, torch.float32)
         in_float32 = _over(worst)
-        if not in_float32:
-            return Verdict(model_type, "exact", _summary(worst))
-        # Rounding or a mistake? In float64 only the mistake is left.
-        worst = _differences(model, torch.float64)
-        if not _over(worst):
-            return Verdict(model_type, "exact", f"{_summary(worst)}; in float64")
-        return Verdict(model_type, "wrong", ", ".join(in_float32))
+        if in_float32:  # Rounding or a mistake? In float64 only the mistake is left.
+            worst, notes = differences(model, torch.float64)
+            notes.insert(0, "in float64")
+        if _over(worst):
+            return Verdict(model_type, "wrong", ", ".join(in_float32))
+        return Verdict(model_type, "exact", "; ".join([_summary(worst), *notes]))
     except InlookError as error:
         return Verdict(model_type, "refused", str(error))
     except NoReferenceError as error:
@@ -77,34 +77,57 @@ def check(model_type: str) -> Verdict:
         return Verdict(model_type, "wrong", f"{type(error).__name__}: {line}")
 
 
-def _differences(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, float]:
-    """Largest difference per recorded thing; infinite where shapes or tokens differ."""
+def differences(model: PreTrainedModel, dtype: torch.dtype) -> tuple[dict[str, float], list[str]]:
+    """Return the largest difference per recorded thing, and remarks on the type.
+
+    The difference is infinite where shapes or tokens differ.
+    """
     prompt = tiny_prompt(PROMPT_LENGTH)
     plain = copy.deepcopy(model).to(dtype)
+    if dtype == torch.float64 and plain._can_set_experts_implementation():
+        plain.set_experts_implementation("eager")  # the grouped product knows no float64
     hooked = HookedModel.wrap(copy.deepcopy(plain), tiny_tokenizer())
     reference = eager_reference(plain, prompt)
     trace = hooked.trace(prompt)
     worst = compare(trace, reference)
 
-    greedy = {use_cache: _greedy(plain, prompt, use_cache) for use_cache in (True, False)}
+    greedy = _greedy_by_hand(plain, prompt)
+    generated = _generated(plain, prompt)
+    # Past a special token the families disagree with themselves: RoBERTa counts no padding.
+    n = next((i for i, token_id in enumerate(greedy) if token_id not in PROMPT_IDS), NEW_TOKENS)
+    notes = []
+    if generated[:n] != greedy[:n]:
+        notes.append("its generate() departs from its own forward()")
     for use_cache, name in ((True, "with the cache"), (False, "without it")):
         generation = hooked.start(prompt, Decoding(), use_cache=use_cache)
-        for _ in range(NEW_TOKENS):
+        for token_id in greedy[:n]:
             generation = hooked.step(generation)
+            if generation.steps[-1].token_id != token_id:
+                break
         tokens = [step.token_id for step in generation.steps]
-        worst[f"tokens {name}"] = 0.0 if tokens == greedy[use_cache] else np.inf
-        if greedy[True] == greedy[False]:
-            fresh = hooked.trace(generation.token_ids)
-            worst[f"trace after steps {name}"] = max(_between(generation.trace(), fresh).values())
-    return worst
+        worst[f"tokens {name}"] = 0.0 if tokens == greedy[:n] else np.inf
+        fresh = hooked.trace(generation.token_ids)
+        worst[f"trace after steps {name}"] = max(_between(generation.trace(), fresh).values())
+    if hooked._continues is False:
+        notes.append("runs without the KV cache")
+    return worst, notes
 
 
-def _greedy(model: PreTrainedModel, prompt: list[int], use_cache: bool) -> list[int]:
+def _greedy_by_hand(model: PreTrainedModel, prompt: list[int]) -> list[int]:
+    """The most probable token after a plain forward pass over everything, ten times."""
+    token_ids = list(prompt)
+    with torch.inference_mode():
+        for _ in range(NEW_TOKENS):
+            logits = model(input_ids=torch.tensor([token_ids]), use_cache=False).logits
+            token_ids.append(int(logits[0, -1].argmax()))
+    return token_ids[len(prompt) :]
+
+
+def _generated(model: PreTrainedModel, prompt: list[int]) -> list[int]:
     return model.generate(
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
         do_sample=False,
-        use_cache=use_cache,
         max_new_tokens=NEW_TOKENS,
         min_new_tokens=NEW_TOKENS,
     )[0, len(prompt) :].tolist()
@@ -217,10 +240,11 @@ def as_markdown(verdicts: Sequence[Verdict]) -> str:
         "Each type is a tiny model with random weights, made by `python -m benchmarks.families`.",
         "*Exact*: attention of every layer and head, every layer's output and the last logits",
         f"equal the model's own eager run within {TOLERANCE:.0e} (relative above 1) for "
-        f"{PROMPT_LENGTH} tokens in float32; {NEW_TOKENS} greedy",
-        "tokens equal `generate()` with the cache and without; and the trace that grew with them",
-        "equals a fresh one. The number is the largest difference. Where rounding alone was more",
-        "than that in float32, the comparison was made in float64 and the table says so.",
+        f"{PROMPT_LENGTH} tokens in float32; up to {NEW_TOKENS} greedy tokens, with the KV cache",
+        "and without, equal those of `generate()` and of plain forward passes; and the trace that",
+        "grew with them equals a fresh one. The number is the largest difference. Where rounding",
+        "alone was more than that in float32, everything was compared again in float64, and the",
+        "table says so.",
         "",
         "| Type | Verdict | Detail |",
         "|---|---|---|",
