@@ -59,6 +59,10 @@ def token_strip(
     weights: Sequence[float] | Float[np.ndarray, "pos"] | None = None,
     rows: Float[np.ndarray, "pos pos"] | None = None,
     marks: Mapping[int, str] | None = None,
+    notes: Sequence[str] | None = None,
+    hints: Sequence[str] | None = None,
+    groups: Sequence[tuple[int, int, str]] | None = None,
+    height: int = 256,
     label: str = "Tokens",
 ) -> int | None:
     """Show tokens as chips; a click, or arrow keys and Enter, picks one.
@@ -74,6 +78,11 @@ def token_strip(
             the others by its row and dims those below 0.05. The selected token's row is shown
             when nothing is hovered, unless `weights` are given.
         marks: A short word above some tokens, by position.
+        notes: A line of small print per token, at the bottom of its chip.
+        hints: What else the tooltip says, per token.
+        groups: Neighbouring tokens to frame together under a heading: (first position, position
+            after the last, heading), in order.
+        height: Pixels after which the strip scrolls.
         label: What a screen reader calls the strip.
 
     Returns:
@@ -92,6 +101,10 @@ def token_strip(
         "weights": None if weights is None else [round(float(weight), 4) for weight in weights],
         "rows": encoded_rows,
         "marks": None if not marks else [marks.get(pos) for pos in range(n_tokens)],
+        "notes": None if notes is None else list(notes),
+        "hints": None if hints is None else list(hints),
+        "groups": [[first, stop, visible(heading)] for first, stop, heading in groups or ()],
+        "height": height,
         "label": label,
         **_outline(key, selected),
     }

@@ -41,11 +41,12 @@ function create(parentElement) {
 
 function update(strip, data) {
   strip.root.setAttribute("aria-label", data.label);
-  const content = JSON.stringify([data.tokens, data.ids, data.marks, data.weights]);
+  strip.root.style.maxHeight = `${data.height}px`;
+  const content = JSON.stringify([data.tokens, data.ids, data.marks, data.weights, data.notes, data.hints, data.groups]);
   if (strip.content !== content) {
     strip.content = content;
     strip.chips = data.tokens.map((token, pos) => chip(data, token, pos));
-    strip.root.replaceChildren(...strip.chips);
+    strip.root.replaceChildren(...framed(strip.chips, data.groups));
     mark(strip, strip.selected < strip.chips.length ? strip.selected : null);
   }
   strip.weights = data.weights;
@@ -56,6 +57,25 @@ function update(strip, data) {
     mark(strip, data.selected);
   }
   hover(strip, -1);
+}
+
+// Puts the chips of each group into one frame with a heading.
+function framed(chips, groups) {
+  const children = [];
+  let pos = 0;
+  for (const [first, stop, heading] of groups) {
+    children.push(...chips.slice(pos, first));
+    const frame = document.createElement("span");
+    frame.className = "group";
+    frame.setAttribute("role", "group");
+    frame.setAttribute("aria-label", `${heading}, ${stop - first} tokens`);
+    const pieces = span("pieces", "");
+    pieces.append(...chips.slice(first, stop));
+    frame.append(span("heading", heading), pieces);
+    children.push(frame);
+    pos = stop;
+  }
+  return [...children, ...chips.slice(pos)];
 }
 
 function chip(data, token, pos) {
@@ -77,6 +97,8 @@ function chip(data, token, pos) {
     element.append(span("id", data.ids[pos]));
     facts.push(`ID ${data.ids[pos]}`);
   }
+  if (data.notes) element.append(span("note", data.notes[pos]));
+  if (data.hints) facts.push(data.hints[pos]);
   if (data.weights) facts.push(`weight ${data.weights[pos].toFixed(3)}`);
   element.setAttribute("aria-label", facts.join(", "));
   element.title = facts.join(", ");
