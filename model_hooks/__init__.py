@@ -23,9 +23,10 @@ from model_hooks.interventions import (
     Intervention,
     Knockout,
 )
-from model_hooks.loading import bundled_models, load_model
+from model_hooks.loading import bundled_models, load_model, load_tokenizer
 from model_hooks.model import HookedModel
 from model_hooks.neurons import NeuronTrace
+from model_hooks.tokenization import TokenizerView
 from model_hooks.trace import LayerTrace, Trace
 
 __all__ = [
@@ -53,7 +54,9 @@ __all__ = [
     "PromptError",
     "Stage",
     "Step",
+    "TokenizerView",
     "Trace",
     "bundled_models",
     "load_model",
+    "load_tokenizer",
 ]

@@ -74,6 +74,34 @@ def load_model(
     return HookedModel.wrap(model, _load_tokenizer(name, source), name)
 
 
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Load a tokenizer alone; any kind of model will do, and no weights are read.
+
+    Args:
+        name: A bundled name such as `storyteller`, a local directory or a Hub id.
+
+    Raises:
+        ModelNotFoundError: Nothing has that name, or the Hub cannot be reached.
+        BrokenModelError: There is no tokenizer, or its files are damaged.
+    """
+    name = str(name).strip()
+    if not name:
+        raise ModelNotFoundError("No tokenizer is named: type a folder or a Hub id such as gpt2.")
+    source = _resolve(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:
+        explained = _explain(name, source, error)
+        if "trust_remote_code" not in str(error) and (
+            os.path.isdir(source) or "backend tokenizer" in str(error)
+        ):
+            explained = _no_tokenizer(name)
+        raise explained from error
+    if len(tokenizer) <= len(tokenizer.added_tokens_decoder):  # made up, for want of files
+        raise _no_tokenizer(name)
+    return tokenizer
+
+
 def _resolve(name: str) -> str:
     """Turn a bundled name or a directory into a path; leave a Hub id as it is."""
     if name in (bundled := bundled_models()):
@@ -232,9 +260,13 @@ def _load_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:
-        raise BrokenModelError(
-            f"{name} has no tokenizer that can be read: its tokenizer.json is missing or damaged."
-        ) from error
+        raise _no_tokenizer(name) from error
+
+
+def _no_tokenizer(name: str) -> BrokenModelError:
+    return BrokenModelError(
+        f"{name} has no tokenizer that can be read: its tokenizer.json is missing or damaged."
+    )
 
 
 def _explain(name: str, source: str, error: Exception) -> ModelError:
