@@ -5,8 +5,10 @@ from viz.block import block_diagram
 from viz.decoding import candidates, candidates_bars
 from viz.generation import choices_replay, step_costs
 from viz.layers import layer_thumbnails
+from viz.lens import layer_effect, lens_table, logit_parts, watched_words
+from viz.merges import merge_ladder
 from viz.probabilities import next_token_bars
-from viz.residual import added_sizes
+from viz.residual import added_sizes, stream_growth
 from viz.vectors import color_limit, vector_strip
 
 __all__ = [
@@ -17,8 +19,14 @@ __all__ = [
     "candidates_bars",
     "choices_replay",
     "color_limit",
+    "layer_effect",
     "layer_thumbnails",
+    "lens_table",
+    "logit_parts",
+    "merge_ladder",
     "next_token_bars",
     "step_costs",
+    "stream_growth",
     "vector_strip",
+    "watched_words",
 ]
