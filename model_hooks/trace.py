@@ -89,6 +89,19 @@ class LayerTrace:
         """Whether this layer has attention; others mix positions in another way."""
         return bool(self._calls)
 
+    @property
+    def scale(self) -> float | None:
+        """What the products of query and key are multiplied with; None where they are unknown."""
+        if self.query is None:
+            return None
+        scaling = self._calls[0].scaling
+        return self.query.shape[-1] ** -0.5 if scaling is None else float(scaling)
+
+    @property
+    def softcap(self) -> float | None:
+        """The bound that scores are squeezed under (Gemma 2), or None."""
+        return self._calls[0].extra.get("softcap") if self._calls else None
+
     @cached_property
     def attention(self) -> Float[np.ndarray, "head pos pos"]:
         """Attention weights of every head, computed on first use: most are never looked at.
