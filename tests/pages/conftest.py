@@ -21,6 +21,14 @@ class ServedPagesManager(PagesManager):
         super().__init__(*args, **kwargs)
 
 
+@pytest.fixture(autouse=True)
+def no_installed_components(monkeypatch):
+    """Spare each AppTest the search of all installed packages for components, half its time."""
+    monkeypatch.setattr(
+        "streamlit.components.v2.manifest_scanner.scan_component_manifests", lambda: []
+    )
+
+
 @pytest.fixture
 def tiny_session(monkeypatch, hooked):
     """Make every model name load the tiny model, with empty caches before and after."""
