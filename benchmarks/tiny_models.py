@@ -89,12 +89,13 @@ _SIZES: tuple[tuple[str, int], ...] = (
     (r"index_topk_blocks", 2),
     (r"index_topk", 8),
     (r"index_block_size", 8),
-    (r"index_n_heads", 4),
+    (r"index_n_heads", 16),  # with few heads, scores tie at zero and the choice is arbitrary
     (r"index_head_dim", 16),
     # windows and context
+    (r"keep_window", CONTEXT_SIZE),  # a choice over later keys too: only causal within the window
     (r"sliding_window_pattern|every_n_layers|_layer_(period|interval)|layer_group_size", 2),
     (r"_layer_offset|first_k_dense|num_dense_layers|moe_layer_start", 1),
-    (r"sliding_window|window_size|keep_window|local_attention$|attention_chunk|window_len", 8),
+    (r"sliding_window|window_size|local_attention$|attention_chunk|window_len", 8),
     (r"floor_scale|log_scaling_n_floor", 8),
     (r"rel_extent", 16),
     (
@@ -224,6 +225,7 @@ _SPECIAL_CASES: dict[str, dict[str, Any]] = {
         "num_kv_shared_layers": 2,
         "layer_types": ["sliding_attention", "full_attention"] * 2,
     },
+    "moshi": {"sliding_window": CONTEXT_SIZE},  # its cache honours the window, its mask does not
     "gpt_neo": {"attention_types": [[["global", "local"], N_LAYERS // 2]]},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"] * (N_LAYERS // 2)},
     "lfm2": {"layer_types": ["conv", "full_attention"] * (N_LAYERS // 2)},

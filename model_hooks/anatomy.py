@@ -7,6 +7,7 @@ outputs add up to which inputs.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -101,13 +102,7 @@ def find_blocks(model: PreTrainedModel) -> tuple[nn.Module, list[tuple[str, nn.M
     Raises:
         NotRecordableError: The model has no stack of blocks.
     """
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
-    prefix = next((name for name, module in model.named_modules() if module is decoder), "")
-    stacks: list[tuple[str, nn.ModuleList]] = []
-    for name, module in decoder.named_modules(prefix=prefix):
-        inside = any(name.startswith(f"{outer}.") for outer, _ in stacks)
-        if isinstance(module, nn.ModuleList) and len(module) and not inside:
-            stacks.append((name, module))
+    decoder, stacks = _decoder_with_stacks(model)
     declared = _declared(decoder, "hidden_states")
     chosen = [
         stack for stack in stacks if declared and any(isinstance(m, declared) for m in stack[1])
@@ -123,6 +118,23 @@ def find_blocks(model: PreTrainedModel) -> tuple[nn.Module, list[tuple[str, nn.M
     return decoder, [
         (f"{name}.{i}", block) for name, stack in chosen for i, block in enumerate(stack)
     ]
+
+
+def _decoder_with_stacks(
+    model: PreTrainedModel,
+) -> tuple[nn.Module, list[tuple[str, nn.ModuleList]]]:
+    """The decoder (a few families call their LM head so) and its outermost lists of modules."""
+    decoders = [model.get_decoder()] if hasattr(model, "get_decoder") else []
+    for decoder in [*decoders, model.base_model]:
+        prefix = next((name for name, module in model.named_modules() if module is decoder), "")
+        stacks: list[tuple[str, nn.ModuleList]] = []
+        for name, module in decoder.named_modules(prefix=prefix):
+            inside = any(name.startswith(f"{outer}.") for outer, _ in stacks)
+            if isinstance(module, nn.ModuleList) and len(module) and not inside:
+                stacks.append((name, module))
+        if stacks:
+            break
+    return decoder, stacks
 
 
 def _n_layers(model: PreTrainedModel) -> int | None:
@@ -150,6 +162,11 @@ def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
             f"{type(model).__name__} never runs the blocks it holds, so nothing can be recorded."
         )
     order, after = list(probe.order), list(probe.after)
+    if len(order) > 1 and not _form_a_stream([seen[path] for path in order]):
+        raise NotRecordableError(
+            f"{type(model).__name__} keeps its layers' parts in separate lists, so Inlook cannot "
+            "tell one block from the next."
+        )
     layout = _layout(model, [seen[path].input for path in order], input_ids.shape[1])
     _check_causal(model, probe, input_ids, seen, layout)
     attention = _attention_modules(decoder, blocks)
@@ -164,6 +181,15 @@ def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
         final_norm=_final_norm(after, seen[order[-1]].output),
         lm_head=model.get_output_embeddings(),
         layout=layout,
+    )
+
+
+def _form_a_stream(runs: list[_BlockRun]) -> bool:
+    """Whether anywhere one block's output is the next one's input."""
+    return any(
+        one.output.numel() == other.input.numel()
+        and torch.equal(one.output.reshape(-1), other.input.reshape(-1))
+        for one, other in pairwise(runs)
     )
 
 

@@ -63,7 +63,11 @@ def describe(model: PreTrainedModel, anatomy: Anatomy, name: str) -> ModelInfo:
 
 def _first(config: object, *names: str, default: object) -> object:
     for name in names:
-        if (value := getattr(config, name, None)) is not None:
+        try:
+            value = getattr(config, name, None)
+        except RuntimeError:  # transformers refuses a value that differs from layer to layer
+            value = vars(config).get(name)
+        if value is not None:
             return value
     return default
 
