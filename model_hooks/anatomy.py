@@ -184,15 +184,6 @@ def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
     )
 
 
-def _form_a_stream(runs: list[_BlockRun]) -> bool:
-    """Whether anywhere one block's output is the next one's input."""
-    return any(
-        one.output.numel() == other.input.numel()
-        and torch.equal(one.output.reshape(-1), other.input.reshape(-1))
-        for one, other in pairwise(runs)
-    )
-
-
 def _layout(model: PreTrainedModel, streams: list[Tensor], n_pos: int) -> StreamLayout:
     """Where the axis of the positions is in what enters each block."""
     shape = tuple(streams[0].shape)
@@ -287,6 +278,15 @@ class _Probe:
             calls().append(_Call(path, module, *shaped))
 
         return hook
+
+
+def _form_a_stream(runs: list[_BlockRun]) -> bool:
+    """Whether anywhere one block's output is the next one's input."""
+    return any(
+        one.output.numel() == other.input.numel()
+        and torch.equal(one.output.reshape(-1), other.input.reshape(-1))
+        for one, other in pairwise(runs)
+    )
 
 
 def _check_causal(
