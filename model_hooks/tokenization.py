@@ -36,7 +36,8 @@ class Token:
         token_id: Its number in the vocabulary.
         piece: How the vocabulary spells it, such as `Ġlittle`.
         text: What it reads like; pieces of one character are numbered (`é₁`).
-        utf8: The bytes it stands for; they may begin or end inside a character.
+        utf8: The bytes of text it stands for; they may begin or end inside a character. None for
+            other kinds than `text`.
         kind: `added` by the tokenizer, a `special` token found in the text, `unknown` (the text
             is lost), or plain `text`.
         span: The characters of the text it comes from; None if the tokenizer does not say.
@@ -232,7 +233,7 @@ class TokenizerView:
                 token_id=shown[pos],
                 piece=self.piece(shown[pos]),
                 text=string,
-                utf8=utf8[pos],
+                utf8=utf8[pos] if kinds[pos] == "text" else b"",
                 kind=kinds[pos],
                 span=None if spans is None or kinds[pos] == "added" else spans[pos],
             )

@@ -62,13 +62,21 @@ def pick_head(info: ModelInfo, *, key: str = "head", mean: bool = False) -> int 
     return _choice("Head", "head", [None, *heads] if mean else heads, key=key, help=HEAD_HELP)
 
 
-def pick_position(tokens: Sequence[str], *, key: str = "pos", label: str = "Token") -> int:
+def pick_position(
+    tokens: Sequence[str], *, key: str = "pos", label: str = "Token", default: int | None = None
+) -> int:
     """Let the user choose one token of the prompt by its position, from 0.
 
     To let the user click on the tokens themselves, put `token_strip` above it:
     `token_strip(tokens, key=..., selected=pos, on_pick=lambda pos: select(pos=pos))`.
+
+    Args:
+        tokens: The tokens to choose from.
+        key: The widget's key.
+        label: Its label.
+        default: The position shown while none was chosen; None for the last one.
     """
-    _seed(key, current_position(len(tokens)))
+    _seed(key, current_position(len(tokens), default))
     return st.selectbox(
         label,
         range(len(tokens)),
@@ -80,11 +88,16 @@ def pick_position(tokens: Sequence[str], *, key: str = "pos", label: str = "Toke
     )
 
 
-def current_position(n_tokens: int) -> int:
-    """Return the selected position, the last one if none was chosen or it is beyond the end."""
+def current_position(n_tokens: int, default: int | None = None) -> int:
+    """Return the selected position, the last one if it is beyond the end.
+
+    Without a selected one, it is the default; None stands for the last one.
+    """
     last = n_tokens - 1
     chosen = selection().pos
-    return last if chosen is None else _clamped("pos", chosen, 0, last)
+    if chosen is None:
+        return last if default is None else default
+    return _clamped("pos", chosen, 0, last)
 
 
 def decoding_controls(info: ModelInfo, *, key: str = "decoding") -> Decoding:

@@ -31,9 +31,9 @@ ROLES = {
     "mask_token": "hides a token (MASK)",
 }
 KINDS = {
-    "added": "**added**: the tokenizer puts it there by itself",
-    "special": "**special**: you typed the name of a special token",
-    "unknown": "**unknown**: the vocabulary lacks this text, so it is lost",
+    "added": "the tokenizer puts it there by itself",
+    "special": "the name of a special token, found in the text",
+    "unknown": "the vocabulary lacks this text, so it is lost",
 }
 
 TOKEN_HELP = (
@@ -106,10 +106,15 @@ def marks(tokens: tuple[Token, ...]) -> dict[int, str]:
     return {token.pos: token.kind for token in tokens if token.kind != "text"}
 
 
+def first_of_text(cut: Tokenization) -> int:
+    """Return the position of the first token that is text, 0 if there is none."""
+    return next((token.pos for token in cut.tokens if token.kind == "text"), 0)
+
+
 def legend(tokens: tuple[Token, ...]) -> str:
     """Explain the marks that occur."""
     kinds = set(marks(tokens).values())
-    return " · ".join(text for kind, text in KINDS.items() if kind in kinds)
+    return " · ".join(f"**{kind}**: {text}" for kind, text in KINDS.items() if kind in kinds)
 
 
 def chip_texts(view: TokenizerView, cut: Tokenization) -> list[str]:
@@ -137,7 +142,10 @@ def rank_text(view: TokenizerView, token: Token) -> str:
 
 
 def hints(view: TokenizerView, tokens: tuple[Token, ...]) -> list[str]:
-    return [f"bytes {hexadecimal(token.utf8)}, {rank_text(view, token)}" for token in tokens]
+    return [
+        (f"bytes {hexadecimal(token.utf8)}, " if token.utf8 else "") + rank_text(view, token)
+        for token in tokens
+    ]
 
 
 def describe(view: TokenizerView, cut: Tokenization, pos: int, chip: str) -> str:
@@ -145,10 +153,10 @@ def describe(view: TokenizerView, cut: Tokenization, pos: int, chip: str) -> str
     token = cut.tokens[pos]
     parts = [f"**{escape_markdown(visible(chip))}** has the token ID **{token.token_id:,}**."]
     if token.kind in KINDS:
-        parts.append(f"{KINDS[token.kind].capitalize()}.")
-    n_bytes = len(token.utf8)
-    spelled = hexadecimal(token.utf8[:32]) + (" …" if n_bytes > 32 else "")
-    parts.append(f"It stands for {n_bytes} byte{'s' * (n_bytes != 1)}: `{spelled}`.")
+        parts.append(_sentence(KINDS[token.kind]))
+    if n_bytes := len(token.utf8):
+        spelled = hexadecimal(token.utf8[:32]) + (" …" if n_bytes > 32 else "")
+        parts.append(f"It stands for {n_bytes} byte{'s' * (n_bytes != 1)}: `{spelled}`.")
     for character in cut.split_characters:
         if character.first <= pos < character.stop:
             n_pieces = character.stop - character.first
@@ -162,8 +170,12 @@ def describe(view: TokenizerView, cut: Tokenization, pos: int, chip: str) -> str
         )
         parts.append(f"It was made by joining {left} and {right}: {rank_text(view, token)}.")
     else:
-        parts.append(f"{rank_text(view, token).capitalize()}.")
+        parts.append(_sentence(rank_text(view, token)))
     return " ".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def readable(view: TokenizerView, piece: str) -> str:
@@ -218,6 +230,7 @@ def vocabulary_table(view: TokenizerView, token_ids: list[int]) -> pd.DataFrame:
             "token": [visible(view.readable(token_id)) for token_id in token_ids],
             "bytes": [hexadecimal(view.utf8(token_id)) for token_id in token_ids],
             "merge_rank": pd.array([m and m.rank for m in merges], dtype="Int64"),
+            "vocabulary_entry": [view.piece(token_id) for token_id in token_ids],
         }
     )
 

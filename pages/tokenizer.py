@@ -46,7 +46,7 @@ def prompt_as_tokens() -> None:
     chosen = st.container()
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
-        pos = pick_position(chips)
+        pos = pick_position(chips, default=about.first_of_text(cut))
     in_words.markdown(about.describe(view, cut, pos, chips[pos]), help=about.BPE_HELP)
     with chosen:
         token_strip(
