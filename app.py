@@ -36,6 +36,8 @@ HERE = Path(__file__).parent
 def draw() -> None:
     """Draw one visitor's view: sidebar and page."""
     st.set_page_config(page_title="Inlook", page_icon="🔎", layout="wide")
+    st.html(HERE / "pages/_components/page.css")
+    st.logo(HERE / "pages/_components/logo.svg", size="large")
     page = navigation()
     _selection.follow_link()
     _sidebar.draw()

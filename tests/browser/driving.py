@@ -1,0 +1,89 @@
+"""Start the app, start Chromium, and wait until the page is ready: for tests and for scripts."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+START_S = 120
+TIMEOUT_MS = 30_000
+
+expect.set_options(timeout=TIMEOUT_MS)
+
+
+@contextmanager
+def serve(log: Path) -> Iterator[str]:
+    """Run the README's command on a free port and give the address.
+
+    Raises:
+        RuntimeError: It did not start, or printed a traceback.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    options = ["--server.headless=true", "--server.address=127.0.0.1"]
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "HF_HUB_OFFLINE": "1"}
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command + options, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
+    try:
+        deadline = time.monotonic() + START_S
+        while True:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start:\n{log.read_text()}")
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+    if "Traceback" in (text := log.read_text()):
+        raise RuntimeError(text)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start Debian's Chromium, or another one on the path, or Playwright's own."""
+    found = os.environ.get("INLOOK_CHROMIUM") or shutil.which("chromium")
+    found = found or shutil.which("google-chrome")
+    return playwright.chromium.launch(executable_path=found, args=FLAGS)
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has run, nothing is stale and no exception is shown.
+
+    Charts and components paint a little later: `expect` the picture itself.
+    """
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.locator("[data-stale=true]")).to_have_count(0)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def go_to(page: Page, title: str) -> None:
+    """Change to another page by the sidebar."""
+    page.get_by_test_id("stSidebarNavLink").filter(has_text=title).click()
+    expect(page.get_by_role("heading", level=1, name=title, exact=True)).to_be_visible()
+    settle(page)

@@ -1,0 +1,121 @@
+"""What surrounds every page: navigation, sidebar, links, prompts of any kind."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.driving import go_to, serve, settle
+
+GENERATION = "/why-this-token"
+ATTENTION = "/what-each-head-reads"
+
+
+def prompt_box(page):
+    return page.get_by_role("textbox", name="Prompt")
+
+
+def write_prompt(page, text):
+    prompt_box(page).fill(text)
+    prompt_box(page).press("Control+Enter")
+    settle(page)
+
+
+def test_fresh_server_answers_a_deep_link_with_the_whole_app(open_browser, tmp_path):
+    with serve(tmp_path / "log.txt") as url:
+        page = open_browser(f"{url}{ATTENTION}?prompt=The%20cat")
+        expect(page.get_by_role("heading", level=1, name="Attention")).to_be_visible()
+        expect(prompt_box(page)).to_have_value("The cat")
+        expect(page.get_by_text("Page not found")).to_have_count(0)
+
+
+def test_prompt_model_and_layer_survive_a_change_of_page(page):
+    write_prompt(page, "Tom saw a big")
+    go_to(page, "Attention")
+    page.locator(".st-key-layer").get_by_role("radio", name="2", exact=True).click()
+    settle(page)
+    go_to(page, "Generation")
+    expect(prompt_box(page)).to_have_value("Tom saw a big")
+    expect(page).to_have_url(re.compile(rf"{GENERATION}\?.*layer=2"))
+    go_to(page, "Attention")
+    expect(page.locator(".st-key-layer").get_by_role("radio", name="2", exact=True)).to_be_checked()
+
+
+def test_copied_link_restores_the_view_in_another_browser(page, open_browser):
+    go_to(page, "Attention")
+    write_prompt(page, "Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
+    page.locator(".st-key-layer").get_by_role("radio", name="1", exact=True).click()
+    settle(page)
+    expect(page).to_have_url(re.compile("layer=1"))
+    other = open_browser(page.url)
+    expect(prompt_box(other)).to_have_value("Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
+    expect(
+        other.locator(".st-key-layer").get_by_role("radio", name="1", exact=True)
+    ).to_be_checked()
+
+
+def test_back_button_returns_to_the_view_before(page):
+    write_prompt(page, "Tom saw a big")
+    page.wait_for_timeout(1100)
+    write_prompt(page, "Sue saw a small")
+    page.wait_for_timeout(1100)
+    page.go_back()
+    expect(prompt_box(page)).to_have_value("Tom saw a big")
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "layer=99&head=99&pos=99",
+        "layer=-1&head=x&temperature=nan&top_k=0&seed=99999999999999999999",
+        f"prompt={quote('<script>alert(1)</script> **b** $x$')}",
+    ],
+)
+def test_link_with_nonsense_opens(open_browser, app_url, link):
+    page = open_browser(f"{app_url}{ATTENTION}?{link}")
+    expect(page.get_by_role("heading", level=1, name="Attention")).to_be_visible()
+
+
+def test_bad_prompts_get_one_sentence_and_are_kept(page):
+    write_prompt(page, "word " * 20_000)
+    expect(page.get_by_test_id("stAlert")).to_have_count(1)
+    expect(page.get_by_test_id("stSidebar").get_by_text("too long")).to_be_visible()
+    assert len(prompt_box(page).input_value()) == 100_000
+    write_prompt(page, "   ")
+    expect(page.get_by_text("Type a prompt in the sidebar")).to_be_visible()
+    write_prompt(page, "\x07 a\u202eb <b>x</b> $x^2$ **c** 👩‍👩‍👧 שלום")
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
+def test_missing_model_gets_one_sentence_and_the_sidebar_stays(page):
+    page.get_by_test_id("stSidebar").get_by_text("Your own model").click()
+    field = page.get_by_role("textbox", name="Folder or Hub id")
+    field.fill("/no/such/folder")
+    field.press("Enter")
+    settle(page)
+    expect(page.get_by_test_id("stAlert").get_by_text("There is no folder")).to_be_visible()
+    expect(prompt_box(page)).to_be_visible()
+
+
+def test_dark_theme_reaches_page_and_components(open_browser, app_url):
+    shades = {}
+    for scheme in ("light", "dark"):
+        page = open_browser(f"{app_url}{ATTENTION}", scheme=scheme)
+        page.locator(".tile canvas").first.wait_for()
+        shades[scheme] = page.evaluate(
+            "() => [document.querySelector('.stApp'),"
+            " document.querySelector('[data-testid=stBidiComponentIsolated]')]"
+            ".map((e, i) => getComputedStyle(e).getPropertyValue("
+            "i ? '--st-primary-color' : 'background-color'))"
+        )
+    assert shades["light"][0] == "rgb(255, 255, 255)"
+    assert shades["dark"][0] != shades["light"][0]
+    assert shades["dark"][1] != shades["light"][1]
+
+
+@pytest.mark.parametrize("address", ["", GENERATION, ATTENTION])
+def test_nothing_overflows_a_narrow_phone(open_browser, app_url, address):
+    page = open_browser(app_url + address, width=400, height=800)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert page.evaluate("() => document.scrollingElement.scrollWidth") <= 400
