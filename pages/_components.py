@@ -119,6 +119,7 @@ def head_grid(
     selected: tuple[int, int] | None = None,
     on_pick: Callable[[tuple[int, int]], None] | None = None,
     layers: Sequence[int] | None = None,
+    order: Sequence[tuple[int, int, str]] | None = None,
     label: str = "Attention of every layer and head",
 ) -> tuple[int, int] | None:
     """Show the attention patterns of all layers and heads as a grid to pick from.
@@ -132,16 +133,24 @@ def head_grid(
         selected: The (layer, head) to outline; None to remember the last click here.
         on_pick: Called with the (layer, head) that was clicked, before the page reruns.
         layers: The number of each layer; 0, 1, 2... when omitted.
+        order: (row of `tiles`, head, caption) of each tile, where they are to run in another order
+            than by layer and head.
         label: What a screen reader calls the grid.
 
     Returns:
         The selected (layer, head), or None.
     """
     selected = _remembered(key, selected)
+    names = list(range(len(tiles))) if layers is None else [int(i) for i in layers]
+    captions = None
+    if order is not None:
+        captions = [[names[row], int(head), caption] for row, head, caption in order]
+        tiles = tiles[[row for row, _, _ in order], [head for _, head, _ in order]]
     header = {
-        "layers": list(range(len(tiles))) if layers is None else [int(i) for i in layers],
-        "n_heads": tiles.shape[1],
-        "size": tiles.shape[2],
+        "layers": names,
+        "n_heads": tiles.shape[1] if captions is None else None,
+        "captions": captions,
+        "size": tiles.shape[-1],
         "label": label,
         **_outline(key, selected),
     }

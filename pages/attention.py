@@ -2,9 +2,11 @@
 
 import streamlit as st
 
+from pages import _attention_arithmetic as arithmetic
 from pages import _attention_views as views
 from pages._components import head_grid, head_lines, heatmap_clicks, token_strip
 from pages._controls import current_position, pick_head, pick_layer, pick_position
+from pages._download import csv_button
 from pages._selection import select
 from pages._session import current_model, current_trace
 from pages._text import visible
@@ -13,10 +15,17 @@ from viz import attention_heatmap
 st.title("Attention")
 st.markdown("Which earlier tokens does each head read from?")
 
-info = current_model().info
+model = current_model()
 trace = current_trace()
 labels = [visible(token) for token in trace.tokens]
 survey = views.survey(trace)
+
+
+def pick_cell(cell: tuple[int, int], span: slice) -> None:
+    """Look at the query and the key of a cell of the matrix."""
+    query, key = (views.position_of(index, span) for index in cell)
+    select(pos=query)
+    arithmetic.pick(min(query, key))
 
 
 @st.fragment
@@ -25,65 +34,77 @@ def explore() -> None:
     all_heads, one_head = st.columns([5, 6], gap="large")
     with all_heads:
         st.subheader("All heads", help=views.GRID_HELP)
-        layer = pick_layer(info, only_attention=True)
-        head = pick_head(info, mean=True)
+        layer = pick_layer(model.info, only_attention=True)
+        head = pick_head(model.info, mean=True)
+        order = views.pick_order(trace)
         head_grid(
             survey.tiles,
             key="attention_grid",
             layers=survey.layers,
+            order=order,
             selected=(layer, -1 if head is None else head),
             on_pick=lambda picked: select(layer=picked[0], head=picked[1]),
         )
-        if note := views.other_layers_note(info):
+        if note := views.other_layers_note(model.info):
             st.caption(note)
 
-    name = views.name_of(layer, head)
     query = current_position(len(trace))
     with one_head:
-        st.subheader(name, help=views.MATRIX_HELP)
-        pattern, readable = views.pattern_of(trace, layer, head)
-        shown = views.sink_switch(pattern)
+        st.subheader(views.name_of(layer, head), help=views.MATRIX_HELP)
+        shown = views.sink_switch(views.pick_measure(model, trace, layer, head))
         span = views.pick_span(labels)
         figure = attention_heatmap(
-            shown[span, span],
+            shown.weights[span, span],
             labels[span],
-            readable=readable[span, span],
+            readable=shown.readable[span, span],
             query=query,
             start=span.start,
+            measure=shown.measure,
+            highest=shown.highest,
         )
-        st.plotly_chart(figure, key="attention_matrix", alt=f"Attention weights of {name}")
-        heatmap_clicks(
-            "attention_matrix",
-            key="attention_matrix_clicks",
-            on_pick=lambda cell: select(pos=views.position_of(cell[0], span)),
-        )
-        st.caption(views.mask_note(info, layer))
+        st.plotly_chart(figure, key="attention_matrix", alt=f"{shown.measure}, {shown.name}")
+        st.caption(views.mask_note(model.info, layer))
+        csv_button(lambda: views.table_of(shown, trace.tokens), "attention")
 
-    st.subheader("One token as the query")
+    st.subheader("One query")
     token_strip(
         trace.tokens,
         key="attention_tokens",
         selected=query,
-        rows=shown,
+        rows=shown.shares,
         on_pick=lambda pos: select(pos=pos),
         label="Query token",
     )
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
         pick_position(trace.tokens, label="Query token")
-    in_words.markdown(views.summary(labels, shown[query], query))
+    in_words.markdown(views.summary(labels, shown.shares[query], query))
     lines = views.lines_span(span, query)
-    if note := views.lines_note(lines, query, shown[query], len(trace)):
+    if note := views.lines_note(lines, query, shown.shares[query], len(trace)):
         st.caption(note)
     head_lines(
         trace.tokens[lines],
-        shown[lines, lines],
+        shown.shares[lines, lines],
         key="attention_lines",
         start=lines.start,
         selected=query - lines.start,
-        threshold=min(0.02, 0.5 * float(shown[query].max())),
+        threshold=min(0.02, 0.5 * float(shown.shares[query].max())),
         on_pick=lambda pos: select(pos=lines.start + pos),
+    )
+
+    st.subheader("Several tokens", help=views.SEVERAL_HELP)
+    views.several_tokens(trace, labels, shown.shares)
+
+    st.subheader("One query, one key: the arithmetic", help=arithmetic.HELP)
+    arithmetic.draw(model, trace, labels, layer, head, query)
+    heatmap_clicks(
+        "attention_matrix",
+        key="attention_matrix_clicks",
+        on_pick=lambda cell: pick_cell(cell, span),
     )
 
 
 explore()
+
+st.subheader("Try next")
+views.try_next()

@@ -1,5 +1,6 @@
 """Figures: plain arrays and strings in, `plotly.graph_objects.Figure` out."""
 
+from viz.arithmetic import dot_product, softmax_bars, weighted_sum
 from viz.attention import attention_heatmap
 from viz.block import block_diagram
 from viz.decoding import candidates, candidates_bars
@@ -19,14 +20,17 @@ __all__ = [
     "candidates_bars",
     "choices_replay",
     "color_limit",
+    "dot_product",
     "layer_effect",
     "layer_thumbnails",
     "lens_table",
     "logit_parts",
     "merge_ladder",
     "next_token_bars",
+    "softmax_bars",
     "step_costs",
     "stream_growth",
     "vector_strip",
     "watched_words",
+    "weighted_sum",
 ]

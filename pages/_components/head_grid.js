@@ -32,13 +32,14 @@ function create(parentElement) {
     grid.send(layer, head);
   });
   root.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: grid.n_heads, ArrowUp: -grid.n_heads }[event.key];
     const from = grid.tiles.indexOf(tileOf(event));
+    const n_columns = grid.n_heads ?? rowLength(grid);
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: n_columns, ArrowUp: -n_columns }[event.key];
     if (!step || from < 0) return;
     event.preventDefault();
     event.stopPropagation();
     const to = from + step;
-    const sameRow = Math.floor(to / grid.n_heads) === Math.floor(from / grid.n_heads);
+    const sameRow = !grid.n_heads || Math.floor(to / n_columns) === Math.floor(from / n_columns);
     if (to < 0 || to >= grid.tiles.length || (Math.abs(step) === 1 && !sameRow)) return;
     focusable(grid, grid.tiles[to]);
     grid.tiles[to].focus();
@@ -58,7 +59,7 @@ function update(grid, bytes, parentElement) {
   const length = view.getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
   const pixels = bytes.subarray(4 + length);
-  const shape = JSON.stringify([header.layers, header.n_heads, header.label]);
+  const shape = JSON.stringify([header.layers, header.n_heads, header.captions, header.label]);
   if (grid.shape !== shape) {
     grid.shape = shape;
     build(grid, header);
@@ -71,35 +72,61 @@ function update(grid, bytes, parentElement) {
   }
 }
 
-function build(grid, { layers, n_heads, label }) {
+function build(grid, { layers, n_heads, captions, label }) {
   grid.n_heads = n_heads;
   grid.hint = "Each square is one head: rows are queries, columns are keys. Click one to open it.";
   grid.tip.textContent = grid.hint;
   grid.root.setAttribute("role", "group");
   grid.root.setAttribute("aria-label", label);
+  grid.tiles = [];
+  const cells = captions ? inOrder(grid, captions) : byLayerAndHead(grid, layers, n_heads);
+  focusable(grid, grid.tiles[0]);
+  mark(grid, grid.selected);
+  grid.root.replaceChildren(...cells);
+}
+
+function byLayerAndHead(grid, layers, n_heads) {
   grid.root.style.gridTemplateColumns = `2.2em repeat(${n_heads}, minmax(18px, 104px))`;
   grid.heads = Array.from({ length: n_heads }, (_, head) => axis(`H${head}`));
   grid.layers = new Map();
-  grid.tiles = [];
   const cells = [axis(""), ...grid.heads];
   for (const layer of layers) {
     grid.layers.set(layer, axis(`L${layer}`));
     cells.push(grid.layers.get(layer));
-    for (let head = 0; head < n_heads; head++) {
-      const tile = element("button", "tile");
-      tile.type = "button";
-      tile.dataset.layer = layer;
-      tile.dataset.head = head;
-      tile.title = `Layer ${layer}, head ${head}`;
-      tile.setAttribute("aria-label", tile.title);
-      tile.append(document.createElement("canvas"));
-      grid.tiles.push(tile);
-      cells.push(tile);
-    }
+    for (let head = 0; head < n_heads; head++) cells.push(tile(grid, layer, head));
   }
-  focusable(grid, grid.tiles[0]);
-  mark(grid, grid.selected);
-  grid.root.replaceChildren(...cells);
+  return cells;
+}
+
+function inOrder(grid, captions) {
+  grid.root.style.gridTemplateColumns = "repeat(auto-fill, minmax(58px, 1fr))";
+  grid.heads = [];
+  grid.layers = new Map();
+  return captions.map(([layer, head, caption]) => {
+    const cell = element("div", "cell");
+    const text = axis(`L${layer} H${head}`);
+    text.append(document.createElement("br"), caption);
+    cell.append(tile(grid, layer, head, `: ${caption}`), text);
+    return cell;
+  });
+}
+
+function tile(grid, layer, head, caption = "") {
+  const made = element("button", "tile");
+  made.type = "button";
+  made.dataset.layer = layer;
+  made.dataset.head = head;
+  made.title = `Layer ${layer}, head ${head}${caption}`;
+  made.setAttribute("aria-label", made.title);
+  made.append(document.createElement("canvas"));
+  grid.tiles.push(made);
+  return made;
+}
+
+function rowLength(grid) {
+  const top = grid.tiles[0].offsetTop;
+  const second = grid.tiles.findIndex((made) => made.offsetTop > top);
+  return second < 0 ? grid.tiles.length : second;
 }
 
 function paint(canvas, pixels, tile, size, palette) {
