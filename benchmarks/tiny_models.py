@@ -174,7 +174,7 @@ def build(model_type: str, seed: int = 0, **overrides: Any) -> PreTrainedModel:
     except CannotBuildError:
         raise
     except Exception as error:
-        raise CannotBuildError(f"{type(error).__name__}: {_first_line(error)}") from error
+        raise CannotBuildError(f"{type(error).__name__}: {_one_line(error)}") from error
     model = model.float().eval()
     _sharpen(model, seed)
     model.generation_config = GenerationConfig(pad_token_id=0)
@@ -348,5 +348,5 @@ def _sharpen(model: PreTrainedModel, seed: int) -> None:
                     draw(weight, 1.5 / max(weight.shape[1:]) ** 0.5)
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or "no message"
