@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from model_hooks import Decoding, Generation, Step
-from pages import _generation as writing
-from pages._generation import Choice, Draft
+from pages import _draft as writing
+from pages._components import token_strip
+from pages._draft import Choice, Draft
+from pages._selection import select
 from pages._text import escape_markdown, visible
 from viz import candidates_bars, choices_replay, step_costs
 from viz.decoding import OTHERS, Candidate, candidates, percent, stage_name
@@ -18,53 +20,63 @@ N_TO_PICK = 50
 N_REPLAYED = 100
 """Steps in the replay, the newest: each costs about a kilobyte."""
 TIP_TOKENS = 12
+NUMBERS_HELP = (
+    "**Probability**: with the options set on this page, out of the whole vocabulary.\n\n"
+    "**Rank**: 1 is the token that the model itself finds most probable.\n\n"
+    "**Entropy**: how undecided the model is, before any option. 0 bits: only one token is "
+    "possible. Each bit more doubles the number of equally good candidates.\n\n"
+    "**Computed**: how many positions ran through the model for this token, and how long it took."
+)
 
 PLOTLY = {"displayModeBar": False}
 
 
+def text_strip(generation: Generation, choice: Choice, head: int | None) -> None:
+    """Show the text with the chosen position, shaded by what was read to predict it."""
+    n_tokens, n_prompt = len(generation.token_ids), len(generation.prompt_ids)
+    weights = None
+    if choice.attention is not None:
+        read = choice.attention.mean(0) if head is None else choice.attention[head]
+        weights = [*read, *[0.0] * (n_tokens + 1 - len(read))]
+    marks = {
+        n_prompt + i: f"{i + 1} yours" if step.forced else str(i + 1)
+        for i, step in enumerate(generation.steps)
+    }
+    token_strip(
+        [*generation.tokens, "?"],
+        key="generation.tokens",
+        selected=choice.pos,
+        on_pick=lambda pos: select(pos=pos),
+        weights=weights,
+        marks={**marks, n_tokens: "next"},
+        label="The text: prompt, generated tokens with their step, and the next token",
+    )
+
+
 def token_facts(generation: Generation, choice: Choice) -> None:
     """Say which token is looked at and how it came to be there."""
-    n_prompt = len(generation.prompt_ids)
+    n_prompt, n_tokens = len(generation.prompt_ids), len(generation.token_ids)
     if choice.token_id is None:
         st.subheader("What comes next?")
-        st.caption(f"Nothing is picked yet: candidates for token {choice.pos}.")
+        st.caption(f"Nothing is picked yet: these are the candidates for token {choice.pos}.")
     else:
         name = escape_markdown(visible(generation.tokens[choice.pos]))
-        st.subheader(f"Token {choice.pos}: {name}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(f"Token {choice.pos}: {name}", width="stretch")
+            if n_prompt <= choice.pos < n_tokens - 1:
+                st.button(
+                    "Rewind to here", key="generation.rewind", icon=":material/undo:",
+                    shortcut="W", help="Take back all tokens after this one (key W).",
+                    on_click=writing.rewind_to, args=(choice.pos - n_prompt + 1,),
+                )  # fmt: skip
         if choice.pos == 0:
-            st.info("The first token has nothing before it, so the model never predicted it.")
+            st.info("Nothing comes before the first token, so the model never predicts it.")
             return
         if choice.pos < n_prompt:
-            st.caption("From your prompt. This is what the model would have expected here.")
+            st.caption("From your prompt. The chart shows what the model expected here.")
         else:
             st.caption(_how_picked(choice.step, generation.decoding))
-    raw, final = choice.stages[0].probabilities, choice.stages[-1].probabilities
-    entropy = choice.stages[0].entropy_bits
-    with st.container(horizontal=True, gap="medium", key="generation.facts"):
-        if choice.token_id is not None:
-            st.metric(
-                "Probability", percent(float(final[choice.token_id])), width="content",
-                help="With the options on this page, out of the whole vocabulary.",
-            )  # fmt: skip
-            rank = int((raw > raw[choice.token_id]).sum()) + 1
-            st.metric(
-                "Rank", f"{rank:,} of {len(raw):,}", width="content",
-                help="1 is the token the model itself finds most probable.",
-            )  # fmt: skip
-        st.metric(
-            "Entropy", f"{entropy:.2f} bits", width="content",
-            help=f"How undecided the model is. {entropy:.2f} bits is as undecided as a fair draw "
-            f"among {2**entropy:,.1f} tokens.",
-        )  # fmt: skip
-        if choice.step is not None:
-            step = choice.step
-            st.metric(
-                "Computed", f"{step.rows_computed:,} "
-                + ("position" if step.rows_computed == 1 else "positions"), width="content",
-                help=f"In {step.seconds * 1e3:.1f} milliseconds and {step.flops / 1e6:,.1f} "
-                f"million floating-point operations. The KV cache held "
-                f"{step.cache_bytes / 1e3:,.1f} kB after it.",
-            )  # fmt: skip
+    st.markdown(_numbers(choice), help=NUMBERS_HELP)
 
 
 def attention_note(generation: Generation, choice: Choice, layer: int, head: int | None) -> None:
@@ -119,14 +131,15 @@ def candidate_picker(generation: Generation, choice: Choice) -> None:
     order = sorted(range(len(raw)), key=lambda i: (-raw[i], i))[:N_TO_PICK]
     key = f"generation.take.{choice.pos}.{len(generation.token_ids)}"
     strings = generation.model.token_strings
+    what = "Take another token instead" if choice.token_id is not None else "Take a token yourself"
     st.selectbox(
-        "Take another token instead" if choice.token_id is not None else "Take a token yourself",
+        f"{what}: choose here, or click its bar",
         order,
         index=None,
         key=key,
         format_func=lambda i: f"{visible(strings([i])[0])}   {percent(float(probabilities[i]))}",
         placeholder=f"The {len(order)} most probable ones",
-        help="Or click on its bar. What was written after this position stays as a branch.",
+        help="What was written from this position on stays as a branch.",
         on_change=lambda: writing.take_instead(choice.pos, st.session_state[key]),
     )
 
@@ -190,7 +203,8 @@ def replay_chart(generation: Generation) -> None:
     for step in generation.steps[first:]:
         choice = Choice(step.pos, step.token_id, step, step.stages, None)
         rows.append(rows_of(generation, choice))
-        contexts.append(visible(generation.model.decode(step.forward.token_ids[-16:]))[-40:])
+        before = visible(generation.model.decode(step.forward.token_ids[-16:]))
+        contexts.append(before.replace("·", " ")[-40:])
     st.plotly_chart(
         choices_replay(
             rows, [step.token_id for step in generation.steps[first:]], contexts, first + 1
@@ -220,6 +234,26 @@ def branch_list(draft: Draft) -> None:
     )  # fmt: skip
 
 
+def _numbers(choice: Choice) -> str:
+    """The figures of a choice in one line."""
+    first, last = choice.stages[0], choice.stages[-1]
+    parts = []
+    if (token_id := choice.token_id) is not None:
+        rank = int((first.scores > first.scores[token_id]).sum()) + 1
+        parts.append(f"probability **{percent(float(last.probabilities[token_id]))}**")
+        parts.append(f"rank **{rank:,}** of {len(first.scores):,}")
+    parts.append(
+        f"entropy **{first.entropy_bits:.2f} bits** (like a fair draw among "
+        f"{2**first.entropy_bits:,.1f} tokens)"
+    )
+    if (step := choice.step) is not None:
+        positions = "position" if step.rows_computed == 1 else "positions"
+        parts.append(
+            f"computed **{step.rows_computed:,} {positions}** in {step.seconds * 1e3:.1f} ms"
+        )
+    return " · ".join(parts)
+
+
 def _how_picked(step: Step, now: Decoding) -> str:
     if step.forced:
         text = "You chose it."
@@ -239,7 +273,9 @@ def _table_row(row: Candidate, penalty: bool, chosen: bool) -> str:
     name = html.escape(row.token)
     if row.removed_by:
         name = f"<s>{name}</s>"
-    filtered = f"removed by {stage_name(row.removed_by)}" if row.removed_by else "kept"
+    filtered = _number(row.tempered, ".3f")
+    if row.removed_by:
+        filtered = f"removed by {stage_name(row.removed_by)}"
     cells = [
         "" if row.token_id == OTHERS else str(row.token_id),
         _number(row.rank, ",d"),
@@ -247,7 +283,7 @@ def _table_row(row: Candidate, penalty: bool, chosen: bool) -> str:
         percent(row.raw_probability),
         *([_number(row.penalised, ".3f")] if penalty else []),
         _number(row.tempered, ".3f"),
-        "" if row.token_id == OTHERS and not row.removed_by else filtered,
+        filtered,
         percent(row.probability),
     ]
     classes = " ".join(name for name, on in (("chosen", chosen), ("removed", row.removed_by)) if on)

@@ -58,17 +58,22 @@ def selection() -> Selection:
     return st.session_state.setdefault(_SELECTION, Selection())
 
 
-def select(**changes: Any) -> None:
+def select(*, now_in_link: bool = True, **changes: Any) -> None:
     """Change some fields of the selection, in the session and in the address bar.
 
     What was generated belongs to its model and prompt: another one begins anew.
+
+    Args:
+        now_in_link: False leaves the address bar as it is until the next full run.
+        **changes: Fields and their new values.
     """
     changed = replace(selection(), **changes)
     if (changed.model, changed.prompt) != (selection().model, selection().prompt):
         changed = replace(changed, written=())
     if changed != selection():
         st.session_state[_SELECTION] = changed
-        _write_link(changed)
+        if now_in_link:
+            _write_link(changed)
 
 
 def follow_link() -> None:
@@ -83,6 +88,7 @@ def follow_link() -> None:
     written, moment = st.session_state.get(_WRITTEN, ({}, -math.inf))
     if link and (not known or (link != written and time.monotonic() - moment > _LINK_DELAY_S)):
         st.session_state[_SELECTION] = from_link(link)
+        st.session_state[_WRITTEN] = (link, time.monotonic())
     current = selection()
     if link != to_link(current):
         _write_link(current)

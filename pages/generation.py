@@ -1,12 +1,9 @@
 """Generation page: one token at a time, and why it was this one."""
 
-from contextlib import closing
-
 import streamlit as st
 
 from model_hooks import InlookError
-from pages import _generation as writing
-from pages._components import token_strip
+from pages import _draft as writing
 from pages._controls import cache_control, decoding_controls, pick_head, pick_layer
 from pages._generation_views import (
     attention_note,
@@ -17,9 +14,10 @@ from pages._generation_views import (
     cost_chart,
     replay_chart,
     rows_of,
+    text_strip,
     token_facts,
 )
-from pages._selection import select, selection
+from pages._selection import selection
 from pages._session import current_model
 from pages._text import escape_markdown
 
@@ -40,8 +38,8 @@ text = st.container()
 chart, options = st.columns([2.4, 1], gap="large")
 with options:
     st.subheader("How it is picked")
-    decoding = decoding_controls(info)
-    use_cache = cache_control()
+    decoding = decoding_controls(info, key="generation.decoding")
+    use_cache = cache_control(key="generation.use_cache")
 
 try:
     draft = writing.current_draft(decoding, use_cache)
@@ -81,11 +79,9 @@ with buttons:
     )  # fmt: skip
 
 if n_to_write:
-    # `closing`: what is written is kept before the rerun that a click on Stop brings.
-    with closing(writing.write_tokens(n_to_write)) as run:
-        for n_done, generation in enumerate(run, 1):
-            tail = escape_markdown(generation.text[-80:].replace("\n", " "))
-            progress.progress(n_done / n_to_write, f"{n_done} of {n_to_write} tokens: …{tail}")
+    for n_done, generation in enumerate(writing.write_tokens(n_to_write), 1):
+        tail = escape_markdown(generation.text[-80:].replace("\n", " "))
+        progress.progress(n_done / n_to_write, f"{n_done} of {n_to_write} tokens: …{tail}")
     st.rerun()
 
 generation = draft.generation
@@ -100,7 +96,8 @@ elif generation.finished:
     message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
 
 with text:
-    layer_box, head_box = st.columns([1, 1.4], vertical_alignment="bottom")
+    strip = st.container()
+    layer_box, head_box = st.columns([1, 1.4])
     with layer_box:
         layer = pick_layer(info, key="generation.layer", only_attention=True)
     with head_box:
@@ -110,24 +107,9 @@ with text:
     except InlookError as error:
         message.error(escape_markdown(str(error)), icon=":material/error:")
         choice = writing.choice_at(generation, pos := newest, layer)
-    weights = None
-    if choice.attention is not None:
-        read = choice.attention.mean(0) if head is None else choice.attention[head]
-        weights = [*read, *[0.0] * (n_tokens + 1 - len(read))]
-    marks = {
-        n_prompt + i: f"{i + 1} yours" if step.forced else str(i + 1)
-        for i, step in enumerate(generation.steps)
-    }
-    token_strip(
-        [*generation.tokens, "?"],
-        key="generation.tokens",
-        selected=pos,
-        on_pick=lambda pos: select(pos=pos),
-        weights=weights,
-        marks={**marks, n_tokens: "next"},
-        label="The text: prompt, generated tokens with their step, and the next token",
-    )
-    attention_note(generation, choice, layer, head)
+    with strip:
+        text_strip(generation, choice, head)
+        attention_note(generation, choice, layer, head)
 
 with chart:
     token_facts(generation, choice)

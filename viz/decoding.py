@@ -123,7 +123,7 @@ def candidates_bars(rows: Sequence[Candidate], chosen: int | None = None) -> go.
     raw = [row.raw_probability for row in rows]
     final = [row.probability for row in rows]
     full = max([*raw, *final]) * 1.25 or 1.0
-    is_chosen = [row.token_id == chosen for row in rows]
+    picked = [i for i in y if rows[i].token_id == chosen]
     solid = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
     clear = {"selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}}}
     figure = go.Figure(
@@ -135,15 +135,21 @@ def candidates_bars(rows: Sequence[Candidate], chosen: int | None = None) -> go.
             ),
             go.Bar(
                 name="after the options", x=final, y=y, width=0.5, orientation="h",
-                hoverinfo="skip", marker={
-                    "color": [theme.HIGHLIGHT if c else theme.QUERY for c in is_chosen],
-                    "pattern": {"shape": ["/" if c else "" for c in is_chosen], "size": 5},
+                hoverinfo="skip", marker={"color": theme.QUERY}, **solid,
+            ),
+            go.Bar(
+                name="picked", x=[final[i] for i in picked], y=picked, width=0.5, orientation="h",
+                hoverinfo="skip", showlegend=bool(picked),
+                marker={
+                    "color": theme.HIGHLIGHT,
+                    "pattern": {"shape": "/", "size": 6, "fillmode": "overlay", "solidity": 0.2},
                 },
                 **solid,
             ),
             go.Scatter(
                 x=[max(a, b) for a, b in zip(raw, final, strict=True)], y=y, mode="text",
                 text=[f" {_outcome(row)}" for row in rows], textposition="middle right",
+                textfont_size=13,
                 cliponaxis=False, hoverinfo="skip", showlegend=False,
             ),
             go.Bar(
@@ -167,7 +173,8 @@ def candidates_bars(rows: Sequence[Candidate], chosen: int | None = None) -> go.
         range=[len(rows) - 0.5, -0.5],
         tickmode="array",
         tickvals=y,
-        ticktext=[_label(row, c) for row, c in zip(rows, is_chosen, strict=True)],
+        ticktext=[_label(row, row.token_id == chosen) for row in rows],
+        tickfont_size=14,
         fixedrange=True,
         showgrid=False,
     )

@@ -42,7 +42,7 @@ def step_costs(
     )
     panels = [
         (list(rows_computed), theme.RESIDUAL, "%{y:,} positions"),
-        ([1e3 * value for value in seconds], theme.FEEDFORWARD, "%{y:.1f} ms"),
+        ([1e3 * value for value in seconds], theme.RESIDUAL, "%{y:.1f} ms"),
         ([value / 1e3 for value in cache_bytes], theme.KEY, "%{y:,.1f} kB"),
     ]
     for row, (values, colour, unit) in enumerate(panels, 1):
@@ -58,10 +58,11 @@ def step_costs(
     figure.update_annotations(x=0, xanchor="left", font_size=13)
     figure.update_xaxes(range=[0.4, max(len(steps), 8) + 0.6], fixedrange=True)
     if len(steps) <= MAX_TOKEN_LABELS:
+        title = "token that the step wrote"
         ticks = {"tickmode": "array", "tickvals": steps, "ticktext": labels, "tickangle": 45}
     else:
-        ticks = {"tickformat": "d"}
-    figure.update_xaxes(title="step, with the token it wrote", row=3, col=1, **ticks)
+        title, ticks = "step", {"tickformat": "d"}
+    figure.update_xaxes(title=title, row=3, col=1, **ticks)
     return figure.update_layout(
         showlegend=False, dragmode=False, bargap=0.25, height=3 * _PANEL_PX + 130,
         margin={"t": 30, "b": 90},
@@ -87,13 +88,12 @@ def choices_replay(
     n_rows = max(len(rows) for rows in steps)
     frames = []
     for i, (figure, context) in enumerate(zip(figures, contexts, strict=True)):
-        figure.update_traces(hoverinfo="skip", hovertemplate=None, selector={"width": 1})
         layout = {
             "yaxis": {"ticktext": figure.layout.yaxis.ticktext, "range": [n_rows - 0.5, -0.5]},
             "title": {"text": f"…{theme.shorten(context, 60)}<b> ?</b>"},
-            "xaxis": {"range": [0, 1.25]},
+            "xaxis": {"range": [0, 1.2], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
         }
-        frames.append(go.Frame(name=str(first_step + i), data=figure.data[:3], layout=layout))
+        frames.append(go.Frame(name=str(first_step + i), data=figure.data[:4], layout=layout))
     animate = {
         "mode": "immediate",
         "frame": {"duration": 0, "redraw": True},
@@ -103,13 +103,13 @@ def choices_replay(
     replay = go.Figure(frames[0].data, first.layout, frames)
     replay.update_layout(frames[0].layout)
     return replay.update_layout(
-        height=n_rows * theme.CELL_PX + 230,
-        margin={"t": 84, "b": 140},
+        height=n_rows * theme.CELL_PX + 250,
+        margin={"t": 110, "b": 140},
         title={"font": {"size": 15}, "x": 0, "y": 0.98, "yanchor": "top"},
         updatemenus=[
             {
                 "type": "buttons", "direction": "left", "showactive": False,
-                "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "pad": {"t": 95},
+                "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom", "pad": {"b": 34},
                 "buttons": [
                     {"label": "▶ Play", "method": "animate", "args": [None, play]},
                     {"label": "❚❚ Pause", "method": "animate", "args": [[None], animate]},
@@ -118,7 +118,7 @@ def choices_replay(
         ],
         sliders=[
             {
-                "currentvalue": {"prefix": "Step "}, "pad": {"t": 42},
+                "currentvalue": {"prefix": "Step "}, "pad": {"t": 48},
                 "steps": [
                     {"method": "animate", "label": frame.name, "args": [[frame.name], animate]}
                     for frame in frames

@@ -94,14 +94,14 @@ def test_equal_tokens_keep_their_own_bars():
 def test_token_text_is_never_read_as_html():
     figure = candidates_bars(rows(n_candidates=5))
     assert "&lt;b&gt;" in figure.layout.yaxis.ticktext[1]
-    assert "<b>&lt;b&gt;</b>" in figure.data[3].hovertext[1]
+    assert "<b>&lt;b&gt;</b>" in figure.data[4].hovertext[1]
 
 
 def test_removed_tokens_are_struck_out_and_say_by_which_filter():
     figure = candidates_bars(rows(n_candidates=5))
     struck = ["<s>" in label for label in figure.layout.yaxis.ticktext]
     assert struck == [False, True, True, True, True]
-    assert figure.data[2].text[1] == " removed by top-p"
+    assert figure.data[3].text[1] == " removed by top-p"
 
 
 def test_chosen_token_is_marked_by_more_than_colour():
@@ -109,7 +109,8 @@ def test_chosen_token_is_marked_by_more_than_colour():
     assert [label.startswith("▶ <b>") for label in figure.layout.yaxis.ticktext] == [
         False, False, True, False, False,
     ]  # fmt: skip
-    assert list(figure.data[1].marker.pattern.shape) == ["", "", "/", "", ""]
+    picked = figure.data[2]
+    assert (picked.name, list(picked.y), picked.marker.pattern.shape) == ("picked", [2], "/")
 
 
 def test_click_targets_carry_token_ids():

@@ -145,23 +145,22 @@ def tokens_to_write() -> int:
 
 
 def write_tokens(n_tokens: int) -> Iterator[Generation]:
-    """Write up to `n_tokens` tokens, yielding the text after each; keep what was written.
+    """Write up to `n_tokens` tokens, yielding the text after each.
 
-    Ends at a token that ends the text, or with a problem to show when the context is full.
+    Each token is kept before the next one: a click on Stop ends the script wherever it is. Ends at
+    a token that ends the text, or with a problem to show when the context is full.
     """
     draft = st.session_state[_DRAFT]
     generation = draft.generation
     try:
         for _ in range(n_tokens):
             generation = generation.model.step(generation)
+            _keep(draft.moved(generation), now_in_link=False)
             yield generation
             if generation.finished:
                 return
     except InlookError as error:
         st.session_state[_PROBLEM] = str(error)
-    finally:
-        st.session_state[_DRAFT] = draft.moved(generation)
-        select(written=written_ids(generation), pos=None)
 
 
 def problem() -> str | None:
@@ -213,9 +212,14 @@ def _moved(draft: Draft, move: Callable[[Draft], Generation]) -> Draft:
     except InlookError as error:
         st.session_state[_PROBLEM] = str(error)
     else:
-        st.session_state[_DRAFT] = draft
-        select(written=written_ids(draft.generation), pos=None)
+        _keep(draft)
     return draft
+
+
+def _keep(draft: Draft, now_in_link: bool = True) -> None:
+    """Keep the draft. The selection goes first: cut off in between, the draft follows from it."""
+    select(written=written_ids(draft.generation), pos=None, now_in_link=now_in_link)
+    st.session_state[_DRAFT] = draft
 
 
 def _rewritten(generation: Generation) -> Generation:

@@ -1,0 +1,223 @@
+"""The Generation page on a tiny model, compared with transformers' own `generate()`."""
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from model_hooks import HookedModel
+
+TEXT = "the cat sat on the mat"
+N_PROMPT = 6
+
+
+@pytest.fixture
+def hooked(tokenizer, tiny_model):
+    """One family is enough here: others are the hooked model's matter."""
+    return HookedModel.wrap(copy.deepcopy(tiny_model), tokenizer, "tiny")
+
+
+def press(app, name):
+    return app.button(key=f"generation.{name}").click().run()
+
+
+def tokens(app):
+    strip = next(
+        block for block in app.get("bidi_component") if "prompt, generated" in block.proto.json
+    )
+    return json.loads(strip.proto.json)
+
+
+def chart(app, which=0):
+    return json.loads(app.get("plotly_chart")[which].proto.spec)
+
+
+def text_of(app):
+    return [element.value for element in (*app.markdown, *app.caption, *app.subheader)]
+
+
+def written(app):
+    return app.session_state["inlook.selection"].written
+
+
+def greedy_tokens(hooked, n):
+    ids = torch.tensor([hooked.encode(TEXT)])
+    output = hooked.model.generate(
+        ids, max_new_tokens=n, min_new_tokens=n, do_sample=False, use_cache=True, pad_token_id=0
+    )
+    return tuple(output[0, N_PROMPT:].tolist())
+
+
+def test_page_opens_at_the_prompt_with_what_comes_next(open_page):
+    app = open_page("generation")
+    assert tokens(app)["tokens"][-1] == "?"
+    assert any("What comes next" in text for text in text_of(app))
+    assert not app.exception
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_steps_write_what_generate_writes(open_page, hooked, use_cache):
+    app = open_page("generation", use_cache=use_cache)
+    for _ in range(3):
+        press(app, "step")
+    assert written(app) == greedy_tokens(hooked, 3)
+    assert not app.exception
+
+
+def test_run_writes_as_many_tokens_as_asked(open_page, hooked):
+    app = open_page("generation")
+    app.number_input(key="generation.n_per_run").set_value(7).run()
+    press(app, "run")
+    assert written(app) == greedy_tokens(hooked, 7)
+    assert app.button(key="generation.stop").disabled
+    assert not app.exception
+
+
+def test_back_rewind_and_restart_shorten_the_text(open_page, hooked):
+    app = open_page("generation", written=".".join(map(str, greedy_tokens(hooked, 5))))
+    press(app, "back")
+    assert written(app) == greedy_tokens(hooked, 4)
+    app.session_state["inlook.selection"] = replace(
+        app.session_state["inlook.selection"], pos=N_PROMPT + 1
+    )
+    app.run()
+    press(app, "rewind")
+    assert written(app) == greedy_tokens(hooked, 2)
+    press(app, "restart")
+    assert written(app) == ()
+    assert not app.exception
+
+
+def test_candidates_are_the_models_own_softmax_over_the_whole_vocabulary(open_page, hooked):
+    app = open_page("generation")
+    with torch.no_grad():
+        logits = hooked.model(torch.tensor([hooked.encode(TEXT)])).logits[0, -1]
+    expected = torch.softmax(logits.double(), -1).sort(descending=True).values.numpy()
+    own = chart(app)["data"][0]["x"]
+    np.testing.assert_allclose(own, expected, atol=1e-6)
+    assert sum(own) == pytest.approx(1)
+
+
+def test_sampling_with_a_seed_repeats_exactly_and_another_seed_differs(open_page):
+    texts = []
+    for seed in (3, 3, 4):
+        app = open_page("generation", strategy="sample", temperature=2.0, seed=seed)
+        app.number_input(key="generation.n_per_run").set_value(12).run()
+        press(app, "run")
+        texts.append(written(app))
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_taking_another_token_makes_a_branch_that_can_be_left_and_revisited(open_page, hooked):
+    app = open_page("generation")
+    press(app, "step")
+    first = written(app)
+    box = next(box for box in app.selectbox if "Take another token" in box.label)
+    other = next(i for i in range(hooked.info.vocab_size) if (i,) != first)
+    box.set_value(other).run()
+    assert written(app) == (other,)
+    radio = next(radio for radio in app.radio if "Every text" in radio.label)
+    assert len(radio.options) == 2
+    radio.set_value(0).run()
+    assert written(app) == first
+    assert not app.exception
+
+
+def test_other_options_keep_the_text_and_apply_to_the_next_step(open_page, hooked):
+    app = open_page("generation")
+    press(app, "step")
+    app.segmented_control(key="generation.decoding.strategy").set_value("sample").run()
+    app.slider(key="generation.decoding.temperature").set_value(0.1).run()
+    assert written(app) == greedy_tokens(hooked, 1)
+    assert any("picked with other options" in text for text in text_of(app))
+    press(app, "step")
+    assert len(written(app)) == 2
+    assert not app.exception
+
+
+def test_another_prompt_starts_anew_and_keeps_the_options(open_page):
+    app = open_page("generation", strategy="sample", temperature=0.5)
+    press(app, "step")
+    app.text_area(key="prompt").set_value("the dog").run()
+    assert written(app) == ()
+    assert app.slider(key="generation.decoding.temperature").value == 0.5
+    assert tokens(app)["tokens"] == ["the", "dog", "?"]
+    assert not app.exception
+
+
+def test_prompt_tokens_show_what_the_model_expected_there(open_page, hooked):
+    app = open_page("generation", pos=3)
+    with torch.no_grad():
+        logits = hooked.model(torch.tensor([hooked.encode(TEXT)])).logits[0, 2]
+    expected = torch.softmax(logits.double(), -1).max().item()
+    assert chart(app)["data"][0]["x"][0] == pytest.approx(expected, abs=1e-6)
+    assert not any("Take" in box.label for box in app.selectbox)
+    assert not app.exception
+
+
+def test_first_token_says_that_nothing_predicts_it(open_page):
+    app = open_page("generation", pos=0)
+    assert any("never predicts it" in info.value for info in app.info)
+    assert not app.exception
+
+
+def test_shade_is_the_models_own_eager_attention(open_page, hooked, trace):
+    app = open_page("generation", layer=1, head="mean")
+    weights = tokens(app)["weights"]
+    expected = trace.attention(1)[:, -1].mean(0)
+    np.testing.assert_allclose(weights[:-1], expected, atol=1e-4)
+    assert weights[-1] == 0
+
+
+def test_costs_tell_the_cache_from_no_cache(open_page):
+    for use_cache, expected in ((True, [6, 1, 1]), (False, [6, 7, 8])):
+        app = open_page("generation", use_cache=use_cache)
+        app.session_state["generation.tabs"] = "Cost of each step"
+        for _ in range(3):
+            press(app, "step")
+        assert chart(app, 1)["data"][0]["y"] == expected
+        assert not app.exception
+
+
+def test_replay_holds_every_step(open_page):
+    app = open_page("generation")
+    app.session_state["generation.tabs"] = "Replay"
+    for _ in range(3):
+        press(app, "step")
+    assert len(chart(app, 1)["frames"]) == 3
+    assert not app.exception
+
+
+def test_full_context_is_one_sentence_and_keeps_the_text(open_page, hooked):
+    size = hooked.info.context_size
+    app = open_page("generation")
+    app.number_input(key="generation.n_per_run").set_value(size).run()
+    press(app, "run")
+    assert len(written(app)) == size - N_PROMPT + 1
+    assert ["context is full" in error.value for error in app.error] == [True]
+    assert not app.exception
+
+
+def test_links_text_with_impossible_tokens_is_cut_with_a_reason(open_page, hooked):
+    good = greedy_tokens(hooked, 1)[0]
+    app = open_page("generation", written=f"{good}.999999.1")
+    assert written(app) == (good,)
+    assert any("out of range" in error.value for error in app.error)
+    assert not app.exception
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "the " * 500])
+def test_prompt_that_cannot_run_ends_the_page_with_a_sentence(open_page, prompt):
+    app = open_page("generation", prompt=prompt)
+    assert len(app.error) + len(app.info) == 1
+    assert not app.exception
+
+
+def test_two_sessions_never_share_a_text(open_page):
+    one, other = open_page("generation"), open_page("generation")
+    press(one, "step")
+    other.run()
+    assert (len(written(one)), written(other)) == (1, ())
