@@ -13,6 +13,7 @@ from model_hooks import (
     NotCausalError,
     bundled_models,
     load_model,
+    load_tokenizer,
     loading,
 )
 
@@ -124,6 +125,40 @@ def test_a_missing_tokenizer_is_named(damaged):
         file.unlink()
     with pytest.raises(BrokenModelError, match="tokenizer"):
         load_model(str(damaged))
+
+
+def test_a_tokenizer_loads_without_its_model(damaged, tokenizer):
+    (damaged / "model.safetensors").unlink()
+    (damaged / "config.json").unlink()
+    assert load_tokenizer(str(damaged)).get_vocab() == tokenizer.get_vocab()
+
+
+def test_a_folder_without_tokenizer_files_gets_no_made_up_tokenizer(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(BrokenModelError, match=r"no tokenizer that can be read") as error:
+        load_tokenizer(str(tmp_path))
+    assert one_sentence(error)
+
+
+def test_a_damaged_tokenizer_is_named(damaged):
+    (damaged / "tokenizer.json").write_text("{}")
+    with pytest.raises(BrokenModelError, match=r"tokenizer\.json is missing or damaged"):
+        load_tokenizer(str(damaged))
+
+
+def test_a_tokenizer_that_brings_its_own_code_is_refused(damaged):
+    settings = {"auto_map": {"AutoTokenizer": ["own.Code", None]}, "tokenizer_class": "Code"}
+    (damaged / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(BrokenModelError, match="never runs") as error:
+        load_tokenizer(str(damaged))
+    assert one_sentence(error)
+
+
+@pytest.mark.parametrize("name", ["", "/no/such/folder", "inlook-tests/not-on-this-computer"])
+def test_a_tokenizer_that_is_nowhere_is_not_found(name, offline):
+    with pytest.raises(ModelNotFoundError) as error:
+        load_tokenizer(name)
+    assert one_sentence(error)
 
 
 def test_an_encoder_is_not_a_causal_model(tmp_path):
