@@ -7,7 +7,7 @@ import streamlit as st
 
 
 def csv_button(frame: pd.DataFrame | Callable[[], pd.DataFrame], name: str) -> None:
-    """Offer a table as a CSV file, written only when somebody asks for it.
+    """Offer a table as a CSV file, made only when somebody asks for it.
 
     Args:
         frame: The figure's numbers, one line per mark; or a function that collects them, called

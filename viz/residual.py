@@ -77,8 +77,7 @@ def stream_growth(
     """
     layers = list(range(-1, len(norms) - 1))
     figure = make_subplots(
-        rows=2, shared_xaxes=True, vertical_spacing=0.2, row_heights=[0.5, 0.5],
-        subplot_titles=["Length (norm)", "Similarity (cosine)"],
+        rows=2, shared_xaxes=True, vertical_spacing=0.2,
     )  # fmt: skip
     lines = (
         (1, "this token", norms, theme.RESIDUAL, "solid", "circle", "length"),
@@ -99,7 +98,6 @@ def stream_growth(
             x0=selected - 0.5, x1=selected + 0.5, line_width=0, fillcolor=theme.HIGHLIGHT,
             opacity=0.15, layer="below",
         )  # fmt: skip
-    figure.update_annotations(x=0, xanchor="left", font_size=13)
     every = max(1, -(-len(layers) // 16))
     ticks = {-1: "embed", **{i: str(i) for i in layers[1::every]}}
     figure.update_xaxes(
@@ -108,10 +106,10 @@ def stream_growth(
     )  # fmt: skip
     figure.update_xaxes(title="after layer", row=2, col=1)
     figure.update_yaxes(fixedrange=True)
-    figure.update_yaxes(rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title="length (norm)", rangemode="tozero", row=1, col=1)
     lowest = float(np.nanmin([0.0, *with_previous, *with_last]))
-    figure.update_yaxes(range=[lowest - 0.05, 1.05], row=2, col=1)
-    legend = {"orientation": "h", "x": 1, "xanchor": "right", "yanchor": "bottom"}
+    figure.update_yaxes(title="cosine", range=[lowest - 0.05, 1.05], row=2, col=1)
+    legend = {"orientation": "h", "x": 0, "yanchor": "bottom"}
     return figure.update_layout(
         height=460, margin={"l": 10, "r": 10, "t": 44, "b": 10},
         legend={**legend, "y": 1.0}, legend2={**legend, "y": 0.405},
