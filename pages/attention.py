@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages import _attention_ablation as ablation
 from pages import _attention_arithmetic as arithmetic
 from pages import _attention_views as views
 from pages._components import head_grid, head_lines, heatmap_clicks, token_strip
@@ -79,6 +80,8 @@ def explore() -> None:
     with by_number:
         pick_position(trace.tokens, label="Query token")
     in_words.markdown(views.summary(labels, shown.shares[query], query))
+    if shown.measure == "size":
+        st.caption("Here and below: each key's share of all sizes in the query's row.")
     lines = views.lines_span(span, query)
     if note := views.lines_note(lines, query, shown.shares[query], len(trace)):
         st.caption(note)
@@ -97,6 +100,9 @@ def explore() -> None:
 
     st.subheader("One query, one key: the arithmetic", help=arithmetic.HELP)
     arithmetic.draw(model, trace, labels, layer, head, query)
+
+    st.subheader("What is it good for?", help=ablation.HELP)
+    ablation.draw(model, trace, labels, layer, head)
     heatmap_clicks(
         "attention_matrix",
         key="attention_matrix_clicks",

@@ -3,6 +3,7 @@
 from viz.arithmetic import dot_product, softmax_bars, weighted_sum
 from viz.attention import attention_heatmap
 from viz.block import block_diagram
+from viz.comparison import before_after_bars, most_changed
 from viz.decoding import candidates, candidates_bars
 from viz.generation import choices_replay, step_costs
 from viz.layers import layer_thumbnails
@@ -15,6 +16,7 @@ from viz.vectors import color_limit, vector_strip
 __all__ = [
     "added_sizes",
     "attention_heatmap",
+    "before_after_bars",
     "block_diagram",
     "candidates",
     "candidates_bars",
@@ -26,6 +28,7 @@ __all__ = [
     "lens_table",
     "logit_parts",
     "merge_ladder",
+    "most_changed",
     "next_token_bars",
     "softmax_bars",
     "step_costs",

@@ -99,7 +99,7 @@ function byLayerAndHead(grid, layers, n_heads) {
 }
 
 function inOrder(grid, captions) {
-  grid.root.style.gridTemplateColumns = "repeat(auto-fill, minmax(58px, 1fr))";
+  grid.root.style.gridTemplateColumns = "repeat(auto-fill, minmax(46px, 1fr))";
   grid.heads = [];
   grid.layers = new Map();
   return captions.map(([layer, head, caption]) => {

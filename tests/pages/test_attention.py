@@ -1,6 +1,9 @@
 """The Attention page draws the model's own attention and says what it leaves out."""
 
+import base64
+import copy
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -9,25 +12,37 @@ import torch
 PROMPT = "the cat sat on the mat"
 
 
+def numbers(sent, dtype):
+    """An array as it is sent to the browser."""
+    return np.frombuffer(base64.b64decode(sent["bdata"]), dtype)
+
+
 def matrix(app):
-    """The z of the drawn heatmap, decoded from what is sent to the browser."""
+    """The numbers of the drawn heatmap."""
     z = json.loads(app.get("plotly_chart")[0].proto.spec)["data"][0]["z"]
-    import base64
-
-    shape = [int(n) for n in z["shape"].split(",")]
-    return np.frombuffer(base64.b64decode(z["bdata"]), np.float32).reshape(shape)
+    return numbers(z, np.float32).reshape([int(n) for n in z["shape"].split(",")])
 
 
-def eager_attention(hooked, layer):
-    """The attention of transformers' own eager code on the same weights."""
-    import copy
+def grid_header(app):
+    """What is sent to the head grid, without its pixels."""
+    sent = next(c.proto.bytes for c in app.get("bidi_component") if c.proto.bytes)
+    (length,) = struct.unpack_from("<I", sent)
+    return json.loads(sent[4 : 4 + length])
 
+
+def plain_copy(hooked):
+    """The same weights in a fresh model that nothing has hooked."""
     model = type(hooked.model)(copy.deepcopy(hooked.model.config))
     model.load_state_dict(hooked.model.state_dict())
     model.set_attn_implementation("eager")
+    return model.eval()
+
+
+def eager_attention(hooked, layer):
+    """The attention of transformers' own eager code."""
     ids = torch.tensor([hooked.encode(PROMPT)])
     with torch.inference_mode():
-        return model.eval()(ids, output_attentions=True).attentions[layer][0].numpy()
+        return plain_copy(hooked)(ids, output_attentions=True).attentions[layer][0].numpy()
 
 
 @pytest.mark.parametrize(("layer", "head"), [(0, 0), (1, 1)])
@@ -68,13 +83,6 @@ def test_rescaled_rows_sum_to_one_again(open_page):
     assert not any("no longer sum to 1" in caption.value for caption in app.caption)
 
 
-def test_a_click_in_the_grid_opens_that_head(open_page):
-    app = open_page("attention")
-    app.session_state["attention_grid"] = {"picked": [1, 1]}
-    app.run()
-    assert not app.exception
-
-
 def test_the_sentence_names_what_the_query_reads_most(open_page, hooked):
     app = open_page("attention", layer=1, head=0, pos=5)
     row = eager_attention(hooked, 1)[0][5]
@@ -97,3 +105,100 @@ def test_empty_prompt_gets_a_hint(open_page):
     app = open_page("attention", prompt="  ")
     assert not app.exception
     assert app.info
+
+
+def test_sorted_grid_lists_every_head_by_its_score(open_page, hooked):
+    app = open_page("attention")
+    app.selectbox(key="attention_sort").set_value("Previous token").run()
+    assert not app.exception
+    scores = {
+        (layer, head): float(np.mean(np.diagonal(pattern, -1)))
+        for layer in range(2)
+        for head, pattern in enumerate(eager_attention(hooked, layer))
+    }
+    order = sorted(scores, key=lambda at: -scores[at])
+    sent = grid_header(app)["captions"]
+    assert [tuple(caption[:2]) for caption in sent] == order
+    assert sent[0][2] == f"{max(scores.values()):.2f}"
+
+
+def test_sorting_by_repetition_says_so_when_nothing_repeats(open_page):
+    app = open_page("attention", prompt="cat sat on")
+    app.selectbox(key="attention_sort").set_value("Induction").run()
+    assert not app.exception
+    assert any("needs a token that repeats" in caption.value for caption in app.caption)
+
+
+def test_sizes_are_weights_times_the_norm_of_each_value_through_the_projection(open_page, hooked):
+    app = open_page("attention", layer=1, head=1)
+    app.segmented_control(key="attention_measure").set_value("Weight x size of value").run()
+    assert not app.exception
+    recorded = hooked.trace(PROMPT).layers[1]
+    attention = hooked.anatomy.blocks[1].attention
+    weight = attention.c_proj.weight if hasattr(attention, "c_proj") else attention.o_proj.weight.T
+    d_value = recorded.value.shape[-1]
+    rows = weight.detach().numpy()[d_value : 2 * d_value]
+    norms = np.linalg.norm(
+        recorded.value[len(recorded.value) // len(recorded.query)] @ rows, axis=1
+    )
+    expected = eager_attention(hooked, 1)[1] * norms
+    below = np.tri(len(expected), dtype=bool)
+    np.testing.assert_allclose(matrix(app)[below], expected[below], rtol=1e-3, atol=1e-5)
+
+
+def test_rollout_rows_sum_to_one(open_page):
+    app = open_page("attention", layer=1)
+    app.segmented_control(key="attention_measure").set_value("Rollout").run()
+    assert not app.exception
+    np.testing.assert_allclose(np.nansum(matrix(app), -1), 1, atol=1e-5)
+
+
+def test_sum_over_chosen_tokens_equals_the_sum_of_their_cells(open_page, hooked):
+    app = open_page("attention", layer=1, head=0)
+    app.multiselect(key="attention_queries.6").set_value([4, 5]).run()
+    app.multiselect(key="attention_keys.6").set_value([0, 2]).run()
+    assert not app.exception
+    total = eager_attention(hooked, 1)[0][np.ix_([4, 5], [0, 2])].sum()
+    assert any(f"put **{total:.3f}** on the chosen keys" in m.value for m in app.markdown)
+
+
+def test_arithmetic_ends_at_the_models_own_weight_and_is_checked(open_page, hooked):
+    app = open_page("attention", layer=1, head=1, pos=4)
+    app.selectbox(key="attention_key").set_value(2).run()
+    assert not app.exception
+    weight = eager_attention(hooked, 1)[1][4, 2]
+    assert any(f"= {weight:.4f}" in formula.value for formula in app.latex)
+    checks = [caption.value for caption in app.caption if "Check:" in caption.value]
+    assert len(checks) == 2
+    assert all(":green[" in check for check in checks)
+
+
+def test_the_mean_of_all_heads_has_no_arithmetic(open_page):
+    app = open_page("attention", head="mean")
+    assert any("has no arithmetic of its own" in caption.value for caption in app.caption)
+
+
+def test_switching_a_head_off_equals_zeroing_its_rows_of_the_projection(open_page, hooked):
+    app = open_page("attention", layer=0, head=1)
+    app.segmented_control(key="attention_ablation").set_value("This head").run()
+    assert not app.exception
+    model = plain_copy(hooked)
+    path = hooked.anatomy.blocks[0].attention_path
+    attention = model.get_submodule(path)
+    d_value = hooked.info.d_head
+    rows = (
+        attention.c_proj.weight.data
+        if hasattr(attention, "c_proj")
+        else attention.o_proj.weight.data.T
+    )
+    rows[d_value : 2 * d_value] = 0
+    with torch.inference_mode():
+        ids = torch.tensor([hooked.encode(PROMPT)])
+        expected = [
+            torch.softmax(m(ids).logits[0, -1], -1).numpy() for m in (plain_copy(hooked), model)
+        ]
+    order = np.argsort(-np.maximum(*expected), kind="stable")
+    before, after = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"]
+    np.testing.assert_allclose(numbers(before["x"], np.float64), expected[0][order], atol=1e-5)
+    np.testing.assert_allclose(numbers(after["x"], np.float64), expected[1][order], atol=1e-5)
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3
