@@ -25,7 +25,37 @@ PRESETS = (
     Preset(
         "A story begins",
         "Once upon a time, there was a little",
-        "Few words can follow: the probabilities pile up on a handful of tokens.",
+        "Few words fit here: see how the probability piles up on a handful of tokens.",
+    ),
+    Preset(
+        "A fixed phrase",
+        "They lived happily ever",
+        "One token is far ahead of all others. In which layer does it take the lead?",
+    ),
+    Preset(
+        "Wide open",
+        "Sam was sad because he lost his",
+        "Many words fit, so no token gets much: compare the entropy with that of a fixed phrase.",
+    ),
+    Preset(
+        "Which name was it?",
+        "Lily and Tim went to the beach. Lily and",
+        "The name stands earlier in the text. Which heads look back at it, and does it help?",
+    ),
+    Preset(
+        "Once more",
+        "Max saw a ball. Max saw a kite. Max saw a",
+        "A sentence repeats: some heads look at what came after the same words before.",
+    ),
+    Preset(
+        "Made-up words",
+        "The zib and the florp liked to",
+        "The tokenizer has no tokens for these words: watch it cut them into pieces.",
+    ),
+    Preset(
+        "Not a story",
+        "2 + 2 =",
+        "The bundled model has read children's stories only: see how unsure it is.",
     ),
 )
 
@@ -56,9 +86,9 @@ def bundled_models() -> list[BundledModel]:
 def draw() -> None:
     """Draw everything that does not need the model."""
     with st.sidebar:
-        _model_picker()
         _prompt_box()
-        st.session_state["sidebar.count"] = st.empty()
+        _preset_picker()
+        _model_picker()
 
 
 def draw_token_count() -> None:
@@ -118,17 +148,21 @@ def _open_own_model() -> None:
 
 
 def _prompt_box() -> None:
-    preset = next((p for p in PRESETS if p.prompt == selection().prompt), None)
-    if st.session_state.get("preset") != preset:
-        st.session_state["preset"] = preset
     if st.session_state.get("prompt") != selection().prompt:
         st.session_state["prompt"] = selection().prompt
     st.text_area(
         "Prompt",
         key="prompt",
-        height=110,
+        height=100,
         on_change=lambda: select(prompt=st.session_state["prompt"]),
     )
+    st.session_state["sidebar.count"] = st.empty()
+
+
+def _preset_picker() -> None:
+    preset = next((p for p in PRESETS if p.prompt == selection().prompt), None)
+    if st.session_state.get("preset") != preset:
+        st.session_state["preset"] = preset
     st.selectbox(
         "Prompts to try",
         PRESETS,

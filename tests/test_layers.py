@@ -41,3 +41,10 @@ def test_a_forbidden_import_is_noticed(tmp_path):
     (package / "__init__.py").write_text("")
     (package / "sneaky.py").write_text("import plotly")
     assert "plotly" in imported_modules("viz", root=tmp_path)
+
+
+def test_no_helper_is_named_like_a_page():
+    """`pages/_x.py` and `pages/x.py` would be one page to Streamlit, which refuses to start."""
+    files = [path.stem for path in (ROOT / "pages").glob("*.py")]
+    helpers = {name.lstrip("_") for name in files if name.startswith("_")}
+    assert helpers.isdisjoint(files)
