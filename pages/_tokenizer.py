@@ -369,9 +369,10 @@ def special_sentence(view: TokenizerView) -> str:
         return "This tokenizer has no special tokens."
     added = [f"`{token.text}` (ID {token.token_id})" for token in tokens if token.added]
     adds = f"adds {' and '.join(added)} to every prompt" if added else "adds none to a prompt"
+    example = next((token for token in tokens if "unk_token" not in token.roles), tokens[0])
     return (
         f"This tokenizer has {len(tokens)} special token{'s' * (len(tokens) > 1)} and {adds}. "
-        f"Type `{tokens[0].text}` into the prompt: it becomes that one token, not text."
+        f"Type `{example.text}` into the prompt: it becomes that one token, not text."
     )
 
 

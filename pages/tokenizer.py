@@ -7,6 +7,7 @@ from pages import _tokenizer as about
 from pages._components import token_strip
 from pages._controls import pick_position
 from pages._download import csv_button
+from pages._provenance import numbers_from
 from pages._selection import select, selection
 from pages._session import current_model, current_token_ids
 from pages._text import escape_markdown, visible
@@ -22,6 +23,7 @@ current_model()
 name, prompt, token_ids = selection().model, selection().prompt, current_token_ids()
 view = about.view_of_model(name)
 cut = about.tokenized(view, name, prompt, about.MAX_CHIPS)
+bpe_help = about.BPE_HELP if view.algorithm == "BPE" else None
 
 with st.container(horizontal=True, gap="large"):
     per_token = f"{cut.characters_per_token:.2f}"
@@ -47,7 +49,7 @@ def prompt_as_tokens() -> None:
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
         pos = pick_position(chips, default=about.first_of_text(cut))
-    in_words.markdown(about.describe(view, cut, pos, chips[pos]), help=about.BPE_HELP)
+    in_words.markdown(about.describe(view, cut, pos, chips[pos]), help=bpe_help)
     with chosen:
         token_strip(
             chips,
@@ -65,11 +67,13 @@ def prompt_as_tokens() -> None:
         if legend := about.legend(cut.tokens):
             st.caption(legend)
     st.caption(about.round_trip(prompt, cut))
+    source = f"token IDs from the tokenizer (`{type(view.tokenizer).__name__}`)"
+    numbers_from(None, [len(token_ids)], source)
     with st.expander("Table"):
         st.dataframe(about.token_table(view, cut.tokens), hide_index=True, key="tokenizer.table")
     csv_button(lambda: about.token_table(view, view.tokenize(prompt).tokens), "tokens")
 
-    st.subheader("How a word became its tokens", help=about.BPE_HELP)
+    st.subheader("How a word became its tokens", help=bpe_help)
     about.follow_selected_word(cut, pos, (name, prompt))
     how_a_word_was_cut(about.pick_word(view, cut))
 
