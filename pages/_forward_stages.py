@@ -1,6 +1,7 @@
 """The five stages of a forward pass in detail: one function draws one stage."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -497,3 +498,35 @@ def step_buttons(number: int) -> None:
                     key=f"forward.{place}", type="primary" if other > number else "secondary",
                     on_click=lambda name=stage.name: select(stage=name),
                 )  # fmt: skip
+
+
+LINKS = {
+    "tokenizer": "**Tokenizer**: how text is cut into tokens",
+    "positions": "**Positions**: how the model knows where a token stands",
+    "attention": "**Attention**: what each single head reads",
+    "feedforward": "**Feedforward**: what its neurons do",
+    "layers": "**Layers**: what each layer would predict",
+    "block_architecture": "**Block architecture**: other ways to build a block",
+    "lm_head": "**LM head**: from the final vector to probabilities",
+    "generation": "**Generation**: write on, token by token",
+}
+DEEPER = {
+    "tokenizer": ("tokenizer", "generation"),
+    "embedding": ("positions", "tokenizer", "generation"),
+    "blocks": ("attention", "feedforward", "layers", "block_architecture"),
+    "lm_head": ("lm_head", "layers", "generation"),
+    "choice": ("generation", "lm_head"),
+}
+
+
+def try_next(number: int) -> None:
+    """Say what to try here, and link to the pages that go deeper into the open stage."""
+    st.subheader("Try next")
+    st.markdown(
+        "- Click an earlier token: whom does it read, and what would its lane predict?\n"
+        "- Change one word of the prompt, and watch the last lane's prediction.\n"
+        "- Choose **Sample** in the decoding options: is the favourite still picked?"
+    )
+    for page in DEEPER[STAGES[number].name]:
+        if Path(__file__).with_name(f"{page}.py").exists():
+            st.page_link(f"pages/{page}.py", label=LINKS[page], icon=":material/arrow_forward:")

@@ -50,6 +50,4 @@ with picture:
         on_pick=lambda what, value: select(**{what: value}),
     )
 
-st.subheader("Try next")
-st.page_link("pages/generation.py", label="**Generation**: write on, token by token")
-st.page_link("pages/attention.py", label="**Attention**: look at single heads")
+forward.try_next(number)

@@ -35,14 +35,14 @@ def block_diagram(
         mixer: What the first part is called where it is not attention.
     """
     figure = go.Figure()
-    place = {"pre": "before it", "pre and post": "before and after it"}.get(norm_placement)
+    place = {"pre": "before it", "pre and post": "around it"}.get(norm_placement)
     words = f"{norm} {place}" if norm and place and wiring != "post" else ""
     figure.add_scatter(
         x=[0, 10], y=[STREAM_Y, STREAM_Y], mode="lines", hoverinfo="skip",
         line={"color": theme.RESIDUAL, "width": 7},
     )  # fmt: skip
-    _text(figure, 0, -0.4, f"enters: {resid_pre:.3g}", "left")
-    _text(figure, 10, -0.4, f"leaves: {resid_post:.3g}", "right")
+    _text(figure, 0.0, -0.4, f"enters: {resid_pre:.3g}", "left")
+    _text(figure, 10.0, -0.4, f"leaves: {resid_post:.3g}", "right")
     parallel = wiring == "parallel"
     second_y = -1.5 if parallel else 1.5
     second_x = 1.0 if parallel else 5.3
@@ -56,9 +56,9 @@ def block_diagram(
                 x=[x + 4.1], y=[STREAM_Y], mode="markers", hoverinfo="skip",
                 marker={"symbol": "square", "size": 18, "color": theme.RESIDUAL},
             )  # fmt: skip
-            _text(figure, x + 4.1, -0.4, norm, "center")
+            _text(figure, x + 4.1, -0.95, norm, "center" if x < 5 else "right")
     figure.update_xaxes(visible=False, range=[-0.15, 10.15], fixedrange=True)
-    bottom = -2.4 if parallel else -0.8
+    bottom = -2.4 if parallel else -1.3 if wiring == "post" else -0.8
     figure.update_yaxes(visible=False, range=[bottom, 2.4], fixedrange=True)
     return figure.update_layout(
         height=330 if parallel else 230, showlegend=False, margin={"l": 2, "r": 2, "t": 2, "b": 2}

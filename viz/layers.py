@@ -11,8 +11,8 @@ from viz import theme
 
 MAX_TILE = 48
 """Cells per side of one thumbnail; longer prompts are max-pooled."""
-ROW_HEIGHT = 118
-MAX_HEIGHT = 560
+WIDTH_PX, LABEL_PX = 300, 18
+"""What one picture and one line of text take on a small screen."""
 
 
 def layer_thumbnails(
@@ -33,7 +33,7 @@ def layer_thumbnails(
     tiles = [None if pattern is None else _shrink(pattern) for pattern in patterns]
     size = next((len(tile) for tile in tiles if tile is not None), 1)
     gap = max(1, size // 8)
-    label_room = max(1, size // 4)
+    label_room = max(1, math.ceil(size * LABEL_PX * n_columns / WIDTH_PX))
     width, height = size + gap, size + gap + label_room
     picture = np.full((n_rows * height, n_columns * width), np.nan, dtype=np.float32)
     corners = [(layer // n_columns * height + label_room, layer % n_columns * width)
@@ -44,7 +44,7 @@ def layer_thumbnails(
     middle = (size - 1) / 2
     figure = go.Figure(
         go.Heatmap(
-            z=picture, zmin=0, zmax=1, colorscale=theme.scale(power=2), showscale=False,
+            z=picture, zmin=0, zmax=1, colorscale=theme.scale(power=2.0), showscale=False,
             hoverinfo="skip",
         )
     )  # fmt: skip
@@ -82,7 +82,7 @@ def layer_thumbnails(
         constrain="domain",
     )  # fmt: skip
     return figure.update_layout(
-        height=min(max(n_rows * ROW_HEIGHT, 260), MAX_HEIGHT),
+        height=math.ceil(n_rows * (min(WIDTH_PX / n_columns, 104) + LABEL_PX)) + 8,
         margin={"l": 0, "r": 0, "t": 4, "b": 4},
     )
 

@@ -38,7 +38,13 @@ def vector_strip(
             hoverongaps=False,
             xgap=1,
             ygap=1 if n_rows <= 24 else 0,
-            colorbar={"thickness": 8, "nticks": 3, "len": 1, "y": 0.5, "xpad": 4},
+            colorbar={
+                "thickness": 8,
+                "len": 1,
+                "xpad": 4,
+                "tickvals": [-limit, 0, limit],
+                "ticktext": [f"−{limit:.2g}", "0", f"{limit:.2g}"],  # noqa: RUF001
+            },
         )
     )
     step = -(-n_rows // 6)

@@ -111,7 +111,7 @@ function tall(p) {
   bars(p, 14, spans[3][0] + 46, W - 28, n_bars * 25, [spans[3][0], x], xy);
   pick(p, W / 2 - 90, starts[4] + top, 180, 60);
   note(p, 12, starts[4] + top + 68, W - 24, data.chosen.note);
-  note(p, Math.max(x - 160, 4), spans[3][0] - 2, 150, "The last lane predicts.");
+  note(p, 8, starts[3] + 10, W / 2 - 60, "The last lane predicts.");
   p.H = starts[4] + heights[4] + legend(p, 0, starts[4] + heights[4] + 10, W);
 }
 
@@ -318,9 +318,12 @@ function legend(p, x, y, width) {
   ];
   for (const [mark, color, words] of entries) {
     const entry = span("entry", "");
-    const symbol = span("symbol", mark);
-    symbol.style.color = color;
-    entry.append(symbol, words);
+    if (mark) {
+      const symbol = span("symbol", mark);
+      symbol.style.color = color;
+      entry.append(symbol);
+    }
+    entry.append(words);
     box.append(entry);
   }
   Object.assign(box.style, { left: `${x}px`, top: `${y}px`, width: `${width}px` });
