@@ -270,6 +270,8 @@ def _shrunk(config_class: type[PreTrainedConfig], overrides: dict[str, Any]) -> 
         sizes["head_dim"] = sizes["qk_rope_head_dim"]  # latent attention: the rotated part
     if {"encoder_layers", "decoder_layers"} <= vars(default).keys():
         sizes |= {"encoder_layers": N_LAYERS, "decoder_layers": N_LAYERS}  # caches count the former
+    if "attention_multiplier" in vars(default):
+        sizes["attention_multiplier"] = 0.25  # the usual 1 / sqrt(16); 1 would leave one-hot rows
     if latent and "num_key_value_heads" in sizes:
         sizes["num_key_value_heads"] = sizes["num_attention_heads"]
     sizes |= _SPECIAL_CASES.get(config_class.model_type, {}) | overrides

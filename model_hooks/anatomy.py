@@ -30,6 +30,8 @@ class Tap:
     path: str
     scale: float = 1.0
     at_input: bool = False
+    changes: bool = False
+    """Whether the model overwrites the tensor later in the block, so that a copy must be kept."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class BlockAnatomy:
     mlp_out: Tap | None
     output_length: int | None
     """Length of the tuple the block returns; None if it returns a tensor."""
+    norm_placement: str
+    """`pre`, `post` or `pre and post`."""
 
 
 @dataclass(frozen=True)
@@ -198,12 +202,20 @@ def _layout(model: PreTrainedModel, streams: list[Tensor], n_pos: int) -> Stream
     return StreamLayout(axis, shape[:axis] + shape[axis + 1 :])
 
 
-@dataclass
+@dataclass(eq=False)
 class _Call:
     path: str
     module: nn.Module
     input: Tensor | None
     output: Tensor | None
+    live: tuple[Tensor | None, Tensor | None] = (None, None)
+    """The tensors themselves; `input` and `output` are copies from the moment of the call."""
+
+    def tap(self, scale: float = 1.0, at_input: bool = False) -> Tap:
+        """Return where to read this call's output (or input) in later runs."""
+        kept, live = (self.input, self.live[0]) if at_input else (self.output, self.live[1])
+        changes = not torch.equal(kept, live)
+        return Tap(self.module, self.path, scale, at_input, changes)
 
 
 @dataclass
@@ -217,7 +229,7 @@ class _BlockRun:
 
 
 class _Probe:
-    """Runs the model with temporary hooks on each block and on the block's children."""
+    """Runs the model with temporary hooks on each block and everything inside it."""
 
     def __init__(
         self, model: PreTrainedModel, decoder: nn.Module, blocks: list[tuple[str, nn.Module]]
@@ -252,7 +264,7 @@ class _Probe:
     def _watch(self, block: nn.Module, path: str, runs: dict[str, _BlockRun]) -> list[Any]:
         def start(_module: nn.Module, args: tuple, kwargs: dict) -> None:
             self.order.append(path)
-            runs[path] = _BlockRun(input=hidden_states_of(args, kwargs))
+            runs[path] = _BlockRun(input=hidden_states_of(args, kwargs).clone())
 
         def end(_module: nn.Module, args: tuple, output: Any) -> None:
             run = runs[path]
@@ -263,9 +275,12 @@ class _Probe:
             block.register_forward_pre_hook(start, with_kwargs=True),
             block.register_forward_hook(end),
         ]
-        for name, child in block.named_children():
-            note = self._note(f"{path}.{name}", lambda: runs.setdefault(path, _BlockRun()).calls)
-            handles.append(child.register_forward_hook(note, with_kwargs=True))
+        for name, inner in block.named_modules():
+            if name:
+                note = self._note(
+                    f"{path}.{name}", lambda: runs.setdefault(path, _BlockRun()).calls
+                )
+                handles.append(inner.register_forward_hook(note, with_kwargs=True))
         return handles
 
     @staticmethod
@@ -275,7 +290,8 @@ class _Probe:
             shaped = [
                 t if isinstance(t, Tensor) and t.is_floating_point() else None for t in tensors
             ]
-            calls().append(_Call(path, module, *shaped))
+            copies = [None if t is None else t.clone() for t in shaped]
+            calls().append(_Call(path, module, *copies, live=tuple(shaped)))
 
         return hook
 
@@ -351,46 +367,53 @@ def _declared(decoder: nn.Module, key: str) -> tuple[type, ...]:
 def _dissect_block(
     path: str, block: nn.Module, attention: tuple[str, nn.Module] | None, run: _BlockRun
 ) -> BlockAnatomy:
-    parts: dict[str, Any] = {"wiring": "unknown"}
-    if run.input is not None and run.output is not None and run.input.shape == run.output.shape:
-        calls = [
+    parts: dict[str, Any] = {}
+    pre, post = run.input, run.output
+    if pre.shape == post.shape:
+        inside = [
             call
             for call in run.calls
-            if call.output is not None and call.output.numel() == run.input.numel()
+            if call.input is not None
+            and call.output is not None
+            and call.output.numel() == pre.numel()
         ]
-        for find in (_post, _sequential, _parallel, _fused):
-            if (parts_found := find(run.input, run.output, calls)) is not None:
-                parts = parts_found
+        children = [call for call in inside if call.path.count(".") == path.count(".") + 1]
+        attempts = [(find, children) for find in (_post, _sequential, _parallel, _single, _fused)]
+        attempts += [(_post, inside), (_sequential, inside), (_halves, children)]
+        for find, calls in attempts:
+            if parts := find(pre, post, calls) or {}:
                 break
+        else:
+            parts = _attention_alone(attention, inside)
     return BlockAnatomy(
         module=block,
         path=path,
         attention=attention[1] if attention else None,
         attention_path=attention[0] if attention else None,
-        wiring=parts["wiring"],
+        wiring=parts.get("wiring", "unknown"),
         attn_out=parts.get("attn_out"),
         resid_mid=parts.get("resid_mid"),
         mlp_out=parts.get("mlp_out"),
         output_length=run.output_length,
+        norm_placement=_norm_placement(run, parts),
     )
 
 
 def _post(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
     """x1 = norm(pre + a); post = norm(x1 + m): the block of 2017."""
-    for second in calls:
-        if not _same(second.output, post):
-            continue
-        for first in calls[: calls.index(second)]:
+    for second in (call for call in calls if _same(call.output, post)):
+        before = calls[: calls.index(second)]
+        for first in before:
             for a in calls[: calls.index(first)]:
                 if (scale_a := _scale(first.input, pre, a.output)) is None:
                     continue
-                for m in calls[calls.index(first) + 1 : calls.index(second)]:
+                for m in before[before.index(first) + 1 :]:
                     if (scale_m := _scale(second.input, first.output, m.output)) is not None:
                         return {
                             "wiring": "post",
-                            "attn_out": Tap(a.module, a.path, scale_a),
-                            "resid_mid": Tap(first.module, first.path),
-                            "mlp_out": Tap(m.module, m.path, scale_m),
+                            "attn_out": a.tap(scale_a),
+                            "resid_mid": first.tap(),
+                            "mlp_out": m.tap(scale_m),
                         }
     return None
 
@@ -403,12 +426,12 @@ def _sequential(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
                 continue
             parts = {
                 "wiring": "sequential",
-                "attn_out": Tap(a.module, a.path, scale_a),
-                "resid_mid": Tap(reader.module, reader.path, at_input=True),
+                "attn_out": a.tap(scale_a),
+                "resid_mid": reader.tap(at_input=True),
             }
             for m in reversed(calls[i:]):
                 if (scale_m := _scale(post, reader.input, m.output)) is not None:
-                    return parts | {"mlp_out": Tap(m.module, m.path, scale_m)}
+                    return parts | {"mlp_out": m.tap(scale_m)}
             if any(_same(m.output, post) for m in calls[i:]):  # adds the residual itself
                 return parts
     return None
@@ -419,11 +442,20 @@ def _parallel(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
     for i, a in enumerate(calls):
         for m in calls[i + 1 :]:
             if _scale(post, pre, a.output.reshape(pre.shape) + m.output.reshape(pre.shape)) == 1:
-                return {
-                    "wiring": "parallel",
-                    "attn_out": Tap(a.module, a.path),
-                    "mlp_out": Tap(m.module, m.path),
-                }
+                return {"wiring": "parallel", "attn_out": a.tap(), "mlp_out": m.tap()}
+    return None
+
+
+def _single(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
+    """Post = pre + m: a block with one part only (Mamba; Nemotron-H alternates them)."""
+    for part in reversed(calls):
+        if (scale := _scale(post, pre, part.output)) is not None:
+            name = type(part.module).__name__.lower()
+            feedforward = any(word in name for word in ("mlp", "moe", "feedforward", "ffn"))
+            return {
+                "wiring": "sequential",
+                "mlp_out" if feedforward else "attn_out": part.tap(scale),
+            }
     return None
 
 
@@ -431,44 +463,110 @@ def _fused(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
     """The sublayers add the residual themselves: mid and post are outputs of children."""
     ends = [call for call in calls if _same(call.output, post)]
     for i, mid in enumerate(calls):
-        readers = [c for c in calls[i + 1 :] if c.input is not None and _same(c.input, mid.output)]
-        if readers and ends and mid is not ends[0] and "norm" not in mid.path.rsplit(".")[-1]:
-            return {"wiring": "sequential", "resid_mid": Tap(mid.module, mid.path)}
+        readers = [c for c in calls[i + 1 :] if _same(c.input, mid.output)]
+        if readers and ends and mid is not ends[0] and not is_norm(mid.module):
+            return {"wiring": "sequential", "resid_mid": mid.tap()}
     return None
 
 
-def _same(a: Tensor | None, b: Tensor) -> bool:
-    return (
-        a is not None
-        and a.numel() == b.numel()
-        and bool((a.reshape(b.shape) - b).norm() <= _tolerance(b) * b.norm())
+def _halves(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
+    """Some state in the middle, from which one part leads to post, or which the last norm reads."""
+    for i, call in enumerate(calls[:-1]):
+        for state, at_input in ((call.input, True), (call.output, False)):
+            if state.numel() != pre.numel() or _same(state, pre) or _same(state, post):
+                continue
+            for m in calls[i + 1 :]:
+                if (scale := _scale(post, state, m.output)) is not None:
+                    return {
+                        "wiring": "sequential",
+                        "resid_mid": call.tap(at_input=at_input),
+                        "mlp_out": m.tap(scale),
+                    }
+    outputs = [call.output for call in calls]
+    readers = [
+        call
+        for call in calls
+        if is_norm(call.module)
+        and call.input.numel() == pre.numel()
+        and not _same(call.input, pre)
+        and not any(_same(output, call.input) for output in outputs)
+    ]
+    if len(readers) == 1:
+        return {"wiring": "sequential", "resid_mid": readers[0].tap(at_input=True)}
+    return None
+
+
+def _attention_alone(attention: tuple[str, nn.Module] | None, calls: list[_Call]) -> dict:
+    """Where the wiring stays unknown: what attention gave; the rest of the change is the rest."""
+    for call in calls:
+        if attention is not None and call.module is attention[1]:
+            return {"attn_out": call.tap()}
+    return {}
+
+
+def _norm_placement(run: _BlockRun, parts: dict[str, Any]) -> str:
+    """Where the norms are: before the parts, after them (or on the sum), or on both sides."""
+    norms = [call for call in run.calls if is_norm(call.module) and call.input is not None]
+    pre = any(_same(call.input, run.input) for call in norms)
+    added = [tap.module for name in ("attn_out", "mlp_out") if (tap := parts.get(name))]
+    post = any(is_norm(module) for module in added) or any(
+        _same(call.output, run.output) for call in norms
     )
+    return {(True, True): "pre and post", (False, True): "post"}.get((pre, post), "pre")
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module is a normalisation, by the name of its class."""
+    return "norm" in type(module).__name__.lower() and next(module.children(), None) is None
+
+
+def _same(a: Tensor | None, b: Tensor) -> bool:
+    """Whether two tensors hold the same numbers, position by position, but for rounding."""
+    if a is None or a.numel() != b.numel():
+        return False
+    gap = _norms(a.reshape(b.shape) - b)
+    return bool((gap <= _rounding(b) * _norms(b)).all())
 
 
 def _scale(total: Tensor | None, start: Tensor, addend: Tensor) -> float | None:
-    """Return s such that total = start + s * addend, or None if there is none."""
+    """Return s such that total = start + s * addend, or None if there is none.
+
+    Every position must agree: the first one of a trained model is often so large that it would
+    drown the others.
+    """
     if total is None or total.numel() != start.numel():
         return None
-    difference = total.reshape(start.shape).double() - start.double()
-    addend = addend.reshape(start.shape).double()
-    square = float((addend * addend).sum())
-    if square == 0 or float(difference.norm()) == 0:
+    total = total.reshape(start.shape).double()
+    difference, addend = total - start.double(), addend.reshape(start.shape).double()
+    # Per position, so that each counts the same.
+    size = _norms(addend)
+    if not bool((size > 0).all()):
         return None
-    scale = float((difference * addend).sum()) / square
-    if float((difference - scale * addend).norm()) > _tolerance(start) * float(total.norm()):
+    scale = float((_norms(difference) / size).median())
+    if float((difference * addend).sum()) < 0:
+        scale = -scale
+    scale = 1.0 if abs(scale - 1) < 1e-2 else scale
+    gap = _norms(difference - scale * addend)
+    rounding = _rounding(start) * (_norms(total) + _norms(start))
+    if not bool((gap <= rounding).all()):
         return None
-    # A trivial multiple means that something else was matched; 1 is by far the usual value.
-    if abs(scale) < 1e-3:
+    # What hardly moves the stream would match anything.
+    if not bool((_norms(difference) > 4 * rounding).any()):
         return None
-    return 1.0 if abs(scale - 1) < 1e-2 else scale
+    return scale
 
 
-def _tolerance(tensor: Tensor) -> float:
-    return 1e-4 if tensor.dtype in (torch.float32, torch.float64) else 2e-2
+def _norms(tensor: Tensor) -> Tensor:
+    """Length of each vector."""
+    return tensor.double().norm(dim=-1)
+
+
+def _rounding(tensor: Tensor) -> float:
+    return 1e-5 if tensor.dtype in (torch.float32, torch.float64) else 1e-2
 
 
 def _final_norm(after: list[_Call], last: Tensor) -> nn.Module | None:
     for call in after:
-        if call.input is not None and call.input.data_ptr() == last.data_ptr():
+        if call.live[0] is not None and call.live[0].data_ptr() == last.data_ptr():
             return call.module
     return None

@@ -24,7 +24,7 @@ from transformers import (
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
-from model_hooks.anatomy import Anatomy, BlockAnatomy, StreamLayout, hidden_states_of
+from model_hooks.anatomy import Anatomy, BlockAnatomy, StreamLayout, Tap, hidden_states_of
 from model_hooks.attention import AttentionCall, attention_weights, family_eager
 from model_hooks.interventions import (
     AblateAttention,
@@ -155,10 +155,10 @@ def install(anatomy: Anatomy) -> None:
             if tap is None:
                 continue
             if tap.at_input:
-                hook = functools.partial(_keep_input, layout, module, name)
+                hook = functools.partial(_keep_input, layout, module, name, tap.changes)
                 tap.module.register_forward_pre_hook(hook, with_kwargs=True)
             else:
-                hook = functools.partial(_keep_output, layout, module, name, tap.scale)
+                hook = functools.partial(_keep_output, layout, module, name, tap)
                 tap.module.register_forward_hook(hook)
 
 
@@ -231,18 +231,25 @@ def _end(layout: StreamLayout, module: nn.Module, args: tuple, output: Any) -> N
 
 
 def _keep_input(
-    layout: StreamLayout, block: nn.Module, name: str, module: nn.Module, args: tuple, kwargs: dict
+    layout: StreamLayout,
+    block: nn.Module,
+    name: str,
+    changes: bool,
+    module: nn.Module,
+    args: tuple,
+    kwargs: dict,
 ) -> None:
     current = _recording.get()
     if current is not None and (record := current.open(block)) is not None:
-        setattr(record, name, current.rows(layout.rows(hidden_states_of(args, kwargs))))
+        kept = current.rows(layout.rows(hidden_states_of(args, kwargs)))
+        setattr(record, name, kept.clone() if changes else kept)
 
 
 def _keep_output(
     layout: StreamLayout,
     block: nn.Module,
     name: str,
-    scale: float,
+    tap: Tap,
     module: nn.Module,
     args: tuple,
     output: Any,
@@ -254,7 +261,11 @@ def _keep_output(
     if ablated:
         output = _zeroed(output)
     kept = current.rows(layout.rows(hidden_states_of((output,), {})))
-    setattr(record, name, kept if scale == 1.0 else kept * scale)
+    if tap.scale != 1.0:
+        kept = kept * tap.scale
+    elif tap.changes:
+        kept = kept.clone()
+    setattr(record, name, kept)
     return output if ablated else None
 
 
