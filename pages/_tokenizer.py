@@ -97,6 +97,11 @@ def others(name: str) -> list[str]:
     return [BYTES, *(model.name for model in bundled_models() if model.name != name)]
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number and what it counts: 1 token, 2,000 tokens."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def hexadecimal(utf8: bytes) -> str:
     return utf8.hex(" ").upper()
 
@@ -156,7 +161,7 @@ def describe(view: TokenizerView, cut: Tokenization, pos: int, chip: str) -> str
         parts.append(_sentence(KINDS[token.kind]))
     if n_bytes := len(token.utf8):
         spelled = hexadecimal(token.utf8[:32]) + (" …" if n_bytes > 32 else "")
-        parts.append(f"It stands for {n_bytes} byte{'s' * (n_bytes != 1)}: `{spelled}`.")
+        parts.append(f"It stands for {counted(n_bytes, 'byte')}: `{spelled}`.")
     for character in cut.split_characters:
         if character.first <= pos < character.stop:
             n_pieces = character.stop - character.first
@@ -188,9 +193,7 @@ def round_trip(text: str, cut: Tokenization) -> str:
     """Say whether the token IDs give the text back (Markdown)."""
     n_bytes = len(clean_text(text).encode())
     if cut.decoded == text:
-        return (
-            f":material/check: These token IDs give back exactly your text, all {n_bytes:,} bytes."
-        )
+        return f":material/check: These token IDs give back exactly your text, {counted(n_bytes, 'byte')}."
     pairs = zip(text, cut.decoded, strict=False)
     at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(text), len(cut.decoded)))
     was, became = (
@@ -341,11 +344,13 @@ def merge_sentence(word: Word, steps: tuple[MergeStep, ...], unit: str) -> str:
     """Say what the merges did (Markdown)."""
     n_first, n_last = len(steps[0].token_ids), len(steps[-1].token_ids)
     name = f"**{escape_markdown(visible(word.text))}**"
+    if n_first == 1:
+        return f"{name} is a single {unit}: there is nothing to merge."
     if len(steps) == 1:
         return f"{name} stays as it is: no two of its pieces were ever merged in training."
     return (
         f"{name} begins as {n_first} {unit}s. Again and again, the neighbouring pair that was "
-        f"learned first is joined: after {len(steps) - 1} merge{'s' * (len(steps) > 2)}, "
+        f"learned first is joined: after {counted(len(steps) - 1, 'merge')}, "
         f"{n_last} token{'s are' if n_last > 1 else ' is'} left."
     )
 
@@ -371,7 +376,7 @@ def special_sentence(view: TokenizerView) -> str:
     adds = f"adds {' and '.join(added)} to every prompt" if added else "adds none to a prompt"
     example = next((token for token in tokens if "unk_token" not in token.roles), tokens[0])
     return (
-        f"This tokenizer has {len(tokens)} special token{'s' * (len(tokens) > 1)} and {adds}. "
+        f"This tokenizer has {counted(len(tokens), 'special token')} and {adds}. "
         f"Type `{example.text}` into the prompt: it becomes that one token, not text."
     )
 
@@ -389,7 +394,7 @@ def chat_tokens(view: TokenizerView, prompt: str) -> Tokenization:
 def card(title: str, view: TokenizerView, cut: Tokenization) -> str:
     """Describe one of two tokenizers (Markdown)."""
     return (
-        f"**{escape_markdown(title)}**: {len(cut.token_ids):,} tokens, "
+        f"**{escape_markdown(title)}**: {counted(len(cut.token_ids), 'token')}, "
         f"{cut.characters_per_token:.2f} characters per token  \n"
         f":small[{view.algorithm}, vocabulary of {view.vocab_size:,}]"
     )
@@ -401,7 +406,5 @@ def comparison(first: tuple[str, Tokenization], second: tuple[str, Tokenization]
     a, b = escape_markdown(a), escape_markdown(b)
     n_few, n_many = len(few.token_ids), len(many.token_ids)
     if n_few == n_many:
-        return f"**{a}** and **{b}** both need {n_few:,} tokens."
-    return (
-        f"**{a}** needs {n_few:,} tokens, **{b}** {n_many:,}: {n_many / n_few:.1f} times as many."
-    )
+        return f"**{a}** and **{b}** both need {counted(n_few, 'token')}."
+    return f"**{a}** needs {counted(n_few, 'token')}, **{b}** {n_many:,}: {n_many / n_few:.1f} times as many."

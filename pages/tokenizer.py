@@ -67,7 +67,7 @@ def prompt_as_tokens() -> None:
         if legend := about.legend(cut.tokens):
             st.caption(legend)
     st.caption(about.round_trip(prompt, cut))
-    source = f"token IDs from the tokenizer (`{type(view.tokenizer).__name__}`)"
+    source = f"Token IDs from the tokenizer (`{type(view.tokenizer).__name__}`)"
     numbers_from(None, [len(token_ids)], source)
     with st.expander("Table"):
         st.dataframe(about.token_table(view, cut.tokens), hide_index=True, key="tokenizer.table")
