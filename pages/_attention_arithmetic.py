@@ -86,8 +86,10 @@ def _relevance(
     root = rf"\frac{{1}}{{\sqrt{{{square:.0f}}}}}" if abs(square - round(square)) < 1e-3 else ""
     named = f"{root} = {scale:.4f}" if root else f"{scale:.4f}"
     st.latex(
-        rf"{{\color{{#3b82c4}}q}} \cdot {{\color{{#d9702b}}k}} = {product:.4f}"
-        rf"\qquad \text{{score}} = {product:.4f} \times {scale:.4f} = {product * scale:.4f}"
+        r"\begin{aligned}"
+        rf"{{\color{{#3b82c4}}q}} \cdot {{\color{{#d9702b}}k}} &= {product:.4f} \\"
+        rf"\text{{score}} &= {product:.4f} \times {scale:.4f} = {product * scale:.4f}"
+        r"\end{aligned}"
     )
     notes = [f"The scale is ${named}$: it keeps scores from growing with the vectors' length."]
     if steps.softcap:
