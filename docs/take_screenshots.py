@@ -29,8 +29,8 @@ class Shot(NamedTuple):
 
 SHOTS = (
     Shot("forward_pass", "/", "h1"),
-    Shot("generation", "/why-this-token?written=", ".bars", presses=("Step",)),
-    Shot("attention", "/what-each-head-reads?layer=2&head=3", ".heatmaplayer image"),
+    Shot("generation", "/why-this-token", ".js-plotly-plot", presses=("Step", "Step", "Step")),
+    Shot("attention", "/what-each-head-reads?layer=2&head=3", ".heatmaplayer image", height=880),
 )
 
 
