@@ -193,7 +193,8 @@ def round_trip(text: str, cut: Tokenization) -> str:
     """Say whether the token IDs give the text back (Markdown)."""
     n_bytes = len(clean_text(text).encode())
     if cut.decoded == text:
-        return f":material/check: These token IDs give back exactly your text, {counted(n_bytes, 'byte')}."
+        size = counted(n_bytes, "byte")
+        return f":material/check: These token IDs give back exactly your text, {size}."
     pairs = zip(text, cut.decoded, strict=False)
     at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(text), len(cut.decoded)))
     was, became = (
@@ -407,4 +408,5 @@ def comparison(first: tuple[str, Tokenization], second: tuple[str, Tokenization]
     n_few, n_many = len(few.token_ids), len(many.token_ids)
     if n_few == n_many:
         return f"**{a}** and **{b}** both need {counted(n_few, 'token')}."
-    return f"**{a}** needs {counted(n_few, 'token')}, **{b}** {n_many:,}: {n_many / n_few:.1f} times as many."
+    times = f"{n_many / n_few:.1f} times as many"
+    return f"**{a}** needs {counted(n_few, 'token')}, **{b}** {n_many:,}: {times}."

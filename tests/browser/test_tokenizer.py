@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ROOT, settle
+from tests.browser.driving import ROOT, settle
 
 TOKENIZER = "/text-to-tokens"
 
