@@ -91,7 +91,7 @@ def lens_table(
             hovertext=hovers,
             hovertemplate="%{hovertext}<extra></extra>",
             hoverongaps=False,
-            xgap=1,
+            xgap=int(n_pos <= MAX_TEXT_COLUMNS),
             ygap=1,
             **_colours(show, np.where(known, probabilities, np.nan), ranks),
         )
@@ -110,7 +110,7 @@ def lens_table(
         column = selected - start
         figure.add_shape(
             type="rect", x0=column - 0.5, x1=column + 0.5, y0=-0.5, y1=n_points - 0.5,
-            line={"color": theme.HIGHLIGHT, "width": 3},
+            line={"color": theme.HIGHLIGHT, "width": 3 if n_pos <= MAX_TEXT_COLUMNS else 1},
         )  # fmt: skip
     return figure.update_layout(
         plot_bgcolor=theme.MASKED,
@@ -161,10 +161,7 @@ def watched_words(
     if selected in last_of_layer:
         end = last_of_layer[selected]
         begin = last_of_layer.get(selected - 1, -1)
-        figure.add_vrect(
-            x0=begin + 0.5, x1=end + 0.5, line_width=0, fillcolor=theme.HIGHLIGHT, opacity=0.15,
-            layer="below",
-        )  # fmt: skip
+        figure.update_layout(shapes=[theme.band(begin + 0.5, end + 0.5)])
     figure.update_xaxes(
         title="after layer", tickmode="array", tickvals=list(ticks), ticktext=list(ticks.values()),
         range=[-0.4, len(x) - 0.6], showgrid=False, fixedrange=True, zeroline=False,
@@ -283,15 +280,15 @@ def logit_parts(
         line={"color": theme.HIGHLIGHT, "width": 2, "dash": "dot"},
         hovertemplate="sum so far: %{y:.3f}<extra></extra>",
     )  # fmt: skip
-    figure.add_hline(
-        y=logit, line={"color": theme.RESIDUAL, "width": 1},
-        annotation={"text": f"{theme.shorten(token, 50)}: {logit:.2f}", "xanchor": "left", "x": 0},
-    )  # fmt: skip
-    if selected is not None:
-        figure.add_vrect(
-            x0=selected - 0.5, x1=selected + 0.5, line_width=0, fillcolor=theme.HIGHLIGHT,
-            opacity=0.15, layer="below",
-        )  # fmt: skip
+    level = {
+        "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": logit, "y1": logit,
+        "line": {"color": theme.RESIDUAL, "width": 1},
+    }  # fmt: skip
+    label = {
+        "text": f"{theme.shorten(token, 50)}: {logit:.2f}", "showarrow": False,
+        "xref": "paper", "x": 0, "xanchor": "left", "y": logit, "yanchor": "bottom",
+    }  # fmt: skip
+    shapes = [level] if selected is None else [level, theme.band(selected - 0.5, selected + 0.5)]
     every = max(1, -(-n_layers // 16))
     ticks = {-1: "embed", **{i: str(i) for i in layers[::every]}}
     if constant:
@@ -304,6 +301,7 @@ def logit_parts(
     figure.update_yaxes(title="added to the logit", zeroline=True, fixedrange=True)
     return figure.update_layout(
         height=340, margin={"l": 10, "r": 10, "t": 44, "b": 10}, barmode="overlay",
+        shapes=shapes, annotations=[label],
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
 

@@ -3,7 +3,6 @@
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
-from plotly.subplots import make_subplots
 
 from viz import theme
 
@@ -76,41 +75,45 @@ def stream_growth(
         selected: The layer to mark.
     """
     layers = list(range(-1, len(norms) - 1))
-    figure = make_subplots(
-        rows=2, shared_xaxes=True, vertical_spacing=0.2,
-    )  # fmt: skip
     lines = (
-        (1, "this token", norms, theme.RESIDUAL, "solid", "circle", "length"),
-        (1, "median of all tokens", typical_norms, theme.RESIDUAL, "dot", "circle-open", "length"),
-        (2, "with the layer before", with_previous, theme.QUERY, "solid", "square", "cosine"),
-        (2, "with the last layer", with_last, theme.KEY, "dash", "diamond", "cosine"),
+        ("", "this token", norms, theme.RESIDUAL, "solid", "circle"),
+        ("", "median of all tokens", typical_norms, theme.RESIDUAL, "dot", "circle-open"),
+        ("2", "with the layer before", with_previous, theme.QUERY, "solid", "square"),
+        ("2", "with the last layer", with_last, theme.KEY, "dash", "diamond"),
     )
-    for row, name, values, colour, dash, symbol, measure in lines:
-        figure.add_scatter(
-            x=layers, y=values, name=name, mode="lines+markers", row=row, col=1,
+    places = ["the embedding" if i < 0 else f"layer {i}" for i in layers]
+    traces = [
+        go.Scatter(
+            x=layers, y=values, name=name, mode="lines+markers", customdata=places,
             line={"color": colour, "dash": dash, "width": 2},
-            marker={"symbol": symbol, "size": 7}, legend="legend" if row == 1 else "legend2",
-            customdata=["the embedding" if i < 0 else f"layer {i}" for i in layers],
-            hovertemplate=f"after %{{customdata}}<br>{name}: {measure} %{{y:.3g}}<extra></extra>",
-        )  # fmt: skip
-    if selected is not None:
-        figure.add_vrect(
-            x0=selected - 0.5, x1=selected + 0.5, line_width=0, fillcolor=theme.HIGHLIGHT,
-            opacity=0.15, layer="below",
-        )  # fmt: skip
+            marker={"symbol": symbol, "size": 7}, yaxis=f"y{panel}", legend=f"legend{panel}",
+            hovertemplate=f"after %{{customdata}}<br>{name}: {'cosine' if panel else 'length'} "
+            "%{y:.3g}<extra></extra>",
+        )
+        for panel, name, values, colour, dash, symbol in lines
+    ]  # fmt: skip
     every = max(1, -(-len(layers) // 16))
     ticks = {-1: "embed", **{i: str(i) for i in layers[1::every]}}
-    figure.update_xaxes(
-        tickmode="array", tickvals=list(ticks), ticktext=list(ticks.values()), zeroline=False,
-        showgrid=False, fixedrange=True, range=[-1.4, len(layers) - 1.6],
-    )  # fmt: skip
-    figure.update_xaxes(title="after layer", row=2, col=1)
-    figure.update_yaxes(fixedrange=True)
-    figure.update_yaxes(title="length (norm)", rangemode="tozero", row=1, col=1)
     lowest = float(np.nanmin([0.0, *with_previous, *with_last]))
-    figure.update_yaxes(title="cosine", range=[lowest - 0.05, 1.05], row=2, col=1)
     legend = {"orientation": "h", "x": 0, "yanchor": "bottom"}
-    return figure.update_layout(
-        height=460, margin={"l": 10, "r": 10, "t": 44, "b": 10},
-        legend={**legend, "y": 1.0}, legend2={**legend, "y": 0.405},
+    return go.Figure(
+        traces,
+        {
+            "height": 460, "margin": {"l": 10, "r": 10, "t": 44, "b": 10},
+            "legend": {**legend, "y": 1.0}, "legend2": {**legend, "y": 0.4},
+            "shapes": [] if selected is None else [theme.band(selected - 0.5, selected + 0.5)],
+            "xaxis": {
+                "title": "after layer", "tickmode": "array", "tickvals": list(ticks),
+                "ticktext": list(ticks.values()), "range": [-1.4, len(layers) - 1.6],
+                "zeroline": False, "showgrid": False, "fixedrange": True, "anchor": "y2",
+            },
+            "yaxis": {
+                "title": "length (norm)", "rangemode": "tozero", "domain": [0.6, 1],
+                "fixedrange": True,
+            },
+            "yaxis2": {
+                "title": "cosine", "range": [lowest - 0.05, 1.05], "domain": [0, 0.4],
+                "fixedrange": True,
+            },
+        },
     )  # fmt: skip

@@ -79,3 +79,11 @@ def fit_rows(figure: go.Figure, n_rows: int, *, above: int = 10, below: int = 50
     return figure.update_layout(
         height=n_rows * CELL_PX + above + below, margin={"t": above, "b": below}
     )
+
+
+def band(x0: float, x1: float) -> dict:
+    """Shade a part of the x axis over the full height: goes into a layout's `shapes`."""
+    return {
+        "type": "rect", "xref": "x", "yref": "paper", "x0": x0, "x1": x1, "y0": 0, "y1": 1,
+        "fillcolor": HIGHLIGHT, "opacity": 0.15, "line": {"width": 0}, "layer": "below",
+    }  # fmt: skip

@@ -1,6 +1,6 @@
 import numpy as np
 
-from viz import added_sizes
+from viz import added_sizes, stream_growth
 
 ATTENTION, FEEDFORWARD, STREAM = np.array([1.0, 2.0]), np.array([3.0, 0.5]), np.array([4.0, 5.0])
 
@@ -22,3 +22,17 @@ def test_the_selected_layer_is_shaded():
     [band] = added_sizes(ATTENTION, FEEDFORWARD, STREAM, selected=1).layout.shapes
     assert (band.x0, band.x1) == (0.5, 1.5)
     assert not added_sizes(ATTENTION, FEEDFORWARD, STREAM).layout.shapes
+
+
+def test_growth_draws_lengths_above_and_cosines_beneath():
+    nan = float("nan")
+    norms, typical = np.array([1.0, 3.0, 9.0]), np.array([1.0, 2.0, 4.0])
+    previous, last = np.array([nan, 0.5, -0.5]), np.array([0.25, 0.75, 1.0])
+    figure = stream_growth(norms, typical, previous, last, selected=1)
+    for line, values in zip(figure.data, (norms, typical, previous, last), strict=True):
+        np.testing.assert_array_equal(line.y, values)
+        assert list(line.x) == [-1, 0, 1]
+    assert [line.yaxis for line in figure.data] == ["y", "y", "y2", "y2"]
+    assert figure.layout.yaxis2.range[0] < -0.5
+    assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (0.5, 1.5)
+    assert len({line.line.dash for line in figure.data[:2]}) == 2
