@@ -253,7 +253,7 @@ def warmup_section() -> str:
 
 def overview(storyteller: dict, twins: list[tuple[dict, dict]]) -> str:
     """`models/README.md`."""
-    edges = list(itertools.pairwise(twins[0][1]["loss_by_position"]["edges"])) if twins else []
+    edges = list(itertools.pairwise(twins[0][1]["loss_by_position"]["edges"]))
     return fill(
         "models",
         storyteller=row(
@@ -274,7 +274,7 @@ def overview(storyteller: dict, twins: list[tuple[dict, dict]]) -> str:
             )
             for recipe, results in twins
         ),
-        valid_documents=storyteller["valid_documents"],
+        valid_documents=twins[0][1]["valid_documents"],
         seeds=seeds_section([recipe["name"] for recipe, _ in twins]),
         edges=" | ".join(f"{low} to {high - 1}" for low, high in edges),
         rules="---|" * len(edges),
@@ -305,7 +305,7 @@ def main() -> None:
             card = twin_card(recipe, results)
         (MODELS / name / "README.md").write_text(card, encoding="utf-8")
         print(f"models/{name}/README.md written")
-    if storyteller:
+    if storyteller and twins:
         (MODELS / "README.md").write_text(overview(storyteller, twins), encoding="utf-8")
         print("models/README.md written")
 
