@@ -3,7 +3,7 @@
 import streamlit as st
 
 from model_hooks import InlookError
-from pages import _tokenizer as about
+from pages import _tokenizer_views as about
 from pages._components import token_strip
 from pages._controls import pick_position
 from pages._download import csv_button

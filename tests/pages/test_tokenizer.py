@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_hooks import HookedModel, TokenizerView
-from pages import _tokenizer
+from pages import _tokenizer_views
 
 END = "<|endoftext|>"
 MERGES = [("h", "e"), ("Ġ", "t"), ("Ġt", "he")]
@@ -45,7 +45,7 @@ def hooked(request, byte_bpe, tokenizer):
 
 @pytest.fixture(autouse=True)
 def empty_caches():
-    caches = _tokenizer.view_of_model, _tokenizer.view_of, _tokenizer.tokenized
+    caches = _tokenizer_views.view_of_model, _tokenizer_views.view_of, _tokenizer_views.tokenized
     for cache in caches:
         cache.clear()
     yield
@@ -118,7 +118,7 @@ def test_vocabulary_search_finds_text_and_ids(open_page):
 
 def test_single_bytes_stand_beside_the_models_tokenizer(open_page):
     app = open_page("tokenizer", prompt="the")
-    assert strip(app, f"Tokens of {_tokenizer.BYTES}")["ids"] == list(b"the")
+    assert strip(app, f"Tokens of {_tokenizer_views.BYTES}")["ids"] == list(b"the")
     assert "**single bytes** both" in texts(app)
 
 
@@ -145,22 +145,22 @@ def test_odd_prompts_are_shown(open_page, prompt):
 def test_a_huge_prompt_shows_its_first_part_and_its_length(open_page):
     app = open_page("tokenizer", prompt="the cat " * 12_500)
     assert "100,000 characters" in app.info[0].value
-    assert len(strip(app)["tokens"]) == _tokenizer.MAX_CHIPS
+    assert len(strip(app)["tokens"]) == _tokenizer_views.MAX_CHIPS
     assert not app.exception
 
 
 def test_a_word_too_long_for_the_screen_is_cut_to_its_beginning(byte_bpe):
     view = TokenizerView(byte_bpe)
     (word,) = view.tokenize("x" * 5000).words
-    merged = _tokenizer.merged(view, word)
-    assert len(merged.steps[0].token_ids) == _tokenizer.MAX_SYMBOLS
+    merged = _tokenizer_views.merged(view, word)
+    assert len(merged.steps[0].token_ids) == _tokenizer_views.MAX_SYMBOLS
     assert not merged.whole
     assert merged.agrees
 
 
 def test_the_table_lists_every_token(byte_bpe):
     view = TokenizerView(byte_bpe)
-    table = _tokenizer.token_table(view, view.tokenize("the é").tokens)
+    table = _tokenizer_views.token_table(view, view.tokenize("the é").tokens)
     assert table["token_id"].tolist() == [259, 116, 256, 32, 0xC3, 0xA9]
     assert table["bytes"].tolist() == ["", "74", "68 65", "20", "C3", "A9"]
     assert table["merge_rank"].dropna().tolist() == [0]
@@ -169,5 +169,5 @@ def test_the_table_lists_every_token(byte_bpe):
 
 def test_changed_text_is_said(tokenizer):
     view = TokenizerView(tokenizer)
-    assert "do not give back" in _tokenizer.round_trip("the bird", view.tokenize("the bird"))
-    assert "exactly your text" in _tokenizer.round_trip("the cat", view.tokenize("the cat"))
+    assert "do not give back" in _tokenizer_views.round_trip("the bird", view.tokenize("the bird"))
+    assert "exactly your text" in _tokenizer_views.round_trip("the cat", view.tokenize("the cat"))
