@@ -9,10 +9,10 @@ from jaxtyping import Float
 
 from viz import theme
 
-MAX_TILE = 48
+MAX_CELLS = 48
 """Cells per side of one thumbnail; longer prompts are max-pooled."""
-WIDTH_PX, LABEL_PX = 300, 18
-"""What one picture and one line of text take on a small screen."""
+WIDTH_PX, LABEL_PX, MAX_TILE_PX = 300, 18, 104
+"""On a small screen: the whole picture, the number above a square, a square."""
 
 
 def layer_thumbnails(
@@ -42,14 +42,12 @@ def layer_thumbnails(
         if tile is not None:
             picture[top : top + size, left : left + size] = tile
     middle = (size - 1) / 2
-    figure = go.Figure(
-        go.Heatmap(
-            z=picture, zmin=0, zmax=1, colorscale=theme.scale(power=2.0), showscale=False,
-            hoverinfo="skip",
-        )
+    picture_of_all = go.Heatmap(
+        z=picture, zmin=0, zmax=1, colorscale=theme.scale(power=2.0), showscale=False,
+        hoverinfo="skip",
     )  # fmt: skip
     # Clicks on a heatmap do not reach Python; those on markers do.
-    figure.add_scatter(
+    click_targets = go.Scatter(
         x=[left + middle for _, left in corners],
         y=[top + middle for top, _ in corners],
         mode="markers",
@@ -61,36 +59,44 @@ def layer_thumbnails(
         hovertemplate="layer %{customdata}%{text}<extra></extra>",
         showlegend=False,
     )
+    # Lists, not add_shape and add_annotation: with 40 layers those take half a second.
+    frames, names = [], []
     for layer, (top, left) in enumerate(corners):
-        figure.add_annotation(
-            x=left + middle, y=top - 0.5, yanchor="bottom", showarrow=False,
-            text=f"<b>▸ {layer}</b>" if layer == selected else str(layer),
+        is_selected = layer == selected
+        names.append(
+            {"x": left + middle, "y": top - 0.5, "yanchor": "bottom", "showarrow": False,
+             "text": f"<b>▸ {layer}</b>" if is_selected else str(layer)}
         )  # fmt: skip
-        figure.add_shape(
-            type="rect", x0=left - 0.5, x1=left + size - 0.5, y0=top - 0.5, y1=top + size - 0.5,
-            line={"color": theme.HIGHLIGHT if layer == selected else theme.RESIDUAL,
-                  "width": 3 if layer == selected else 1},
+        frames.append(
+            {"type": "rect", "x0": left - 0.5, "x1": left + size - 0.5, "y0": top - 0.5,
+             "y1": top + size - 0.5,
+             "line": {"color": theme.HIGHLIGHT if is_selected else theme.RESIDUAL,
+                      "width": 3 if is_selected else 1}}
         )  # fmt: skip
         if tiles[layer] is None:
-            figure.add_annotation(
-                x=left + middle, y=top + middle, text="no<br>attention", showarrow=False,
-                font={"size": 10},
+            names.append(
+                {"x": left + middle, "y": top + middle, "text": "no<br>attention",
+                 "showarrow": False, "font": {"size": 10}}
             )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[-gap, n_columns * width], fixedrange=True)
-    figure.update_yaxes(
-        visible=False, range=[n_rows * height - gap, -0.5], fixedrange=True, scaleanchor="x",
-        constrain="domain",
+    tile_px = min(WIDTH_PX / n_columns, MAX_TILE_PX)
+    return go.Figure(
+        [picture_of_all, click_targets],
+        {
+            "xaxis": {"visible": False, "range": [-gap, n_columns * width], "fixedrange": True},
+            "yaxis": {"visible": False, "range": [n_rows * height - gap, -0.5], "fixedrange": True,
+                      "scaleanchor": "x", "constrain": "domain"},
+            "shapes": frames,
+            "annotations": names,
+            "height": math.ceil(n_rows * (tile_px + LABEL_PX)) + 8,
+            "margin": {"l": 0, "r": 0, "t": 4, "b": 4},
+        },
     )  # fmt: skip
-    return figure.update_layout(
-        height=math.ceil(n_rows * (min(WIDTH_PX / n_columns, 104) + LABEL_PX)) + 8,
-        margin={"l": 0, "r": 0, "t": 4, "b": 4},
-    )
 
 
 def _shrink(pattern: Float[np.ndarray, "query key"]) -> Float[np.ndarray, "size size"]:
-    """Max-pool a pattern to at most `MAX_TILE` cells a side; what is masked stays empty."""
+    """Max-pool a pattern to at most `MAX_CELLS` cells a side; what is masked stays empty."""
     n_tokens = len(pattern)
     seen = np.where(np.tri(n_tokens, dtype=bool), pattern, np.nan)
-    size = min(n_tokens, MAX_TILE)
+    size = min(n_tokens, MAX_CELLS)
     starts = np.arange(size) * n_tokens // size
     return np.fmax.reduceat(np.fmax.reduceat(seen, starts, axis=0), starts, axis=1)

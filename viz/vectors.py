@@ -27,36 +27,40 @@ def vector_strip(
     cells = np.full(n_rows * n_columns, np.nan, dtype=np.float32)
     cells[: len(values)] = values
     first = np.arange(n_rows) * n_columns
-    figure = go.Figure(
-        go.Heatmap(
-            z=cells.reshape(n_rows, n_columns),
-            zmin=-limit,
-            zmax=limit,
-            colorscale=theme.scale(theme.DIVERGING),
-            customdata=np.arange(cells.size).reshape(n_rows, n_columns),
-            hovertemplate=f"{name} %{{customdata}}: %{{z:.4f}}<extra></extra>",
-            hoverongaps=False,
-            xgap=1,
-            ygap=1 if n_rows <= 24 else 0,
-            colorbar={
-                "thickness": 8,
-                "len": 1,
-                "xpad": 4,
-                "tickvals": [-limit, 0, limit],
-                "ticktext": [f"−{limit:.2g}", "0", f"{limit:.2g}"],  # noqa: RUF001
-            },
-        )
+    strip = go.Heatmap(
+        z=cells.reshape(n_rows, n_columns),
+        zmin=-limit,
+        zmax=limit,
+        colorscale=theme.scale(theme.DIVERGING),
+        customdata=np.arange(cells.size).reshape(n_rows, n_columns),
+        hovertemplate=f"{name} %{{customdata}}: %{{z:.4f}}<extra></extra>",
+        hoverongaps=False,
+        xgap=1,
+        ygap=1 if n_rows <= 24 else 0,
+        colorbar={
+            "thickness": 8,
+            "len": 1,
+            "xpad": 4,
+            "tickvals": [-limit, 0, limit],
+            "ticktext": [f"−{limit:.2g}", "0", f"{limit:.2g}"],  # noqa: RUF001
+        },
     )
     step = -(-n_rows // 6)
-    figure.update_yaxes(
-        tickmode="array", tickvals=list(range(n_rows))[::step],
-        ticktext=[str(i) for i in first[::step]], range=[n_rows - 0.5, -0.5],
-        showgrid=False, fixedrange=True, title=None,
-    )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[-0.5, n_columns - 0.5], fixedrange=True)
-    height = min(max(18 * n_rows, 44), MAX_HEIGHT)
-    return figure.update_layout(
-        height=height + 16, margin={"l": 8, "r": 8, "t": 8, "b": 8, "autoexpand": True}
+    return go.Figure(
+        strip,
+        {
+            "xaxis": {"visible": False, "range": [-0.5, n_columns - 0.5], "fixedrange": True},
+            "yaxis": {
+                "tickmode": "array",
+                "tickvals": list(range(n_rows))[::step],
+                "ticktext": [str(i) for i in first[::step]],
+                "range": [n_rows - 0.5, -0.5],
+                "showgrid": False,
+                "fixedrange": True,
+            },
+            "height": min(max(18 * n_rows, 44), MAX_HEIGHT) + 16,
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        },
     )
 
 
