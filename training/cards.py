@@ -80,6 +80,8 @@ def training_section(recipe: dict) -> str:
             f"- {train['fact_share']:.0%} of the tokens are our own short facts, "
             "`training/facts.json`."
         )
+    if "training_note" in recipe:
+        lines.append(f"- {recipe['training_note']}")
     return (
         "\n".join(lines)
         + f"\n\nCurve: `training/curves/{name}-seed0.csv`. To train it again from a text file:\n\n"
@@ -252,17 +254,29 @@ def warmup_section() -> str:
 
 
 def overview(storyteller: dict, twins: list[tuple[dict, dict]]) -> str:
-    """`models/README.md`."""
+    """`models/README.md`; the section on twins is there if any are bundled."""
+    return (
+        fill(
+            "models",
+            storyteller=row(
+                "[storyteller](storyteller)",
+                f"{storyteller['parameters']:,}",
+                f"{storyteller['bits_per_byte']:.3f}",
+                f"{storyteller['cache_bytes_per_token']:,}",
+                "opens with Inlook: writes little stories, knows some facts",
+            ),
+            valid_documents=storyteller["valid_documents"],
+            twins=twins_section(twins) if twins else "",
+        ).rstrip()
+        + "\n"
+    )
+
+
+def twins_section(twins: list[tuple[dict, dict]]) -> str:
+    """The tables that compare the twins."""
     edges = list(itertools.pairwise(twins[0][1]["loss_by_position"]["edges"]))
     return fill(
-        "models",
-        storyteller=row(
-            "[storyteller](storyteller)",
-            f"{storyteller['parameters']:,}",
-            f"{storyteller['bits_per_byte']:.3f}",
-            f"{storyteller['cache_bytes_per_token']:,}",
-            "opens with Inlook: writes little stories, knows some facts",
-        ),
+        "twins",
         twins="\n".join(
             row(
                 f"[{recipe['name']}]({recipe['name']})",
@@ -305,7 +319,7 @@ def main() -> None:
             card = twin_card(recipe, results)
         (MODELS / name / "README.md").write_text(card, encoding="utf-8")
         print(f"models/{name}/README.md written")
-    if storyteller and twins:
+    if storyteller:
         (MODELS / "README.md").write_text(overview(storyteller, twins), encoding="utf-8")
         print("models/README.md written")
 
