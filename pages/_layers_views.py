@@ -156,7 +156,10 @@ def answer(reading: Reading, info: ModelInfo, name: str, previous: str) -> str:
     first = int(np.argmax(leads))
     for_good = len(leads) - int(np.argmin(leads[::-1])) if not leads.all() else 0
     probability = percent(float(np.exp(reading.log_probs[-1, token])))
-    start = f"After {previous} the model ends on **{name}** ({probability}). "
+    start = (
+        f"After “{escape_markdown(previous)}” the model ends on **{escape_markdown(name)}** "
+        f"({probability}). "
+    )
     place = escape_markdown(point_name(reading.points[first], info))
     if first == for_good:
         return start + f"It takes the lead **{place}** and keeps it."

@@ -214,8 +214,9 @@ def layer_effect(
         )  # fmt: skip
     highest = float(np.nanmax(probabilities, initial=0)) or 1.0
     figure.update_xaxes(
-        title="probability", tickformat="~%", range=[0, 1.2 * highest], fixedrange=True
-    )
+        title="probability", tickformat="~%", range=[0, 1.2 * highest], fixedrange=True,
+        tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1] if highest > 0.5 else None,
+    )  # fmt: skip
     figure.update_yaxes(
         tickmode="array", tickvals=list(range(len(tokens))),
         ticktext=[theme.shorten(token) for token in tokens],

@@ -31,7 +31,7 @@ def test_click_on_a_cell_selects_its_token_and_layer(open_browser, app_url):
     expect(page).to_have_url(re.compile("pos=2"))
     expect(page).to_have_url(re.compile("layer=2"))
     settle(page)
-    expect(page.get_by_text("After ·upon the model ends on")).to_be_visible()
+    expect(page.get_by_text("After “·upon” the model ends on")).to_be_visible()
 
 
 def test_typed_word_gets_a_line(open_browser, app_url):
@@ -39,10 +39,10 @@ def test_typed_word_gets_a_line(open_browser, app_url):
     legend = page.locator(".st-key-layers_words .legendtext")
     expect(legend).to_have_count(3)
     box = page.get_by_label("Add a word")
-    box.fill("dog")
+    box.fill("water")
     box.press("Enter")
     expect(legend).to_have_count(4)
-    expect(legend.last).to_have_text("·dog")
+    expect(legend.last).to_have_text("·water")
 
 
 def test_narrow_screen_scrolls_the_table_and_nothing_else(open_browser, app_url):
