@@ -346,7 +346,8 @@ def _sharpen(model: PreTrainedModel, seed: int) -> None:
             elif "Norm" in type(module).__name__ and getattr(module, "weight", None) is not None:
                 module.weight.mul_(1 + 0.2 * torch.randn(module.weight.shape, generator=generator))
             for name, weight in module.named_parameters(recurse=False):
-                if weight.ndim == 3 and "proj" in name:  # the stacked experts of a mixture
+                stacked = "proj" in name or not isinstance(module, nn.Conv1d)
+                if weight.ndim == 3 and stacked:  # the experts of a mixture
                     draw(weight, 1.5 / max(weight.shape[1:]) ** 0.5)
 
 

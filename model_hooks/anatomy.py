@@ -5,8 +5,8 @@ a block wires them together is found by running a few tokens through it once and
 outputs add up to which inputs.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -179,6 +179,7 @@ def dissect(model: PreTrainedModel, input_ids: Tensor) -> Anatomy:
         for path, block in blocks
         if path in seen
     }
+    parts = {path: _as_its_kind(block, parts.values()) for path, block in parts.items()}
     return Anatomy(
         decoder=decoder,
         blocks=tuple(parts[path] for path in order),
@@ -496,6 +497,37 @@ def _halves(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
     return None
 
 
+def _as_its_kind(block: BlockAnatomy, others: Iterable[BlockAnatomy]) -> BlockAnatomy:
+    """Wire a block that gave nothing away (it hardly moved the stream) as the others of its class.
+
+    That happens in trained models of low precision.
+    """
+    if block.wiring != "unknown":
+        return block
+    for other in others:
+        same_kind = type(other.module) is type(block.module)
+        if (
+            same_kind
+            and other.wiring != "unknown"
+            and bool(other.attention) == bool(block.attention)
+        ):
+            taps = {
+                name: _moved(getattr(other, name), other, block)
+                for name in ("attn_out", "resid_mid", "mlp_out")
+            }
+            return replace(block, wiring=other.wiring, norm_placement=other.norm_placement, **taps)
+    return block
+
+
+def _moved(tap: Tap | None, source: BlockAnatomy, target: BlockAnatomy) -> Tap | None:
+    """The tap at the same place in another block."""
+    if tap is None:
+        return None
+    inside = tap.path.removeprefix(f"{source.path}.")
+    module = target.module.get_submodule(inside)
+    return replace(tap, module=module, path=f"{target.path}.{inside}")
+
+
 def _attention_alone(attention: tuple[str, nn.Module] | None, calls: list[_Call]) -> dict:
     """Where the wiring stays unknown: what attention gave; the rest of the change is the rest."""
     for call in calls:
@@ -562,7 +594,7 @@ def _norms(tensor: Tensor) -> Tensor:
 
 
 def _rounding(tensor: Tensor) -> float:
-    return 1e-5 if tensor.dtype in (torch.float32, torch.float64) else 1e-2
+    return 1e-5 if tensor.dtype in (torch.float32, torch.float64) else 4e-3
 
 
 def _final_norm(after: list[_Call], last: Tensor) -> nn.Module | None:

@@ -1,5 +1,7 @@
 """Read ModelInfo from a model's config and modules."""
 
+import inspect
+import re
 from typing import NamedTuple
 
 import torch
@@ -102,7 +104,7 @@ def _position(model: PreTrainedModel, config: object, anatomy: Anatomy) -> str:
         return "sinusoidal"
     if any("relative" in name or "rel_" in name for name in names + classes):
         return "relative"
-    if any("pos" in name or name.endswith("wpe") for name in names):
+    if any(re.search(r"position|(^|[._])(pos|wpe)($|[._])", name) for name in names):
         return "learned"
     return "none"
 
@@ -110,8 +112,9 @@ def _position(model: PreTrainedModel, config: object, anatomy: Anatomy) -> str:
 @torch.inference_mode()
 def _norm(anatomy: Anatomy) -> str:
     """What the first norm of the first block computes, told apart by trying it."""
-    for module in anatomy.blocks[0].module.modules():
-        if not is_norm(module):
+    block = anatomy.blocks[0].module
+    for module in [*block.children(), *block.modules()]:
+        if not is_norm(module) or _n_required(module) != 1:
             continue
         weight = next(module.parameters(recurse=False), None)
         if weight is None or weight.ndim != 1:
@@ -121,6 +124,13 @@ def _norm(anatomy: Anatomy) -> str:
         gap = module(vector[None, None]) - module(vector[None, None] + 1)
         return "LayerNorm" if float(gap.abs().max()) < 5e-2 else "RMSNorm"
     return "none"
+
+
+def _n_required(module: nn.Module) -> int:
+    """Number of arguments that a module cannot run without."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.default is inspect.Parameter.empty and p.kind in positional for p in parameters)
 
 
 class _Feedforward(NamedTuple):

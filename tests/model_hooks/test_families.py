@@ -136,8 +136,9 @@ def test_attention_that_is_chosen_by_an_index_equals_the_models_own():
         assert_close(trace.attention(layer), attention)
 
 
-def test_a_hybrid_says_which_layers_have_attention():
-    trace, reference = trace_of("jamba"), reference_of("jamba")
+@pytest.mark.parametrize("model_type", ["jamba", "qwen3_next"])
+def test_a_hybrid_says_which_layers_have_attention(model_type):
+    trace, reference = trace_of(model_type), reference_of(model_type)
     assert trace.attention_layers == (1, 3)
     for layer, attention in zip(trace.attention_layers, reference.attentions, strict=True):
         assert_close(trace.attention(layer), attention)
