@@ -2,7 +2,9 @@
 
 import html
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from model_hooks import Decoding, Generation, Step
@@ -127,8 +129,7 @@ def candidate_chart(rows: Sequence[Candidate], choice: Choice, *, clickable: boo
 def candidate_picker(generation: Generation, choice: Choice) -> None:
     """Let the user take another token without a mouse."""
     probabilities = choice.stages[-1].probabilities
-    raw = choice.stages[0].probabilities
-    order = sorted(range(len(raw)), key=lambda i: (-raw[i], i))[:N_TO_PICK]
+    order = np.argsort(-choice.stages[0].scores, kind="stable")[:N_TO_PICK].tolist()
     key = f"generation.take.{choice.pos}.{len(generation.token_ids)}"
     strings = generation.model.token_strings
     what = "Take another token instead" if choice.token_id is not None else "Take a token yourself"
@@ -232,6 +233,19 @@ def branch_list(draft: Draft) -> None:
         "Forget the others", key="generation.forget", icon=":material/delete:",
         on_click=writing.forget_branches,
     )  # fmt: skip
+
+
+def try_next() -> None:
+    """Link to the pages that go on from here, as far as they exist."""
+    st.subheader("Try next")
+    for page, label in (
+        ("attention", "**Attention**: what does each head read from?"),
+        ("layers", "**Layers**: when did the model make up its mind?"),
+        ("kv_cache", "**KV cache**: how much work do kept keys and values save?"),
+        ("lm_head", "**LM head**: how do the final scores become a choice?"),
+    ):
+        if (Path(__file__).parent / f"{page}.py").exists():
+            st.page_link(f"pages/{page}.py", label=label)
 
 
 def _numbers(choice: Choice) -> str:

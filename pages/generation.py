@@ -16,6 +16,7 @@ from pages._generation_views import (
     rows_of,
     text_strip,
     token_facts,
+    try_next,
 )
 from pages._selection import selection
 from pages._session import current_model
@@ -145,3 +146,9 @@ with tabs[2]:
             replay_chart(generation)
         else:
             st.info("Take some steps, and you can replay them here.")
+
+st.caption(
+    "Things to try: sample with a temperature of 1.5 and watch the bars flatten; take the second "
+    "candidate and see where the story goes; switch the KV cache off and compare the cost."
+)
+try_next()

@@ -126,58 +126,59 @@ def candidates_bars(rows: Sequence[Candidate], chosen: int | None = None) -> go.
     picked = [i for i in y if rows[i].token_id == chosen]
     solid = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
     clear = {"selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}}}
+    # Dictionaries, and the layout in one go: half the time of go.Bar and update_layout.
     figure = go.Figure(
         [
-            go.Bar(
-                name="the model's own", x=raw, y=y, width=0.86, orientation="h", hoverinfo="skip",
-                marker={"color": theme.MASKED, "line": {"color": theme.RESIDUAL, "width": 1}},
+            {
+                "type": "bar", "name": "the model's own", "x": raw, "y": y, "width": 0.86,
+                "orientation": "h", "hoverinfo": "skip",
+                "marker": {"color": theme.MASKED, "line": {"color": theme.RESIDUAL, "width": 1}},
                 **solid,
-            ),
-            go.Bar(
-                name="after the options", x=final, y=y, width=0.5, orientation="h",
-                hoverinfo="skip", marker={"color": theme.QUERY}, **solid,
-            ),
-            go.Bar(
-                name="picked", x=[final[i] for i in picked], y=picked, width=0.5, orientation="h",
-                hoverinfo="skip", showlegend=bool(picked),
-                marker={
+            },
+            {
+                "type": "bar", "name": "after the options", "x": final, "y": y, "width": 0.5,
+                "orientation": "h", "hoverinfo": "skip", "marker": {"color": theme.QUERY}, **solid,
+            },
+            {
+                "type": "bar", "name": "picked", "x": [final[i] for i in picked], "y": picked,
+                "width": 0.5, "orientation": "h", "hoverinfo": "skip", "showlegend": bool(picked),
+                "marker": {
                     "color": theme.HIGHLIGHT,
                     "pattern": {"shape": "/", "size": 6, "fillmode": "overlay", "solidity": 0.2},
                 },
                 **solid,
-            ),
-            go.Scatter(
-                x=[max(a, b) for a, b in zip(raw, final, strict=True)], y=y, mode="text",
-                text=[f" {_outcome(row)}" for row in rows], textposition="middle right",
-                textfont_size=13,
-                cliponaxis=False, hoverinfo="skip", showlegend=False,
-            ),
-            go.Bar(
-                x=[full] * len(rows), y=y, width=1, orientation="h", showlegend=False,
-                marker={"opacity": 0}, customdata=[row.token_id for row in rows],
-                hovertext=[_hover(row) for row in rows],
-                hovertemplate="%{hovertext}<extra></extra>",
-                **clear,
-            ),
-        ]
+            },
+            {
+                "type": "scatter", "mode": "text", "y": y, "showlegend": False,
+                "x": [max(a, b) for a, b in zip(raw, final, strict=True)],
+                "text": [f" {_outcome(row)}" for row in rows], "textposition": "middle right",
+                "textfont": {"size": 13}, "cliponaxis": False, "hoverinfo": "skip",
+            },
+            {
+                "type": "bar", "x": [full] * len(rows), "y": y, "width": 1, "orientation": "h",
+                "showlegend": False, "marker": {"opacity": 0},
+                "customdata": [row.token_id for row in rows],
+                "hovertext": [_hover(row) for row in rows],
+                "hovertemplate": "%{hovertext}<extra></extra>", **clear,
+            },
+        ],
+        {
+            "barmode": "overlay", "bargap": 0, "dragmode": False,
+            "legend": {
+                "orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal",
+            },
+            "xaxis": {
+                "title": {"text": "probability"}, "range": [0, full], "tickformat": ".0%",
+                "fixedrange": True,
+            },
+            "yaxis": {
+                "title": {"text": "candidate token"}, "range": [len(rows) - 0.5, -0.5],
+                "tickmode": "array", "tickvals": y, "tickfont": {"size": 14},
+                "ticktext": [_label(row, row.token_id == chosen) for row in rows],
+                "fixedrange": True, "showgrid": False,
+            },
+        },
     )  # fmt: skip
-    figure.update_layout(
-        barmode="overlay",
-        bargap=0,
-        dragmode=False,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"},
-    )
-    figure.update_xaxes(title="probability", range=[0, full], tickformat=".0%", fixedrange=True)
-    figure.update_yaxes(
-        title="candidate token",
-        range=[len(rows) - 0.5, -0.5],
-        tickmode="array",
-        tickvals=y,
-        ticktext=[_label(row, row.token_id == chosen) for row in rows],
-        tickfont_size=14,
-        fixedrange=True,
-        showgrid=False,
-    )
     return theme.fit_rows(figure, len(rows), above=_LEGEND_PX)
 
 

@@ -1,0 +1,123 @@
+"""Stepping, running, stopping and branching on the bundled model, in a real browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.driving import settle
+
+GENERATION = "/why-this-token"
+PROMPT = "Once upon a time"
+
+
+@pytest.fixture
+def writing(open_browser, app_url):
+    """The Generation page at its prompt."""
+    page = open_browser(f"{app_url}{GENERATION}?prompt={PROMPT.replace(' ', '%20')}")
+    expect(chips(page).last).to_have_text("next?")
+    return page
+
+
+def chips(page):
+    return page.locator(".st-key-generation-tokens .token")
+
+
+def button(page, name):
+    """A button with an explanation has a hidden copy of itself beside it."""
+    return page.locator(f".st-key-generation-{name} button").first
+
+
+def press(page, name):
+    button(page, name).click()
+    settle(page)
+
+
+def bars(page):
+    """What the candidate chart draws."""
+    chart = page.locator("[class*='st-key-generation-candidates'] .js-plotly-plot")
+    expect(chart.locator(".barlayer .point").first).to_be_attached()
+    return page.wait_for_function(
+        """() => {
+            const plot = "[class*='st-key-generation-candidates'] .js-plotly-plot";
+            const data = document.querySelector(plot)?.data;
+            return data && {ids: data.at(-1).customdata, own: data[0].x};
+        }"""
+    ).json_value()
+
+
+def test_keys_step_forward_and_back(writing):
+    start = chips(writing).count()
+    writing.locator("h1").click()
+    writing.keyboard.press("n")
+    expect(chips(writing)).to_have_count(start + 1)
+    writing.keyboard.press("n")
+    expect(chips(writing)).to_have_count(start + 2)
+    writing.keyboard.press("b")
+    expect(chips(writing)).to_have_count(start + 1)
+
+
+def test_letters_typed_into_the_prompt_take_no_step(writing):
+    start = chips(writing).count()
+    writing.get_by_role("textbox", name="Prompt").press_sequentially(" nbn")
+    settle(writing)
+    expect(chips(writing)).to_have_count(start)
+
+
+def test_stopped_run_keeps_what_it_wrote_and_a_reload_restores_it(writing):
+    start = chips(writing).count()
+    writing.locator(".st-key-generation-n_per_run input").fill("400")
+    writing.keyboard.press("Enter")
+    settle(writing)
+    button(writing, "run").click()
+    writing.get_by_text(re.compile(r"\d+ of 400 tokens")).wait_for()
+    press(writing, "stop")
+    expect(writing.get_by_text(re.compile(r"\d+ of 400 tokens"))).to_have_count(0)
+    written = chips(writing).count() - start
+    assert 0 < written < 400
+    expect(writing).to_have_url(re.compile("written="))
+    writing.reload()
+    settle(writing)
+    expect(chips(writing)).to_have_count(start + written)
+
+
+def test_click_on_a_candidate_takes_it_and_leaves_a_branch(writing):
+    press(writing, "step")
+    n_chips, before = chips(writing).count(), bars(writing)
+    assert sum(before["own"]) == pytest.approx(1)
+    chart = writing.locator("[class*='st-key-generation-candidates'] .js-plotly-plot")
+    chart.scroll_into_view_if_needed()
+    box = chart.locator(".barlayer .trace").last.locator(".point").nth(2).bounding_box()
+    # Far right of the short bar: the whole row is the target.
+    writing.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
+    settle(writing)
+    expect(chips(writing).nth(n_chips - 2)).to_contain_text("yours")
+    expect(writing).to_have_url(re.compile(rf"written={before['ids'][2]}\b"))
+    branches = writing.get_by_role("radiogroup", name="Every text you wrote from this prompt")
+    branches.locator("label").first.click()
+    settle(writing)
+    expect(writing).to_have_url(re.compile(rf"written={before['ids'][0]}\b"))
+
+
+def test_click_on_an_earlier_token_shows_the_distribution_it_came_from(writing):
+    press(writing, "step")
+    newest = bars(writing)
+    chips(writing).nth(2).click()
+    settle(writing)
+    expect(writing.get_by_role("heading", name=re.compile("^Token 2:"))).to_be_visible()
+    expect(writing.get_by_text("From your prompt.")).to_be_visible()
+    assert bars(writing)["own"] != newest["own"]
+
+
+def test_replay_is_scrubbed_to_any_step(writing):
+    for _ in range(3):
+        press(writing, "step")
+    writing.get_by_role("tab", name="Replay").click()
+    replay = writing.locator(".st-key-generation-replay .js-plotly-plot")
+    expect(replay.locator(".slider-container")).to_be_visible()
+    first = replay.locator(".ytick text").all_text_contents()
+    replay.locator(".slider-rail-touch-rect").scroll_into_view_if_needed()
+    rail = replay.locator(".slider-rail-touch-rect").bounding_box()
+    writing.mouse.click(rail["x"] + rail["width"] - 4, rail["y"] + rail["height"] / 2)
+    expect(replay.get_by_text("Step 3")).to_be_visible()
+    assert replay.locator(".ytick text").all_text_contents() != first
