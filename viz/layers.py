@@ -42,6 +42,7 @@ def layer_thumbnails(
         if tile is not None:
             picture[top : top + size, left : left + size] = tile
     middle = (size - 1) / 2
+    tile_px = min(WIDTH_PX / n_columns, MAX_TILE_PX)
     picture_of_all = go.Heatmap(
         z=picture, zmin=0, zmax=1, colorscale=theme.scale(power=2.0), showscale=False,
         hoverinfo="skip",
@@ -51,7 +52,7 @@ def layer_thumbnails(
         x=[left + middle for _, left in corners],
         y=[top + middle for top, _ in corners],
         mode="markers",
-        marker={"symbol": "square", "size": 56, "opacity": 0},
+        marker={"symbol": "square", "size": tile_px, "opacity": 0},
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
         customdata=list(range(n_layers)),
@@ -78,7 +79,6 @@ def layer_thumbnails(
                 {"x": left + middle, "y": top + middle, "text": "no<br>attention",
                  "showarrow": False, "font": {"size": 10}}
             )  # fmt: skip
-    tile_px = min(WIDTH_PX / n_columns, MAX_TILE_PX)
     return go.Figure(
         [picture_of_all, click_targets],
         {

@@ -198,7 +198,7 @@ function blocks(p, rows, at, span, xy, chosenRow) {
       dot(p, xy(middle, at(r)), radius(layer.attn[j], layer.pre[j], size), p.attention, `layer ${i}, token ${row.pos}: attention adds ${layer.attn[j]} to a stream of ${layer.pre[j]}`);
       dot(p, xy(u + size * 0.78, at(r)), radius(layer.mlp[j], layer.pre[j], size), p.feedforward, `layer ${i}, token ${row.pos}: feedforward adds ${layer.mlp[j]}; the stream leaves with ${layer.post[j]}`, true);
     });
-    const button = element("button", "layer" + (i === data.layer ? " chosen" : ""), p);
+    const button = element("button", "layer" + (i === data.layer && size >= 12 ? " chosen" : ""), p);
     button.textContent = i % every === 0 || i === data.layer ? i : "";
     button.setAttribute("aria-label", `layer ${i}`);
     button.dataset.name = `layer ${i}`;
