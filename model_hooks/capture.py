@@ -412,13 +412,13 @@ def _recorded_eager(
     scaling: float | None = None,
     dropout: float = 0.0,
     **kwargs: Any,
-) -> tuple[Tensor, None]:
+) -> tuple[Tensor, Tensor | None]:
     attention_mask = _knocked_out(module, query, key, attention_mask, kwargs)
     _record_call(module, query, key, value, attention_mask, scaling, kwargs)
-    output, _ = family_eager(module)(
+    output, weights = family_eager(module)(
         module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
     )
-    return _without_ablated_heads(output), None
+    return _without_ablated_heads(output), weights
 
 
 def _knocked_out(
