@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -43,7 +44,7 @@ class TokenText:
             return piece.replace("▁", " ").encode()
         return piece.encode()
 
-    def strings(self, ids: Sequence[int]) -> tuple[str, ...]:
+    def strings(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
         """Return one readable string per token ID.
 
         A character that is split over several tokens appears in each of them with the number of
