@@ -302,6 +302,7 @@ class HookedModel:
         elif use_cache:
             segments, cache = self._shared_prefix(token_ids, variant)
         new_rows = len(token_ids) - sum(len(segment.token_ids) for segment in segments)
+        rows = len(token_ids) if cache is None else new_rows
 
         started = time.perf_counter()
         segment, logits, cache = self._run(
@@ -309,7 +310,6 @@ class HookedModel:
         )
         seconds = time.perf_counter() - started
 
-        rows = new_rows if use_cache and cache is not None else len(token_ids)
         forward = Forward(
             token_ids=token_ids,
             logits=logits,

@@ -213,3 +213,10 @@ def test_the_store_drops_what_was_used_least_recently():
     assert store.get("a") == store.get("c") == 4
     store.put("huge", 99)
     assert [key for key, _ in store.items()] == ["huge"]
+
+
+def test_cache_that_was_dropped_is_counted_as_computed_anew(hooked, rows_run):
+    generation = stepped(hooked, 2)
+    hooked.forget()
+    rows_run.clear()
+    assert hooked.step(generation).steps[-1].rows_computed == sum(rows_run) == 8
