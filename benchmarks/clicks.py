@@ -54,7 +54,7 @@ class Action(NamedTuple):
 
 
 def _layers(page: Page) -> Locator:
-    return page.locator(".st-key-layer").get_by_role("radio")
+    return page.locator(".st-key-attention-layer, .st-key-layers-layer").get_by_role("radio")
 
 
 ACTIONS = (

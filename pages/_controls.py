@@ -1,13 +1,14 @@
 """Ready-made widgets bound to the shared selection: use these instead of own layer pickers.
 
 Each widget shows the selection, clamped to what the model has, and writes it back when used.
-Two of a kind on one page need different keys. Every one works with the keyboard.
+Each needs a key that no other page uses, so begin it with the page's name: under a key that two
+pages share, Streamlit empties the widget when the page changes. Every one works with the keyboard.
 
-    layer = pick_layer(model.info)
-    head = pick_head(model.info)    # with mean=True, None is the mean over all heads
-    pos = pick_position(trace.tokens)
-    decoding = decoding_controls(model.info)
-    use_cache = cache_control()
+    layer = pick_layer(model.info, key="layers.layer")
+    head = pick_head(model.info, key="layers.head")    # with mean=True, None is the mean of all
+    pos = pick_position(trace.tokens, key="layers.pos")
+    decoding = decoding_controls(model.info, key="layers.decoding")
+    use_cache = cache_control(key="layers.use_cache")
 
 A figure or component that lets the user click calls `select(layer=2, head=5)` in its callback.
 """
@@ -38,19 +39,19 @@ HEAD_HELP = (
 POSITION_HELP = "Which token to look at, counted from 0. The last one predicts the next token."
 
 
-def pick_layer(info: ModelInfo, *, key: str = "layer", only_attention: bool = False) -> int:
+def pick_layer(info: ModelInfo, *, key: str, only_attention: bool = False) -> int:
     """Let the user choose a layer, from 0.
 
     Args:
         info: The model's sizes.
-        key: The widget's key; another one for a second picker on the same page.
+        key: The widget's key, used nowhere else.
         only_attention: Offer only layers that have attention (a hybrid model has others too).
     """
     layers = info.attention_layers if only_attention else range(info.n_layers)
     return _choice("Layer", "layer", list(layers), key=key, help=LAYER_HELP)
 
 
-def pick_head(info: ModelInfo, *, key: str = "head", mean: bool = False) -> int | None:
+def pick_head(info: ModelInfo, *, key: str, mean: bool = False) -> int | None:
     """Let the user choose an attention head, from 0.
 
     Args:
@@ -63,7 +64,7 @@ def pick_head(info: ModelInfo, *, key: str = "head", mean: bool = False) -> int 
 
 
 def pick_position(
-    tokens: Sequence[str], *, key: str = "pos", label: str = "Token", default: int | None = None
+    tokens: Sequence[str], *, key: str, label: str = "Token", default: int | None = None
 ) -> int:
     """Let the user choose one token of the prompt by its position, from 0.
 
@@ -100,7 +101,7 @@ def current_position(n_tokens: int, default: int | None = None) -> int:
     return _clamped("pos", chosen, 0, last)
 
 
-def decoding_controls(info: ModelInfo, *, key: str = "decoding") -> Decoding:
+def decoding_controls(info: ModelInfo, *, key: str) -> Decoding:
     """Let the user choose how the next token is picked.
 
     Out-of-range values of a link are clamped. With greedy decoding, the options of sampling
@@ -147,7 +148,7 @@ def decoding_controls(info: ModelInfo, *, key: str = "decoding") -> Decoding:
     return Decoding(strategy, temperature, top_k, top_p, min_p, penalty, seed)
 
 
-def cache_control(*, key: str = "use_cache") -> bool:
+def cache_control(*, key: str) -> bool:
     """Let the user switch the KV cache on or off."""
     _seed(key, selection().use_cache)
     return st.toggle(

@@ -392,7 +392,7 @@ def heading(info: ModelInfo, trace: Trace, number: int) -> tuple[Decoding, int, 
     title, token, options = st.columns([3, 2, 2], vertical_alignment="bottom")
     title.subheader(f"{number + 1} {STAGES[number].title}")
     with token:
-        pos = pick_position(trace.tokens, label="Lane of token")
+        pos = pick_position(trace.tokens, key="forward.pos", label="Lane of token")
     if STAGES[number].draw is choice:
         options, body = st.columns([2, 3], gap="large")
         place = options
@@ -400,7 +400,7 @@ def heading(info: ModelInfo, trace: Trace, number: int) -> tuple[Decoding, int, 
         place = options.popover("Decoding options", icon=":material/tune:", width="stretch")
         body = st.container()
     with place:
-        return decoding_controls(info), pos, body
+        return decoding_controls(info, key="forward.decoding"), pos, body
 
 
 def cards(view: View) -> list[Card]:

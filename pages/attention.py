@@ -35,8 +35,8 @@ def explore() -> None:
     all_heads, one_head = st.columns([5, 6], gap="large")
     with all_heads:
         st.subheader("All heads", help=views.GRID_HELP)
-        layer = pick_layer(model.info, only_attention=True)
-        head = pick_head(model.info, mean=True)
+        layer = pick_layer(model.info, key="attention.layer", only_attention=True)
+        head = pick_head(model.info, key="attention.head", mean=True)
         order = views.pick_order(trace)
         head_grid(
             survey.tiles,
@@ -78,7 +78,7 @@ def explore() -> None:
     )
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
-        pick_position(trace.tokens, label="Query token")
+        pick_position(trace.tokens, key="attention.pos", label="Query token")
     in_words.markdown(views.summary(labels, shown.shares[query], query))
     if shown.measure == "size":
         st.caption("Here and below: each key's share of all sizes in the query's row.")

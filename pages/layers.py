@@ -39,7 +39,7 @@ def explore() -> None:
     )
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
-        pick_position(trace.tokens, label="Token to read")
+        pick_position(trace.tokens, key="layers.pos", label="Token to read")
     reading = views.reading_of(*source, pos)
     if not views.has_numbers(reading):
         st.error(views.NO_NUMBERS, icon=":material/error:")
@@ -117,7 +117,7 @@ def curves(reading: views.Reading, words: list[int]) -> None:
 def halves(reading: views.Reading) -> None:
     """One layer: before, after attention, after the feedforward."""
     st.subheader("Inside one layer", help=views.HALVES_HELP)
-    layer = pick_layer(info)
+    layer = pick_layer(info, key="layers.layer")
     states = views.states_of(reading, layer)
     tokens = views.tokens_that_move(reading, states)
     probabilities = np.exp(reading.log_probs[states][:, tokens])

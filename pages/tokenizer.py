@@ -48,7 +48,7 @@ def prompt_as_tokens() -> None:
     chosen = st.container()
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
-        pos = pick_position(chips, default=about.first_of_text(cut))
+        pos = pick_position(chips, key="tokenizer.pos", default=about.first_of_text(cut))
     in_words.markdown(about.describe(view, cut, pos, chips[pos]), help=bpe_help)
     with chosen:
         token_strip(

@@ -33,25 +33,27 @@ def test_fresh_server_answers_a_deep_link_with_the_whole_app(open_browser, tmp_p
 def test_prompt_model_and_layer_survive_a_change_of_page(page):
     write_prompt(page, "Tom saw a big")
     go_to(page, "Attention")
-    page.locator(".st-key-layer").get_by_role("radio", name="2", exact=True).click()
+    page.locator(".st-key-attention-layer").get_by_role("radio", name="2", exact=True).click()
     settle(page)
     go_to(page, "Generation")
     expect(prompt_box(page)).to_have_value("Tom saw a big")
     expect(page).to_have_url(re.compile(rf"{GENERATION}\?.*layer=2"))
-    go_to(page, "Attention")
-    expect(page.locator(".st-key-layer").get_by_role("radio", name="2", exact=True)).to_be_checked()
+    for name, key in (("Attention", "attention-layer"), ("Layers", "layers-layer")):
+        go_to(page, name)
+        chosen = page.locator(f".st-key-{key}").get_by_role("radio", name="2", exact=True)
+        expect(chosen).to_be_checked()
 
 
 def test_copied_link_restores_the_view_in_another_browser(page, open_browser):
     go_to(page, "Attention")
     write_prompt(page, "Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
-    page.locator(".st-key-layer").get_by_role("radio", name="1", exact=True).click()
+    page.locator(".st-key-attention-layer").get_by_role("radio", name="1", exact=True).click()
     settle(page)
     expect(page).to_have_url(re.compile("layer=1"))
     other = open_browser(page.url)
     expect(prompt_box(other)).to_have_value("Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
     expect(
-        other.locator(".st-key-layer").get_by_role("radio", name="1", exact=True)
+        other.locator(".st-key-attention-layer").get_by_role("radio", name="1", exact=True)
     ).to_be_checked()
 
 

@@ -20,11 +20,11 @@ def page(n_layers, n_heads, n_tokens):
         attention_layers=tuple(range(n_layers)),
     )
     st.session_state["got"] = {
-        "layer": _controls.pick_layer(info),
-        "head": _controls.pick_head(info, mean=True),
-        "pos": _controls.pick_position(["the"] * n_tokens),
-        "decoding": _controls.decoding_controls(info),
-        "use_cache": _controls.cache_control(),
+        "layer": _controls.pick_layer(info, key="layer"),
+        "head": _controls.pick_head(info, key="head", mean=True),
+        "pos": _controls.pick_position(["the"] * n_tokens, key="pos"),
+        "decoding": _controls.decoding_controls(info, key="decoding"),
+        "use_cache": _controls.cache_control(key="use_cache"),
     }
 
 

@@ -121,7 +121,7 @@ def test_lm_head_shows_the_prediction_of_the_chosen_lane(open_page, eager, hooke
 
 def test_choosing_a_token_and_a_layer_moves_the_view(open_page):
     app = open_page(stage="blocks")
-    app.selectbox(key="pos").set_value(2).run()
+    app.selectbox(key="forward.pos").set_value(2).run()
     app.segmented_control(key="forward.layer").set_value(1).run()
     shown = picture(app)
     assert (shown["pos"], shown["layer"], shown["stage"]) == (2, 1, "blocks")
