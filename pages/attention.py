@@ -13,6 +13,14 @@ from pages._session import current_model, current_trace
 from pages._text import visible
 from viz import attention_heatmap
 
+SEVERAL, ARITHMETIC, ABLATION = (
+    "Several tokens",
+    "One query, one key: the arithmetic",
+    "What is it good for?",
+)
+DEEPER = {SEVERAL: views.SEVERAL_HELP, ARITHMETIC: arithmetic.HELP, ABLATION: ablation.HELP}
+"""What lies below the lines, one at a time: a click redraws only what is seen."""
+
 st.title("Attention")
 st.markdown("Which earlier tokens does each head read from?")
 
@@ -23,10 +31,11 @@ survey = views.survey(trace)
 
 
 def pick_cell(cell: tuple[int, int], span: slice) -> None:
-    """Look at the query and the key of a cell of the matrix."""
+    """Look at the query and the key of a cell of the matrix, and follow its arithmetic."""
     query, key = (views.position_of(index, span) for index in cell)
     select(pos=query)
     arithmetic.pick(min(query, key))
+    st.session_state["attention.tabs"] = ARITHMETIC
 
 
 @st.fragment
@@ -95,14 +104,18 @@ def explore() -> None:
         on_pick=lambda pos: select(pos=lines.start + pos),
     )
 
-    st.subheader("Several tokens", help=views.SEVERAL_HELP)
-    views.several_tokens(trace, labels, shown.shares)
-
-    st.subheader("One query, one key: the arithmetic", help=arithmetic.HELP)
-    arithmetic.draw(model, trace, labels, layer, head, query)
-
-    st.subheader("What is it good for?", help=ablation.HELP)
-    ablation.draw(model, trace, labels, layer, head)
+    tabs = st.tabs(list(DEEPER), key="attention.tabs", on_change="rerun")
+    for tab, (title, help_text) in zip(tabs, DEEPER.items(), strict=True):
+        if not tab.open:
+            continue
+        with tab:
+            st.subheader(title, help=help_text)
+            if title == SEVERAL:
+                views.several_tokens(trace, labels, shown.shares)
+            elif title == ARITHMETIC:
+                arithmetic.draw(model, trace, labels, layer, head, query)
+            else:
+                ablation.draw(model, trace, labels, layer, head)
     heatmap_clicks(
         "attention_matrix",
         key="attention_matrix_clicks",

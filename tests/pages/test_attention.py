@@ -23,6 +23,15 @@ def matrix(app):
     return numbers(z, np.float32).reshape([int(n) for n in z["shape"].split(",")])
 
 
+ARITHMETIC, ABLATION = "One query, one key: the arithmetic", "What is it good for?"
+
+
+def with_tab(app, title):
+    """The page with one of its tabs open: only that one is drawn."""
+    app.session_state["attention.tabs"] = title
+    return app.run()
+
+
 def grid_header(app):
     """What is sent to the head grid, without its pixels."""
     sent = next(c.proto.bytes for c in app.get("bidi_component") if c.proto.bytes)
@@ -94,6 +103,8 @@ def test_odd_prompts_get_a_page(open_page, prompt):
     app = open_page("attention", prompt=prompt)
     app.toggle(key="hide_sink").set_value(True).run()
     assert not app.exception
+    for title in (ARITHMETIC, ABLATION):
+        assert not with_tab(app, title).exception
 
 
 @pytest.mark.parametrize("link", [{"layer": 99, "head": 99, "pos": 99}, {"layer": "x"}])
@@ -163,7 +174,7 @@ def test_sum_over_chosen_tokens_equals_the_sum_of_their_cells(open_page, hooked)
 
 
 def test_arithmetic_ends_at_the_models_own_weight_and_is_checked(open_page, hooked):
-    app = open_page("attention", layer=1, head=1, pos=4)
+    app = with_tab(open_page("attention", layer=1, head=1, pos=4), ARITHMETIC)
     app.selectbox(key="attention_key").set_value(2).run()
     assert not app.exception
     weight = eager_attention(hooked, 1)[1][4, 2]
@@ -174,12 +185,12 @@ def test_arithmetic_ends_at_the_models_own_weight_and_is_checked(open_page, hook
 
 
 def test_the_mean_of_all_heads_has_no_arithmetic(open_page):
-    app = open_page("attention", head="mean")
+    app = with_tab(open_page("attention", head="mean"), ARITHMETIC)
     assert any("has no arithmetic of its own" in caption.value for caption in app.caption)
 
 
 def test_switching_a_head_off_equals_zeroing_its_rows_of_the_projection(open_page, hooked):
-    app = open_page("attention", layer=0, head=1)
+    app = with_tab(open_page("attention", layer=0, head=1), ABLATION)
     app.segmented_control(key="attention_ablation").set_value("This head").run()
     assert not app.exception
     model = plain_copy(hooked)
