@@ -100,10 +100,16 @@ def print_peak(name: str, variant: str, length: int) -> None:
         elif variant == CAPTURE:
             hooked = HookedModel.wrap(model, numbers_tokenizer(model.config.vocab_size), name)
             kept = hooked.trace(ids)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        2**20 if sys.platform == "darwin" else 2**10
-    )
-    print(json.dumps(peak if kept is not None else 0.0))
+    print(json.dumps(_peak_megabytes_here() if kept is not None else 0.0))
+
+
+def _peak_megabytes_here() -> float:
+    """Return this process's peak memory; Linux's `ru_maxrss` would include the parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def token_ids(length: int) -> list[int]:

@@ -18,8 +18,8 @@ SEVERAL, ARITHMETIC, ABLATION = (
     "One query, one key: the arithmetic",
     "What is it good for?",
 )
+# What lies below the lines, one at a time: a click redraws only what is seen.
 DEEPER = {SEVERAL: views.SEVERAL_HELP, ARITHMETIC: arithmetic.HELP, ABLATION: ablation.HELP}
-"""What lies below the lines, one at a time: a click redraws only what is seen."""
 
 st.title("Attention")
 st.markdown("Which earlier tokens does each head read from?")
