@@ -83,6 +83,7 @@ def peak_megabytes(name: str, variant: str, length: int, threads: int) -> float:
 def print_peak(name: str, variant: str, length: int) -> None:
     """Run one variant once in this process and print the peak in MB."""
     model = build(name)
+    tokenizer = numbers_tokenizer(model.config.vocab_size)  # in all, so that it does not count
     ids = token_ids(length)
     if variant == EAGER:
         model.set_attn_implementation("eager")
@@ -98,8 +99,7 @@ def print_peak(name: str, variant: str, length: int) -> None:
                 output_hidden_states=True,
             )
         elif variant == CAPTURE:
-            hooked = HookedModel.wrap(model, numbers_tokenizer(model.config.vocab_size), name)
-            kept = hooked.trace(ids)
+            kept = HookedModel.wrap(model, tokenizer, name).trace(ids)
     print(json.dumps(_peak_megabytes_here() if kept is not None else 0.0))
 
 
