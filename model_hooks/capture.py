@@ -425,31 +425,26 @@ def _knocked_out(
     module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None, kwargs: dict
 ) -> Tensor | None:
     """The mask with this run's knockouts in the layer that is running now."""
-    current = _recording.get()
-    if current is None or not current.interventions or not current.layers:
+    knockouts = _acting(Knockout)
+    if not knockouts:
         return mask
-    layer = current.layers[-1].layer
-    knockouts = [
-        intervention
-        for intervention in current.interventions
-        if isinstance(intervention, Knockout) and intervention.layer in (None, layer)
-    ]
-    causal = _is_causal(module, kwargs)
-    return without_knocked_out(knockouts, mask, query, key, current.n_positions, causal)
+    end = _recording.get().n_positions
+    return without_knocked_out(knockouts, mask, query, key, end, _is_causal(module, kwargs))
 
 
 def _without_ablated_heads(output: Tensor) -> Tensor:
     """The attention output [1, new, head, d_value] without the heads that this run ablates."""
+    heads = [ablated.head for ablated in _acting(AblateHead)]
+    return without_heads(output, heads) if heads else output
+
+
+def _acting(kind: type[AblateHead] | type[Knockout]) -> list:
+    """This run's interventions of one kind that act in the layer that is running now."""
     current = _recording.get()
     if current is None or not current.interventions or not current.layers:
-        return output
-    layer = current.layers[-1].layer
-    heads = [
-        intervention.head
-        for intervention in current.interventions
-        if isinstance(intervention, AblateHead) and intervention.layer == layer
-    ]
-    return without_heads(output, heads) if heads else output
+        return []
+    layers = (None, current.layers[-1].layer)
+    return [i for i in current.interventions if isinstance(i, kind) and i.layer in layers]
 
 
 # The mask function must carry the same name: an unknown one silently drops every mask.
