@@ -432,7 +432,8 @@ def _sequential(pre: Tensor, post: Tensor, calls: list[_Call]) -> dict | None:
             }
             for m in reversed(calls[i:]):
                 if (scale_m := _scale(post, reader.input, m.output)) is not None:
-                    return parts | {"mlp_out": m.tap(scale_m)}
+                    # What lies between is then a sum that anybody can take: not worth keeping.
+                    return parts | {"mlp_out": m.tap(scale_m), "resid_mid": None}
             if any(_same(m.output, post) for m in calls[i:]):  # adds the residual itself
                 return parts
     return None

@@ -77,12 +77,19 @@ class LayerTrace:
     resid_pre: Float[np.ndarray, "pos d_model"]
     attn_out: Float[np.ndarray, "pos d_model"]
     """What attention adds to the residual stream."""
-    resid_mid: Float[np.ndarray, "pos d_model"]
     mlp_out: Float[np.ndarray, "pos d_model"]
     """What the feedforward adds to the residual stream."""
     resid_post: Float[np.ndarray, "pos d_model"]
     _calls: tuple[AttentionCall, ...] = field(repr=False)
     """One per segment."""
+    _resid_mid: Float[np.ndarray, "pos d_model"] | None = field(repr=False)
+    """As recorded; None where it is the sum of what came in and what attention added."""
+
+    @cached_property
+    def resid_mid(self) -> Float[np.ndarray, "pos d_model"]:
+        """What enters the feedforward half: the residual stream after attention."""
+        recorded = self._resid_mid
+        return _read_only(self.resid_pre + self.attn_out) if recorded is None else recorded
 
     @property
     def has_attention(self) -> bool:
@@ -251,12 +258,10 @@ def to_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
 def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
     pre, post = _rows(records, "resid_pre"), _rows(records, "resid_post")
     attn, mid, mlp = (_rows(records, name) for name in ("attn_out", "resid_mid", "mlp_out"))
-    if mid is None:
-        mid = pre + attn if attn is not None else pre
     if attn is None:
-        attn = mid - pre
+        attn = np.zeros_like(pre) if mid is None else mid - pre
     if mlp is None:
-        mlp = post - mid
+        mlp = post - (pre + attn if mid is None else mid)
     calls = tuple(record.calls[-1] for record in records if record.calls)
     first = calls[0] if calls else None
     recorded = first is not None and first.query is not None
@@ -267,10 +272,10 @@ def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
         value=_joined([call.value for call in calls]) if recorded else None,
         resid_pre=_read_only(pre),
         attn_out=_read_only(attn),
-        resid_mid=_read_only(mid),
         mlp_out=_read_only(mlp),
         resid_post=_read_only(post),
         _calls=calls,
+        _resid_mid=None if mid is None else _read_only(mid),
     )
 
 
