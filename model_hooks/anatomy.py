@@ -52,6 +52,21 @@ class BlockAnatomy:
     norm_placement: str
     """`pre`, `post` or `pre and post`."""
 
+    @property
+    def parts(self) -> tuple[Literal["attention", "feedforward"], ...]:
+        """The parts whose addition to the stream is known; empty where the wiring is not.
+
+        A block may have one part only (Mamba; Nemotron-H alternates them). What mixes positions
+        counts as attention here.
+        """
+        if self.wiring == "unknown":
+            return ()
+        if self.resid_mid is None and self.mlp_out is None:
+            return ("attention",)
+        if self.resid_mid is None and self.attn_out is None:
+            return ("feedforward",)
+        return ("attention", "feedforward")
+
 
 @dataclass(frozen=True)
 class StreamLayout:

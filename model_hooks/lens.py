@@ -60,7 +60,7 @@ def stream_points(model: HookedModel, halves: bool = True) -> tuple[Point, ...]:
     """
     points = [Point(-1, "embedding")]
     for layer, block in enumerate(model.anatomy.blocks):
-        if halves and block.wiring != "parallel":
+        if halves and block.wiring != "parallel" and len(block.parts) == 2:
             points.append(Point(layer, "attention"))
         points.append(Point(layer, "feedforward"))
     return tuple(points)

@@ -49,6 +49,7 @@ def forward_flow(
     *,
     cards: Sequence[Card],
     reads: Sequence[Float[np.ndarray, "pos"] | None],
+    parts: Sequence[Sequence[str]],
     candidates: Sequence[Candidate],
     choice: Choice,
     pos: int,
@@ -64,6 +65,7 @@ def forward_flow(
         trace: The forward pass.
         cards: The headings of the five stages.
         reads: Per layer, what the chosen token reads from each token; None without attention.
+        parts: Per layer, which parts' additions are known (`BlockAnatomy.parts`).
         candidates: The rows of the next token's probabilities; they sum to one.
         choice: The picked token.
         pos: The chosen token's position.
@@ -92,8 +94,8 @@ def forward_flow(
             "limit": _short(color_limit(vectors)),
         },
         "layers": [
-            layer_in_picture(recorded, positions, row)
-            for recorded, row in zip(trace.layers, reads, strict=True)
+            layer_in_picture(recorded, positions, row, known)
+            for recorded, row, known in zip(trace.layers, reads, parts, strict=True)
         ],
         "candidates": [
             {
@@ -141,21 +143,24 @@ def lanes_to_draw(
 
 
 def layer_in_picture(
-    layer: LayerTrace, positions: Sequence[int], reads: Float[np.ndarray, "pos"] | None
+    layer: LayerTrace,
+    positions: Sequence[int],
+    reads: Float[np.ndarray, "pos"] | None,
+    parts: Sequence[str] = ("attention", "feedforward"),
 ) -> dict[str, Any]:
     """Return what the picture needs of one layer: sizes per lane, and weights per drawn row.
 
     The rows are the drawn lanes and, between them, the runs of hidden ones: those get the sum of
-    the weights that they hide.
+    the weights that they hide. A part whose addition is not known has no sizes.
     """
+    states = {"pre": layer.resid_pre, "post": layer.resid_post}
+    if "attention" in parts:
+        states["attn"] = layer.attn_out
+    if "feedforward" in parts:
+        states["mlp"] = layer.mlp_out
     sizes = {
         name: [_short(value) for value in np.linalg.norm(array[list(positions)], axis=-1)]
-        for name, array in (
-            ("pre", layer.resid_pre),
-            ("attn", layer.attn_out),
-            ("mlp", layer.mlp_out),
-            ("post", layer.resid_post),
-        )
+        for name, array in states.items()
     }
     rows = None
     if reads is not None:

@@ -169,15 +169,27 @@ def blocks(view: View) -> None:
         )
     with what_is_added:
         st.markdown(f"**All layers: what is added to token {view.pos}**, {view.token}")
-        sizes = (
-            np.array([_size(getattr(one, name), view.pos) for one in trace.layers])
-            for name in ("attn_out", "mlp_out", "resid_post")
+        anatomy = view.model.anatomy
+        told_apart = all(block.parts for block in anatomy.blocks)
+        attn_out, mlp_out, added, resid_post = (
+            np.array([_size(state(one), view.pos) for one in trace.layers])
+            for state in (
+                lambda one: one.attn_out,
+                lambda one: one.mlp_out,
+                lambda one: one.resid_post - one.resid_pre,
+                lambda one: one.resid_post,
+            )
+        )
+        figure = (
+            added_sizes(attn_out, mlp_out, resid_post, selected=layer)
+            if told_apart
+            else added_sizes(None, added, resid_post, selected=layer)
         )
         st.plotly_chart(
-            added_sizes(*sizes, selected=layer),
+            figure,
             key="forward.sizes",
             config=STATIC,
-            alt="Sizes of what attention and feedforward add in every layer, for one token",
+            alt="Sizes of what is added to one token in every layer",
         )
         numbers_from(None, trace.embedding.shape, "lengths of vectors in all layers")
     pick_layer(info, key="forward.layer")
@@ -187,15 +199,17 @@ def blocks(view: View) -> None:
 def _block(view: View, recorded: LayerTrace) -> None:
     info, layer, pos = view.info, recorded.layer, view.pos
     anatomy = view.model.anatomy.blocks[layer]
+    parts = anatomy.parts
     st.markdown(f"##### Block {layer} for token {pos}, {view.token}")
     mixer = "Attention" if recorded.has_attention else "Mixing"
     st.plotly_chart(
         block_diagram(
             anatomy.wiring,
             resid_pre=_size(recorded.resid_pre, pos),
-            attn_out=_size(recorded.attn_out, pos),
-            mlp_out=_size(recorded.mlp_out, pos),
+            attn_out=_size(recorded.attn_out, pos) if "attention" in parts else None,
+            mlp_out=_size(recorded.mlp_out, pos) if "feedforward" in parts else None,
             resid_post=_size(recorded.resid_post, pos),
+            together=_size(recorded.resid_post - recorded.resid_pre, pos),
             norm="" if info.norm == "none" else info.norm,
             norm_placement=info.norm_placement,
             mixer=mixer,
@@ -210,6 +224,12 @@ def _block(view: View, recorded: LayerTrace) -> None:
         "directions add up to less than the sum of their sizes."
         + (" In this model both parts read the same input." if info.parallel else "")
     )
+    if not parts:
+        st.info(
+            f"In this family ({info.family}) what attention adds and what the feedforward adds "
+            "cannot be told apart from outside, so the block is shown as a whole.",
+            icon=":material/info:",
+        )
     limit = color_limit(recorded.attn_out[pos], recorded.mlp_out[pos])
     with st.container(border=True):
         picture, facts = st.columns([3, 2], gap="medium")
@@ -221,10 +241,13 @@ def _block(view: View, recorded: LayerTrace) -> None:
             facts.markdown(_attention_facts(info, layer))
         else:
             picture.info("This layer has no attention: it mixes positions in another way.")
-        with facts:
-            _added(view, recorded.attn_out, limit, "attention", layer)
-            path = anatomy.attention_path or anatomy.path
-            numbers_from(path, recorded.attn_out.shape, layer=layer)
+        if "attention" in parts:
+            with facts:
+                _added(view, recorded.attn_out, limit, "attention", layer)
+                path = anatomy.attention_path or anatomy.path
+                numbers_from(path, recorded.attn_out.shape, layer=layer)
+    if "feedforward" not in parts:
+        return
     with st.container(border=True):
         facts, vector = st.columns(2, gap="medium")
         facts.markdown(":violet-badge[Feedforward] Here each lane is alone.")

@@ -193,8 +193,13 @@ def sum_line(found: Attribution) -> str:
     return f":material/warning: Not exact: {numbers}"
 
 
-def inexact_reason(info: ModelInfo) -> str:
+def inexact_reason(info: ModelInfo, told_apart: bool = True) -> str:
     """Say why a family's logit cannot be split into parts."""
+    if not told_apart:
+        return (
+            f"In this family ({info.family}) what attention adds and what the feedforward adds "
+            "cannot be told apart from outside, so the logit is not split into parts."
+        )
     if info.norm_placement == "post":
         return (
             f"{info.name} normalises the stream itself after each addition (post-norm), so what "
@@ -331,12 +336,13 @@ def table_controls(model: HookedModel, n_tokens: int, pos: int) -> tuple[str, sl
             help=RANK_HELP,
             persist_state="session",
         )
+    halves = not model.info.parallel and any(len(b.parts) == 2 for b in model.anatomy.blocks)
     with rows:
         by_half = st.toggle(
             "Each half of a layer",
             key="layers.halves",
             help="A layer has two halves: ● attention, then ■ feedforward. Look after each.",
-            disabled=model.info.parallel,
+            disabled=not halves,
             persist_state="session",
         )
     span = window(n_tokens, pos)
@@ -356,7 +362,7 @@ def table_controls(model: HookedModel, n_tokens: int, pos: int) -> tuple[str, sl
             )
         if chosen == ALL and work <= MAX_WORK:
             span = slice(0, n_tokens)
-    return show, span, by_half and not model.info.parallel
+    return show, span, by_half and halves
 
 
 def select_cell(lens: Lens, cell: tuple[int, int]) -> None:

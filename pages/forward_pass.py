@@ -40,6 +40,7 @@ with picture:
         trace,
         cards=forward.cards(view),
         reads=forward.reads(view),
+        parts=[block.parts for block in model.anatomy.blocks],
         candidates=candidates(stages, view.token_of, n_candidates=5, chosen=view.picked),
         choice=forward.picked_choice(view),
         pos=view.pos,

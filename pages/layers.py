@@ -142,7 +142,8 @@ def parts(pos: int, reading: views.Reading, words: list[int], layer: int) -> Non
     token_id, against = views.pick_logit(model, reading, words)
     found = views.attribution_of(*source, pos, token_id, against)
     name = views.shown(model, token_id)
-    if found.is_exact:
+    told_apart = all(block.parts for block in model.anatomy.blocks)
+    if found.is_exact and told_apart:
         figure = logit_parts(
             found.embedding,
             found.attention,
@@ -157,7 +158,9 @@ def parts(pos: int, reading: views.Reading, words: list[int], layer: int) -> Non
         )
         st.markdown(views.strongest(found, escape_markdown(name)))
     else:
-        st.info(views.inexact_reason(info), icon=":material/info:")
+        st.info(views.inexact_reason(info, told_apart), icon=":material/info:")
+        if not told_apart:
+            return
     st.caption(views.sum_line(found))
     views.parts_from(model, layer)
     csv_button(lambda: views.parts_frame(found), "logit_parts")

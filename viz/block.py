@@ -14,9 +14,10 @@ def block_diagram(
     wiring: Literal["sequential", "post", "parallel", "unknown"],
     *,
     resid_pre: float,
-    attn_out: float,
-    mlp_out: float,
+    attn_out: float | None,
+    mlp_out: float | None,
     resid_post: float,
+    together: float | None = None,
     norm: str = "",
     norm_placement: str = "pre",
     mixer: str = "Attention",
@@ -25,11 +26,12 @@ def block_diagram(
 
     Args:
         wiring: `sequential` (one after the other), `post` (a norm on the stream after each sum) or
-            `parallel` (both read the same input); `unknown` is drawn like `sequential`.
+            `parallel` (both read the same input); `unknown` has one box for both parts.
         resid_pre: Size (norm) of the stream that enters.
-        attn_out: Size of what attention adds.
-        mlp_out: Size of what the feedforward adds.
+        attn_out: Size of what attention adds; None in a block without it.
+        mlp_out: Size of what the feedforward adds; None in a block without it.
         resid_post: Size of the stream that leaves.
+        together: Size of what both add, for the one box of an unknown wiring.
         norm: The kind of normalisation, such as `RMSNorm`; empty to leave it out.
         norm_placement: `pre`, `post`, or `pre and post` where parts are normalised on both sides.
         mixer: What the first part is called where it is not attention.
@@ -46,10 +48,15 @@ def block_diagram(
         _text(0.0, -0.4, f"enters: {resid_pre:.3g}", "left"),
         _text(10.0, -0.4, f"leaves: {resid_post:.3g}", "right"),
     ]
-    for name, x, y, size, color in (
+    parts = [
         (mixer, 1.0, 1.5, attn_out, theme.ATTENTION),
         ("Feedforward", *((1.0, -1.5) if parallel else (5.3, 1.5)), mlp_out, theme.FEEDFORWARD),
-    ):
+    ]
+    if wiring == "unknown":
+        parts = [(f"{mixer} and more", 3.0, 1.5, together, theme.RESIDUAL)]
+    for name, x, y, size, color in parts:
+        if size is None:
+            continue
         end = 6.6 if parallel else x + 3.6
         left, right = x + 0.35, x + 0.35 + BOX_WIDTH
         traces += [_branch(x, left, right, end, y, color), _plus(end, name, size, color)]

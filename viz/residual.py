@@ -8,7 +8,7 @@ from viz import theme
 
 
 def added_sizes(
-    attn_out: Float[np.ndarray, "layer"],
+    attn_out: Float[np.ndarray, "layer"] | None,
     mlp_out: Float[np.ndarray, "layer"],
     resid_post: Float[np.ndarray, "layer"],
     *,
@@ -17,21 +17,25 @@ def added_sizes(
     """Draw the sizes (Euclidean norms) of what attention and feedforward add, layer by layer.
 
     Args:
-        attn_out: Size of what each layer's attention adds to the residual stream.
-        mlp_out: Size of what each layer's feedforward adds.
+        attn_out: Size of what each layer's attention adds to the residual stream; None where the
+            two parts cannot be told apart.
+        mlp_out: Size of what each layer's feedforward adds, or the whole layer.
         resid_post: Size of the stream after each layer, drawn as a line.
         selected: The layer to mark. A click on a bar reports the layer as `x`.
     """
-    layers = list(range(len(attn_out)))
+    layers = list(range(len(mlp_out)))
+    bars = [("the layer adds", mlp_out, theme.RESIDUAL, "/")]
+    if attn_out is not None:
+        bars = [
+            ("attention adds", attn_out, theme.ATTENTION, ""),
+            ("feedforward adds", mlp_out, theme.FEEDFORWARD, "/"),
+        ]
     traces = [
         go.Bar(
             x=layers, y=sizes, name=name, marker={"color": color, "pattern": {"shape": pattern}},
             hovertemplate=f"layer %{{x}}: {name} %{{y:.3g}}<extra></extra>",
         )
-        for name, sizes, color, pattern in (
-            ("attention adds", attn_out, theme.ATTENTION, ""),
-            ("feedforward adds", mlp_out, theme.FEEDFORWARD, "/"),
-        )
+        for name, sizes, color, pattern in bars
     ]  # fmt: skip
     traces.append(
         go.Scatter(

@@ -195,8 +195,8 @@ function blocks(p, rows, at, span, xy, chosenRow) {
     rows.forEach((row, r) => {
       if (row.hidden) return;
       const j = row.lane;
-      dot(p, xy(middle, at(r)), radius(layer.attn[j], layer.pre[j], size), p.attention, `layer ${i}, token ${row.pos}: attention adds ${layer.attn[j]} to a stream of ${layer.pre[j]}`);
-      dot(p, xy(u + size * 0.78, at(r)), radius(layer.mlp[j], layer.pre[j], size), p.feedforward, `layer ${i}, token ${row.pos}: feedforward adds ${layer.mlp[j]}; the stream leaves with ${layer.post[j]}`, true);
+      if (layer.attn) dot(p, xy(middle, at(r)), radius(layer.attn[j], layer.pre[j], size), p.attention, `layer ${i}, token ${row.pos}: attention adds ${layer.attn[j]} to a stream of ${layer.pre[j]}`);
+      if (layer.mlp) dot(p, xy(u + size * 0.78, at(r)), radius(layer.mlp[j], layer.pre[j], size), p.feedforward, `layer ${i}, token ${row.pos}: feedforward adds ${layer.mlp[j]}; the stream leaves with ${layer.post[j]}`, true);
     });
     const button = element("button", "layer" + (i === data.layer && size >= 12 ? " chosen" : ""), p);
     button.textContent = i % every === 0 || i === data.layer ? i : "";

@@ -7,6 +7,8 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
+from benchmarks.tiny_models import build, tiny_tokenizer
+from model_hooks import HookedModel
 from pages import _session
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -57,3 +59,12 @@ def open_page(tiny_session) -> Callable[..., AppTest]:
         return app.switch_page(f"pages/{page}.py").run() if page else app
 
     return open_page
+
+
+@pytest.fixture
+def of_unknown_wiring(tiny_session, monkeypatch) -> HookedModel:
+    """Load a model whose attention and feedforward cannot be told apart, for any model name."""
+    model = HookedModel.wrap(build("longcat_flash"), tiny_tokenizer(), "longcat_flash")
+    assert {block.wiring for block in model.anatomy.blocks} == {"unknown"}
+    monkeypatch.setattr(_session, "load_model", lambda name: model)
+    return model

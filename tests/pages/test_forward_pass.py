@@ -194,3 +194,10 @@ def test_hidden_lanes_leave_the_sum_of_their_weights(open_page):
     for layer in shown["layers"]:
         assert sum(layer["reads"]) == pytest.approx(1, abs=0.01)
     assert not app.exception
+
+
+def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring, open_page):
+    app = open_page(stage="blocks")
+    assert not app.exception
+    assert "cannot be told apart" in " ".join(info.value for info in app.info)
+    assert "It adds this vector" not in " ".join(text.value for text in app.markdown)

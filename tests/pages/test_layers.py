@@ -194,3 +194,12 @@ def test_numbers_that_are_none_get_one_sentence(open_page, tokenizer, monkeypatc
     app = open_page("layers", prompt="the cat", pos=1)
     assert not app.exception
     assert not app.error
+
+
+def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring, open_page):
+    app = open_page("layers", layer=0)
+    assert not app.exception
+    assert "cannot be told apart" in text_of(app)
+    assert app.toggle(key="layers.halves").disabled
+    figures = " ".join(element.proto.alt for element in app.get("plotly_chart"))
+    assert "adds to the logit" not in figures

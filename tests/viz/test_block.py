@@ -9,7 +9,7 @@ def words(figure):
     return " ".join(note.text for note in figure.layout.annotations)
 
 
-@pytest.mark.parametrize("wiring", ["sequential", "post", "parallel", "unknown"])
+@pytest.mark.parametrize("wiring", ["sequential", "post", "parallel"])
 def test_every_wiring_names_both_parts_and_all_sizes(wiring):
     text = words(block_diagram(wiring, norm="RMSNorm", **SIZES))
     for shown in ("Attention", "Feedforward", "10", "<b>2.5</b>", "<b>3.75</b>", "12"):
@@ -48,3 +48,17 @@ def test_norm_stands_in_the_boxes_of_pre_norm_and_on_the_stream_of_post_norm():
 
 def test_no_norm_is_claimed_where_none_was_found():
     assert "orm" not in words(block_diagram("sequential", norm="", **SIZES))
+
+
+def test_a_block_of_unknown_wiring_has_one_box_and_claims_no_part():
+    figure = block_diagram("unknown", together=4.25, **SIZES)
+    assert "adds <b>4.25</b>" in words(figure)
+    assert "Feedforward" not in words(figure)
+    assert "2.5" not in words(figure)
+    assert len(figure.layout.shapes) == 1
+
+
+def test_a_part_that_a_block_lacks_is_not_drawn():
+    figure = block_diagram("sequential", **SIZES | {"mlp_out": None})
+    assert "Feedforward" not in words(figure)
+    assert len(figure.layout.shapes) == 1

@@ -36,3 +36,10 @@ def test_growth_draws_lengths_above_and_cosines_beneath():
     assert figure.layout.yaxis2.range[0] < -0.5
     assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (0.5, 1.5)
     assert len({line.line.dash for line in figure.data[:2]}) == 2
+
+
+def test_layers_whose_parts_are_not_told_apart_have_one_bar():
+    whole, stream = added_sizes(None, FEEDFORWARD, STREAM).data
+    assert whole.name == "the layer adds"
+    assert list(whole.y) == list(FEEDFORWARD)
+    assert list(stream.y) == list(STREAM)
