@@ -20,8 +20,10 @@ from model_hooks.interventions import (
     AblateAttention,
     AblateHead,
     AblateMLP,
+    AttentionPattern,
     Intervention,
     Knockout,
+    ShareKVHeads,
 )
 from model_hooks.loading import bundled_models, load_model, load_tokenizer
 from model_hooks.model import HookedModel
@@ -33,6 +35,7 @@ __all__ = [
     "AblateAttention",
     "AblateHead",
     "AblateMLP",
+    "AttentionPattern",
     "BrokenModelError",
     "Decoding",
     "DecodingError",
@@ -52,6 +55,7 @@ __all__ = [
     "NotCausalError",
     "NotRecordableError",
     "PromptError",
+    "ShareKVHeads",
     "Stage",
     "Step",
     "TokenizerView",

@@ -30,8 +30,14 @@ from model_hooks.interventions import (
     AblateAttention,
     AblateHead,
     AblateMLP,
+    AttentionPattern,
+    InsideAttention,
     Intervention,
     Knockout,
+    ShareKVHeads,
+    acts_in,
+    with_shared_heads,
+    within_patterns,
     without_heads,
     without_knocked_out,
 )
@@ -394,7 +400,8 @@ def _recorded_fast(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    attention_mask = _knocked_out(module, query, key, attention_mask, kwargs)
+    key, value = _shared(key), _shared(value)
+    attention_mask = _narrowed(module, query, key, attention_mask, kwargs)
     _record_call(module, query, key, value, attention_mask, scaling, kwargs)
     kwargs.pop("output_attentions", None)
     output, _ = sdpa_attention_forward(
@@ -413,7 +420,8 @@ def _recorded_eager(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    attention_mask = _knocked_out(module, query, key, attention_mask, kwargs)
+    key, value = _shared(key), _shared(value)
+    attention_mask = _narrowed(module, query, key, attention_mask, kwargs)
     _record_call(module, query, key, value, attention_mask, scaling, kwargs)
     output, weights = family_eager(module)(
         module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
@@ -421,15 +429,22 @@ def _recorded_eager(
     return _without_ablated_heads(output), weights
 
 
-def _knocked_out(
+def _shared(heads: Tensor) -> Tensor:
+    """Keys or values with the means that KV heads share in this run and layer."""
+    for shared in _acting(ShareKVHeads):
+        heads = with_shared_heads(shared.n_groups, heads)
+    return heads
+
+
+def _narrowed(
     module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None, kwargs: dict
 ) -> Tensor | None:
-    """The mask with this run's knockouts in the layer that is running now."""
-    knockouts = _acting(Knockout)
-    if not knockouts:
-        return mask
-    end = _recording.get().n_positions
-    return without_knocked_out(knockouts, mask, query, key, end, _is_causal(module, kwargs))
+    """The mask with this run's knockouts and patterns in the layer that is running now."""
+    for kind, narrow in ((Knockout, without_knocked_out), (AttentionPattern, within_patterns)):
+        if acting := _acting(kind):
+            end = _recording.get().n_positions
+            mask = narrow(acting, mask, query, key, end, _is_causal(module, kwargs))
+    return mask
 
 
 def _without_ablated_heads(output: Tensor) -> Tensor:
@@ -438,13 +453,13 @@ def _without_ablated_heads(output: Tensor) -> Tensor:
     return without_heads(output, heads) if heads else output
 
 
-def _acting(kind: type[AblateHead] | type[Knockout]) -> list:
+def _acting(kind: type[InsideAttention]) -> list:
     """This run's interventions of one kind that act in the layer that is running now."""
     current = _recording.get()
     if current is None or not current.interventions or not current.layers:
         return []
-    layers = (None, current.layers[-1].layer)
-    return [i for i in current.interventions if isinstance(i, kind) and i.layer in layers]
+    layer = current.layers[-1].layer
+    return [i for i in current.interventions if isinstance(i, kind) and acts_in(i, layer)]
 
 
 # The mask function must carry the same name: an unknown one silently drops every mask.

@@ -23,9 +23,8 @@ from model_hooks.generation import BoundedStore, Forward, Generation, Step
 from model_hooks.info import ModelInfo
 from model_hooks.interventions import (
     AblateAttention,
-    AblateHead,
+    InsideAttention,
     Intervention,
-    Knockout,
     check_interventions,
 )
 from model_hooks.neurons import (
@@ -394,11 +393,11 @@ class HookedModel:
     def _check_interventions(self, interventions: Sequence[Intervention]) -> None:
         check_interventions(interventions, self.info)
         for intervention in interventions:
-            inside = isinstance(intervention, (AblateHead, Knockout))
+            inside = isinstance(intervention, InsideAttention)
             if inside and self._records_itself:
                 raise InterventionError(
                     f"{self.info.name} ({self.info.family}) computes attention in a way of its "
-                    "own, so single heads and links cannot be switched off in it."
+                    "own, so its heads and masks cannot be changed."
                 )
             if inside:
                 continue
