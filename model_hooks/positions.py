@@ -28,7 +28,9 @@ from model_hooks.trace import to_array
 PositionKind = Literal["learned", "sinusoidal", "rotary", "alibi", "relative", "none", "unknown"]
 """What tells a model the order of its tokens."""
 
-PROBES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+START = 1
+"""The position to compare with: at 0, some recurrent layers behave in a way of their own."""
+PROBES = tuple(START + 2**i for i in range(12))
 BIAS_LENGTH = 24
 _DECLARED = {"rope": "rotary"}
 
@@ -120,6 +122,23 @@ def queries_and_keys(
     return _run(hooked, [list(token_ids)], [first]).layers
 
 
+def next_token_at(
+    hooked: HookedModel, token_ids: Sequence[int], firsts: Sequence[int]
+) -> Float[np.ndarray, "first vocab"]:
+    """Return the probabilities of the next token with the whole text moved to other positions.
+
+    Args:
+        hooked: The model.
+        token_ids: The text.
+        firsts: Positions of its first token; each gives one row.
+
+    Raises:
+        PromptError: This model cannot be told positions, or not such high ones.
+    """
+    rows = [_run(hooked, [list(token_ids)], [first]).logits[0] for first in firsts]
+    return to_array(torch.softmax(torch.tensor(np.stack(rows)).double(), -1))
+
+
 class _Run(NamedTuple):
     embedding: Float[np.ndarray, "text pos d_model"]
     layers: tuple[QueryKey | None, ...]
@@ -144,7 +163,13 @@ def _run(hooked: HookedModel, texts: Sequence[Sequence[int]], firsts: Sequence[i
         options["logits_to_keep"] = 1
     input_ids = torch.tensor([list(text) for text in texts], device=device)
     with capture.recording(None, (), n_tokens) as record, _ScoreProducts(record) as products:
-        output = hooked.model(input_ids=input_ids, **options)
+        try:
+            output = hooked.model(input_ids=input_ids, **options)
+        except IndexError as error:
+            raise PromptError(
+                f"{hooked.info.name} ({hooked.info.family}) has no position "
+                f"{max(firsts) + n_tokens - 1}."
+            ) from error
     layers: list[QueryKey | None] = []
     for layer in record.layers:
         call = layer.calls[-1] if layer.calls else None
@@ -208,7 +233,7 @@ class _Probe(NamedTuple):
 
     positions: list[int]
     embedding: Float[np.ndarray, "pos text d_model"]
-    """What enters the first block, the first row from position 0."""
+    """What enters the first block."""
     queries_and_keys: list[Float[np.ndarray, "pos sample d_head"] | None]
     """Per layer, the queries and keys of all heads side by side."""
 
@@ -249,7 +274,7 @@ def _probe(hooked: HookedModel) -> _Probe:
     size, n_rows = hooked.info.context_size or PROBES[-1], hooked.info.vocab_size
     token_ids = [n_rows // 2, n_rows // 3]
     if takes_positions(hooked):
-        positions = [0, *(p for p in PROBES if p < size)]
+        positions = [START, *(p for p in PROBES if p < size)]
         texts = [[token] for token in token_ids for _ in positions]
         run = _run(hooked, texts, positions * len(token_ids))
         # [text, 1, d] and [text, head, 1, d] -> the position first
@@ -262,7 +287,7 @@ def _probe(hooked: HookedModel) -> _Probe:
             return joined.reshape(shape[1], -1, joined.shape[-1])
     else:
         n_tokens = min(size, 40)
-        positions = [0, *(p for p in PROBES if p < n_tokens)]
+        positions = [START, *(p for p in PROBES if p < n_tokens)]
         run = _run(hooked, [[token] * n_tokens for token in token_ids], [0] * len(token_ids))
         embedding = run.embedding[:, positions].swapaxes(0, 1)
 
@@ -295,7 +320,8 @@ def _rotation(hooked: HookedModel, layer: int, probe: _Probe, tolerance: float) 
         for name, buffer in _tensors(module)
         if name.endswith("inv_freq") and "original" not in name and buffer.ndim == 1
     ]
-    return fit_rotation(vectors[0], vectors[1:], probe.positions[1:], tolerance, known)
+    steps = [position - probe.positions[0] for position in probe.positions[1:]]
+    return fit_rotation(vectors[0], vectors[1:], steps, tolerance, known)
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

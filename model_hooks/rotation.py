@@ -117,16 +117,16 @@ def paired(d_rotated: int, pairing: Pairing, first: int = 0) -> Int[np.ndarray, 
 def fit_rotation(
     start: Float[np.ndarray, "sample d_head"],
     turned: Float[np.ndarray, "pos sample d_head"],
-    positions: Sequence[int],
+    steps: Sequence[int],
     tolerance: float,
     known: Iterable[Float[np.ndarray, "pair"]] = (),
 ) -> Rotation | None:
     """Find the rotation that turns vectors as a model did, or None if none does.
 
     Args:
-        start: Vectors at position 0.
-        turned: The same at `positions`.
-        positions: Ascending, the first one small enough for no pair to turn halfway around.
+        start: Vectors at some position.
+        turned: The same, some positions further.
+        steps: How many: ascending, the first one too few for any pair to turn halfway around.
         tolerance: The largest relative error to accept.
         known: Frequencies that the model's own modules hold; those that agree with what was
             measured take its place, as they are more exact.
@@ -140,13 +140,13 @@ def fit_rotation(
     best: Rotation | None = None
     for d_rotated, first, pairing in _candidates(d_head, changed, [len(f) for f in known]):
         pairs = paired(d_rotated, pairing, first)
-        frequencies = _measured(start, turned, positions, pairs)
+        frequencies = _measured(start, turned, steps, pairs)
         for exact in known:
             close = 1e-3 * np.abs(frequencies) + 2e-6
             if len(exact) == len(pairs) and (np.abs(exact - frequencies) < close).all():
                 frequencies = np.asarray(exact, dtype=np.float64)
         found = Rotation(pairs, frequencies, d_head, pairing, 0.0)
-        again = found.turned(start[None], np.asarray(positions)[:, None])
+        again = found.turned(start[None], np.asarray(steps)[:, None])
         gap = np.linalg.norm(again - turned, axis=-1)
         error = float((gap / np.maximum(np.linalg.norm(turned, axis=-1), 1e-12)).max())
         if best is None or error < 0.5 * best.error:
@@ -173,10 +173,10 @@ def _candidates(
 def _measured(
     start: Float[np.ndarray, "sample d_head"],
     turned: Float[np.ndarray, "pos sample d_head"],
-    positions: Sequence[int],
+    steps: Sequence[int],
     pairs: Int[np.ndarray, "pair 2"],
 ) -> Float[np.ndarray, "pair"]:
-    """Radians per position of each pair: each later position sharpens what earlier ones gave."""
+    """Radians per position of each pair: each longer step sharpens what shorter ones gave."""
 
     def values(vectors: np.ndarray) -> np.ndarray:
         vectors = vectors.astype(np.float64)
@@ -184,8 +184,8 @@ def _measured(
 
     before = values(start)
     frequencies = np.zeros(len(pairs))
-    for pos, vectors in zip(positions, turned, strict=True):
+    for step, vectors in zip(steps, turned, strict=True):
         angle = np.angle((values(vectors) * before.conj()).sum(0))
-        full_turns = np.round((frequencies * pos - angle) / (2 * np.pi))
-        frequencies = (angle + 2 * np.pi * full_turns) / pos
+        full_turns = np.round((frequencies * step - angle) / (2 * np.pi))
+        frequencies = (angle + 2 * np.pi * full_turns) / step
     return frequencies
