@@ -84,7 +84,7 @@ def attention_weights(call: AttentionCall, keys: Tensor | None) -> Tensor:
     """
     if call.weights is not None:
         return call.weights[0]
-    mask = _additive(_mask(call, keys), call.query.dtype)
+    mask = _additive(_mask(call, keys.shape[2]), call.query.dtype)
     # The value plays no part in the weights; one column keeps the product cheap.
     dummy = keys[..., :1]
     _, weights = family_eager(call.module)(
@@ -106,9 +106,22 @@ def head_weights(call: AttentionCall, keys: Tensor | None, head: int) -> Tensor:
     key = keys[0, head * keys.shape[1] // call.query.shape[1]]
     scale = query.shape[-1] ** -0.5 if call.scaling is None else call.scaling
     scores = query @ key.T * scale
-    mask = _additive(_mask(call, keys), scores.dtype)
+    mask = _additive(_mask(call, keys.shape[2]), scores.dtype)
     scores = scores + mask[0, head if mask.shape[1] > 1 else 0]
     return torch.softmax(scores, -1, dtype=torch.float32).to(scores.dtype)
+
+
+def readable_pairs(call: AttentionCall) -> Tensor:
+    """Return which keys the mask let each query read in any head, booleans [new, n_keys].
+
+    A family that hands out its weights alone shows it by them: softmax gives every key that may be
+    read more than zero.
+    """
+    if call.weights is not None:
+        return (call.weights[0] > 0).any(0)
+    mask = _mask(call, call.n_keys)
+    allowed = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    return allowed[0].any(0)
 
 
 def is_plain(call: AttentionCall) -> bool:
@@ -116,12 +129,12 @@ def is_plain(call: AttentionCall) -> bool:
     return getattr(call.module, "inlook_plain_attention", False)
 
 
-def _mask(call: AttentionCall, keys: Tensor) -> Tensor:
+def _mask(call: AttentionCall, n_keys: int) -> Tensor:
     """The call's mask, [1, 1 or head, new, n_keys]; causal where the fast path got none."""
-    n_query, n_keys = call.query.shape[2], keys.shape[2]
+    n_query = call.query.shape[2]
     if call.mask is not None:
         return call.mask[..., -n_query:, :n_keys]
-    allowed = torch.ones(n_query, n_keys, dtype=torch.bool, device=keys.device)
+    allowed = torch.ones(n_query, n_keys, dtype=torch.bool, device=call.query.device)
     if call.causal:
         allowed = allowed.tril(n_keys - n_query)
     return allowed[None, None]

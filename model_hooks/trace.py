@@ -6,10 +6,15 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from model_hooks.attention import AttentionCall, attention_weights, head_weights
+from model_hooks.attention import (
+    AttentionCall,
+    attention_weights,
+    head_weights,
+    readable_pairs,
+)
 from model_hooks.capture import LayerRecord
 from model_hooks.errors import LayerError
 
@@ -110,6 +115,23 @@ class LayerTrace:
         return self._calls[0].extra.get("softcap") if self._calls else None
 
     @cached_property
+    def readable(self) -> Bool[np.ndarray, "pos pos"]:
+        """Which keys (columns) the mask let each query (row) read in any head.
+
+        Raises:
+            LayerError: The layer has no attention.
+        """
+        self._check_attention()
+        n_pos, end, blocks = len(self.resid_pre), 0, []
+        for call in self._calls:
+            end += call.n_rows
+            allowed = readable_pairs(call)
+            before = max(end - allowed.shape[-1], 0)  # a sliding-window cache hands over the last
+            allowed = torch.nn.functional.pad(allowed[:, :end], (before, 0))
+            blocks.append(torch.nn.functional.pad(allowed, (0, n_pos - allowed.shape[-1])))
+        return _read_only(torch.cat(blocks).cpu().numpy())
+
+    @cached_property
     def attention(self) -> Float[np.ndarray, "head pos pos"]:
         """Attention weights of every head, computed on first use: most are never looked at.
 
@@ -131,11 +153,14 @@ class LayerTrace:
             check_index("head", head, self._calls[0].query.shape[1], LayerError)
         return _read_only(self._assemble(head))
 
-    def _assemble(self, head: int | None) -> Float[np.ndarray, "..."]:
+    def _check_attention(self) -> None:
         if not self._calls:
             raise LayerError(
                 f"Layer {self.layer} has no attention: it mixes positions in another way."
             )
+
+    def _assemble(self, head: int | None) -> Float[np.ndarray, "..."]:
+        self._check_attention()
         n_pos = len(self.resid_pre)
         blocks = [_call_weights(self._calls, i, head) for i in range(len(self._calls))]
         blocks = [torch.nn.functional.pad(block, (0, n_pos - block.shape[-1])) for block in blocks]
