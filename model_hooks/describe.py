@@ -1,17 +1,16 @@
 """Read ModelInfo from a model's config and modules."""
 
-import inspect
 import re
 from typing import NamedTuple
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from model_hooks.anatomy import Anatomy, is_norm
+from model_hooks.anatomy import Anatomy
 from model_hooks.flops import count_experts
 from model_hooks.info import ModelInfo
+from model_hooks.norms import is_plain_norm, norm_kind
 
 
 def describe(model: PreTrainedModel, anatomy: Anatomy, name: str) -> ModelInfo:
@@ -109,28 +108,13 @@ def _position(model: PreTrainedModel, config: object, anatomy: Anatomy) -> str:
     return "none"
 
 
-@torch.inference_mode()
 def _norm(anatomy: Anatomy) -> str:
-    """What the first norm of the first block computes, told apart by trying it."""
+    """What the first norm of the first block computes."""
     block = anatomy.blocks[0].module
     for module in [*block.children(), *block.modules()]:
-        if not is_norm(module) or _n_required(module) != 1:
-            continue
-        weight = next(module.parameters(recurse=False), None)
-        if weight is None or weight.ndim != 1:
-            return "LayerNorm" if "layernorm" in type(module).__name__.lower() else "RMSNorm"
-        # Only a norm that subtracts the mean gives the same for a shifted vector.
-        vector = torch.linspace(-1, 1, len(weight), dtype=weight.dtype, device=weight.device)
-        gap = module(vector[None, None]) - module(vector[None, None] + 1)
-        return "LayerNorm" if float(gap.abs().max()) < 5e-2 else "RMSNorm"
+        if is_plain_norm(module):
+            return norm_kind(module)
     return "none"
-
-
-def _n_required(module: nn.Module) -> int:
-    """Number of arguments that a module cannot run without."""
-    parameters = inspect.signature(module.forward).parameters.values()
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.default is inspect.Parameter.empty and p.kind in positional for p in parameters)
 
 
 class _Feedforward(NamedTuple):
