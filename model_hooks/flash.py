@@ -1,7 +1,7 @@
 """FlashAttention's walk through one head, tile by tile, and what it moves to and from slow memory.
 
-Dao et al. 2022, "FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness". Plain
-NumPy on recorded queries, keys and values: it shows what the kernel does, it is not fast itself.
+Dao et al. 2022, "FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness".
+Plain NumPy on recorded queries, keys and values: it shows what the kernel does, and is not fast.
 """
 
 import math

@@ -88,7 +88,8 @@ def test_the_walk_moves_as_many_numbers_as_the_formula_counts(head, rows, column
 
 def test_accesses_are_those_counted_by_hand():
     # n = 4, d = 2, two tiles of two keys. Standard: Q, K (16), S out, S in, P out, P in (64), V in
-    # and O out (16). Tiled: O, l, m set (16), K, V (16), twice Q, O, l, m in (24), O, l, m out (16).
+    # and O out (16). Tiled: O, l, m set (16), K, V (16), twice Q, O, l, m in (24) and O, l, m out
+    # (16).
     assert standard_accesses(4, 2) == 16 + 64 + 16
     assert tiled_accesses(4, 2, 2) == 16 + 16 + 2 * (24 + 16)
 
