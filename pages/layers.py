@@ -25,6 +25,20 @@ model, trace = current_model(), current_trace()
 info, source = model.info, (selection().model, current_token_ids())
 labels = [visible(token) for token in trace.tokens]
 
+CURVES, HALVES, PARTS, GROWTH = (
+    "Watched words",
+    "Inside one layer",
+    "What adds up to the score",
+    "The vector itself",
+)
+# What lies below the table, one at a time: a click redraws only what is seen.
+DEEPER = {
+    CURVES: views.WATCH_HELP,
+    HALVES: views.HALVES_HELP,
+    PARTS: views.PARTS_HELP,
+    GROWTH: views.GROWTH_HELP,
+}
+
 
 @st.fragment
 def explore() -> None:
@@ -49,13 +63,22 @@ def explore() -> None:
 
     table(pos)
     st.caption(views.check_line(reading.difference, info.vocab_size))
-    st.subheader("Watch some words", help=views.WATCH_HELP)
     words = pick_words(model, reading.log_probs[-1])
-    curves(reading, words)
-    halves(reading)
-    layer = selection().layer
-    parts(pos, reading, words, layer)
-    growth(pos, layer)
+    layer = pick_layer(info, key="layers.layer")
+    tabs = st.tabs(list(DEEPER), key="layers.tabs", on_change="rerun")
+    for tab, (title, help_text) in zip(tabs, DEEPER.items(), strict=True):
+        if not tab.open:
+            continue
+        with tab:
+            st.subheader(title, help=help_text)
+            if title == CURVES:
+                curves(reading, words, layer)
+            elif title == HALVES:
+                halves(reading, layer)
+            elif title == PARTS:
+                parts(pos, reading, words, layer)
+            else:
+                growth(pos, layer)
 
 
 def table(pos: int) -> None:
@@ -89,7 +112,7 @@ def table(pos: int) -> None:
     csv_button(lambda: views.lens_frame(lens, rows, trace, model), "logit_lens")
 
 
-def curves(reading: views.Reading, words: list[int]) -> None:
+def curves(reading: views.Reading, words: list[int], layer: int) -> None:
     """The watched words through the layers."""
     if not words:
         st.info("Choose a word to watch.", icon=":material/visibility:")
@@ -105,7 +128,7 @@ def curves(reading: views.Reading, words: list[int]) -> None:
         parts=[point.after for point in reading.points],
         layers=[point.layer for point in reading.points],
         measure=measure,
-        selected=selection().layer,
+        selected=layer,
     )
     st.plotly_chart(figure, key="layers_words", alt=f"{measure} of watched words after each layer")
     views.read_from(model, len(names))
@@ -114,10 +137,8 @@ def curves(reading: views.Reading, words: list[int]) -> None:
     )
 
 
-def halves(reading: views.Reading) -> None:
+def halves(reading: views.Reading, layer: int) -> None:
     """One layer: before, after attention, after the feedforward."""
-    st.subheader("Inside one layer", help=views.HALVES_HELP)
-    layer = pick_layer(info, key="layers.layer")
     states = views.states_of(reading, layer)
     tokens = views.tokens_that_move(reading, states)
     probabilities = np.exp(reading.log_probs[states][:, tokens])
@@ -138,7 +159,6 @@ def halves(reading: views.Reading) -> None:
 
 def parts(pos: int, reading: views.Reading, words: list[int], layer: int) -> None:
     """Direct logit attribution of one token."""
-    st.subheader("What adds up to the score", help=views.PARTS_HELP)
     token_id, against = views.pick_logit(model, reading, words)
     found = views.attribution_of(*source, pos, token_id, against)
     name = views.shown(model, token_id)
@@ -168,7 +188,6 @@ def parts(pos: int, reading: views.Reading, words: list[int], layer: int) -> Non
 
 def growth(pos: int, layer: int) -> None:
     """How the residual stream grows and turns."""
-    st.subheader("How the vector grows and turns", help=views.GROWTH_HELP)
     measures = views.growth(trace, pos)
     figure = stream_growth(*measures, selected=layer)
     st.plotly_chart(figure, key="layers_growth", alt="Length and cosine similarity of the vector")

@@ -15,7 +15,9 @@ from pages._words import find_word
 from tests.conftest import WORDS, tiny_llama, with_random_weights
 from tests.pages.conftest import PROMPT
 
-LENS, WORDS_CHART, HALVES, PARTS, GROWTH = range(5)
+LENS, TAB = range(2)
+TABS = ["Watched words", "Inside one layer", "What adds up to the score", "The vector itself"]
+WORDS_TAB, HALVES_TAB, PARTS_TAB, GROWTH_TAB = TABS
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +28,11 @@ def _no_kept_readings():
 
 def chart(app, index):
     return json.loads(app.get("plotly_chart")[index].proto.spec)
+
+
+def open_tab(app, title):
+    app.session_state["layers.tabs"] = title
+    return app.run()
 
 
 def numbers(values):
@@ -58,15 +65,15 @@ def test_last_row_and_last_points_are_the_models_output(open_page, hooked, pos):
     assert drawn[-1, pos] == pytest.approx(expected.max(), abs=1e-4)
     watched = app.multiselect(key="words").value
     assert watched == list(np.argsort(-expected)[:3])
-    for line, token_id in zip(chart(app, WORDS_CHART)["data"], watched, strict=True):
+    for line, token_id in zip(chart(app, TAB)["data"], watched, strict=True):
         assert numbers(line["y"])[-1] == pytest.approx(expected[token_id], abs=1e-4)
     assert "Checked: the last row equals" in text_of(app)
 
 
 def test_parts_on_screen_sum_to_the_logit(open_page, hooked):
-    app = open_page("layers")
+    app = open_tab(open_page("layers"), PARTS_TAB)
     assert not app.exception
-    bars = {bar["name"]: numbers(bar["y"]) for bar in chart(app, PARTS)["data"]}
+    bars = {bar["name"]: numbers(bar["y"]) for bar in chart(app, TAB)["data"]}
     total = sum(values.sum() for name, values in bars.items() if name != "sum so far")
     with torch.inference_mode():
         logits = hooked.model(torch.tensor([hooked.encode(PROMPT)])).logits[0, -1]
@@ -75,20 +82,20 @@ def test_parts_on_screen_sum_to_the_logit(open_page, hooked):
 
 
 def test_two_logits_are_compared(open_page, hooked):
-    app = open_page("layers")
+    app = open_tab(open_page("layers"), PARTS_TAB)
     first, second = np.argsort(-output(hooked))[:2]
     app.selectbox(key=f"layers.logit.{first}.against").set_value(int(second)).run()
     assert not app.exception
-    bars = {bar["name"]: numbers(bar["y"]) for bar in chart(app, PARTS)["data"]}
+    bars = {bar["name"]: numbers(bar["y"]) for bar in chart(app, TAB)["data"]}
     ratio = np.log(output(hooked)[first] / output(hooked)[second])
     assert bars["sum so far"][-1] == pytest.approx(ratio, abs=1e-3)
 
 
 def test_norms_on_screen_are_those_of_the_trace(open_page, hooked, trace):
-    app = open_page("layers", pos=3)
+    app = open_tab(open_page("layers", pos=3), GROWTH_TAB)
     expected = [np.linalg.norm(trace.embedding[3])]
     expected += [np.linalg.norm(layer.resid_post[3]) for layer in trace.layers]
-    growth = chart(app, GROWTH)["data"]
+    growth = chart(app, TAB)["data"]
     np.testing.assert_allclose(numbers(growth[0]["y"]), expected, rtol=1e-5)
     last = numbers(growth[3]["y"])
     assert last[-1] == pytest.approx(1)
@@ -112,7 +119,7 @@ def test_known_word_is_watched_and_five_are_the_most(open_page):
             app.text_input(key="words.new").set_value(word).run()
     assert not app.exception
     assert len(app.multiselect(key="words").value) == 5
-    assert len(chart(app, WORDS_CHART)["data"]) == 5
+    assert len(chart(app, TAB)["data"]) == 5
     app.multiselect(key="words").set_value([]).run()
     assert not app.exception
     assert any("Choose a word" in info.value for info in app.info)
@@ -177,8 +184,10 @@ def test_window_holds_the_position(n_tokens, pos):
 
 def test_link_beyond_the_model_shows_what_there_is(open_page):
     app = open_page("layers", layer=99, pos=99)
-    assert not app.exception
-    assert len(app.get("plotly_chart")) == 5
+    for title in TABS:
+        open_tab(app, title)
+        assert not app.exception
+        assert len(app.get("plotly_chart")) == 2
 
 
 def test_numbers_that_are_none_get_one_sentence(open_page, tokenizer, monkeypatch):
@@ -197,7 +206,7 @@ def test_numbers_that_are_none_get_one_sentence(open_page, tokenizer, monkeypatc
 
 
 def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring, open_page):
-    app = open_page("layers", layer=0)
+    app = open_tab(open_page("layers", layer=0), PARTS_TAB)
     assert not app.exception
     assert "cannot be told apart" in text_of(app)
     assert app.toggle(key="layers.halves").disabled
