@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import ModelOutput
 
 from model_hooks import capture, flops
 from model_hooks.anatomy import Anatomy, dissect
@@ -314,9 +315,7 @@ class HookedModel:
             logits=logits,
             segments=(*segments, segment),
             rows_computed=rows,
-            flops=rows * self._row_flops
-            + self._head_flops * (1 if self._keeps_last_logits else rows)
-            + flops.attention_flops(segment.layers, rows),
+            flops=self.weight_flops(rows) + flops.attention_flops(segment.layers, rows),
             seconds=seconds,
             cache_bytes=cache_bytes(cache),
             prefill=not generation.steps,
@@ -325,6 +324,31 @@ class HookedModel:
         if cache is not None:
             self._caches.put((token_ids, variant), cache)
         return forward, False
+
+    @torch.inference_mode()
+    def run_unrecorded(
+        self, token_ids: Sequence[int], n_cached: int = 0, cache: Any = None, use_cache: bool = True
+    ) -> tuple[Float[np.ndarray, "vocab"], Any]:
+        """Run the model as it is, recording nothing and reusing nothing: for measuring time.
+
+        Args:
+            token_ids: The whole text.
+            n_cached: How many of its first positions `cache` holds.
+            cache: What an earlier call returned. It grows in place: `fork` one to keep it.
+            use_cache: Whether to keep keys and values.
+
+        Returns:
+            The logits after the last position, and the KV cache of all positions; None with the
+            cache off, and for a family that cannot go on from one.
+        """
+        new_rows = len(token_ids) - n_cached
+        outputs, cache = self._outputs(tuple(token_ids), new_rows, cache, use_cache)
+        return to_array(outputs.logits[0, -1]), cache
+
+    def weight_flops(self, rows: int) -> int:
+        """Return the operations of all products with weights when `rows` positions run."""
+        n_logits = 1 if self._keeps_last_logits else rows
+        return rows * self._row_flops + n_logits * self._head_flops
 
     def forget(self) -> None:
         """Drop every kept run and KV cache; the next steps compute anew."""
@@ -341,6 +365,19 @@ class HookedModel:
         interventions: Sequence[Intervention] = (),
     ) -> tuple[Segment, Float[np.ndarray, "vocab"], Any]:
         """Run the positions that `cache` lacks and record the last `new_rows`."""
+        everything = new_rows == len(token_ids)
+        kept_rows = None if everything else new_rows
+        with capture.recording(kept_rows, interventions, len(token_ids)) as record:
+            outputs, cache = self._outputs(token_ids, new_rows, cache, use_cache)
+        if self._records_itself:
+            capture.attach_weights(record, outputs.get("attentions"))
+        segment = Segment(token_ids[len(token_ids) - new_rows :], tuple(record.layers))
+        return segment, to_array(outputs.logits[0, -1]), cache
+
+    def _outputs(
+        self, token_ids: tuple[int, ...], new_rows: int, cache: Any, use_cache: bool
+    ) -> tuple[ModelOutput, Any]:
+        """Run the positions that `cache` lacks; return all outputs and the cache to go on from."""
         input_ids = torch.tensor([token_ids], device=self.model.device)
         options: dict[str, Any] = {"use_cache": use_cache}
         if cache is not None:
@@ -355,17 +392,11 @@ class HookedModel:
             options["logits_to_keep"] = 1
         if self._records_itself:
             options["output_attentions"] = True
-        everything = new_rows == len(token_ids)
-        kept_rows = None if everything else new_rows
-        with capture.recording(kept_rows, interventions, len(token_ids)) as record:
-            outputs = self.model(input_ids=input_ids, **options)
-        if self._records_itself:
-            capture.attach_weights(record, outputs.get("attentions"))
-        segment = Segment(token_ids[len(token_ids) - new_rows :], tuple(record.layers))
+        outputs = self.model(input_ids=input_ids, **options)
         cache = outputs.get("past_key_values") if use_cache and self._continues else None
         if cache is not None and not can_continue(cache):
             cache = None
-        return segment, to_array(outputs.logits[0, -1]), cache
+        return outputs, cache
 
     def _cache_for(self, token_ids: tuple[int, ...], variant: Hashable) -> Any:
         """Return a KV cache of exactly these positions, free to grow; None if it was dropped."""
