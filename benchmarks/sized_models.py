@@ -1,21 +1,11 @@
 """Models of realistic size with random weights: good for timing, not for reading."""
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from model_hooks.untrained import gpt2_124m, numbers_tokenizer
 
-def gpt2_124m() -> PreTrainedModel:
-    """GPT-2 small: 12 layers of 12 heads, d_model 768."""
-    return GPT2LMHeadModel(GPT2Config(bos_token_id=None, eos_token_id=None))
+__all__ = ["SIZED", "build", "gpt2_124m", "llama_gqa_120m", "numbers_tokenizer"]
 
 
 def llama_gqa_120m() -> PreTrainedModel:
@@ -42,9 +32,3 @@ def build(name: str) -> PreTrainedModel:
     """Build one of `SIZED`, the same weights each time."""
     torch.manual_seed(0)
     return SIZED[name]().eval()
-
-
-def numbers_tokenizer(vocab_size: int) -> PreTrainedTokenizerFast:
-    """A tokenizer whose tokens are numbers: the benchmarks only pass token IDs."""
-    vocab = {str(i): i for i in range(vocab_size)}
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel(vocab, unk_token="0")))

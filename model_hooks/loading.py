@@ -189,7 +189,7 @@ def _place(
     n_weights = None if size is None else size / stored.itemsize
     best_missing = None
     for candidate in [device] if device else _devices():
-        free = _free_bytes(candidate)
+        free = free_bytes(candidate)
         for number in [dtype] if dtype else _dtypes(candidate, stored):
             if n_weights is None or n_weights * number.itemsize <= MEMORY_SHARE * free:
                 return candidate, number
@@ -215,7 +215,8 @@ def _dtypes(device: str, stored: torch.dtype) -> list[torch.dtype]:
     return [stored, torch.bfloat16] if stored.itemsize > 2 else [stored]
 
 
-def _free_bytes(device: str) -> float:
+def free_bytes(device: str) -> float:
+    """Return the bytes of memory that are free on a device, within a container's limit."""
     if device.startswith("cuda"):
         return float(torch.cuda.mem_get_info(device)[0])
     return float(min(psutil.virtual_memory().available, _cgroup_free()))

@@ -172,7 +172,7 @@ def test_an_encoder_is_not_a_causal_model(tmp_path):
 
 
 def test_a_model_that_does_not_fit_is_refused_before_loading(saved, monkeypatch):
-    monkeypatch.setattr(loading, "_free_bytes", lambda device: 1000.0)
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 1000.0)
     monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", pytest.fail)
     with pytest.raises(ModelTooLargeError, match="GB") as error:
         load_model(str(saved))
@@ -181,7 +181,7 @@ def test_a_model_that_does_not_fit_is_refused_before_loading(saved, monkeypatch)
 
 def test_half_precision_is_chosen_when_full_does_not_fit(saved, monkeypatch):
     size = (saved / "model.safetensors").stat().st_size
-    monkeypatch.setattr(loading, "_free_bytes", lambda device: size * 0.8)
+    monkeypatch.setattr(loading, "free_bytes", lambda device: size * 0.8)
     hooked = load_model(str(saved), device="cpu")
     assert hooked.info.dtype == "bfloat16"
     assert hooked.trace([1, 2, 3]).attention(0).sum(-1) == pytest.approx(1, abs=1e-2)

@@ -1,0 +1,45 @@
+"""Models of a realistic size with random weights: good for timing, not for reading."""
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
+
+from model_hooks.errors import ModelTooLargeError
+from model_hooks.loading import free_bytes
+from model_hooks.model import HookedModel
+
+GPT2_BYTES = 1.2e9
+"""What the weights of GPT-2 small take in float32 while they are drawn, and what runs take."""
+
+GPT2_CONTEXT = GPT2Config().n_positions
+GPT2_VOCABULARY = GPT2Config().vocab_size
+
+
+def gpt2_124m() -> PreTrainedModel:
+    """GPT-2 small with random weights: 12 layers of 12 heads, d_model 768."""
+    return GPT2LMHeadModel(GPT2Config(bos_token_id=None, eos_token_id=None))
+
+
+def numbers_tokenizer(vocab_size: int) -> PreTrainedTokenizerFast:
+    """Return a tokenizer whose tokens are numbers: random weights have no words."""
+    vocab = {str(i): i for i in range(vocab_size)}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel(vocab, unk_token="0")))
+
+
+def untrained_gpt2() -> HookedModel:
+    """Build a model of GPT-2's size, the same random weights each time.
+
+    Raises:
+        ModelTooLargeError: Too little memory is free.
+    """
+    if (free := free_bytes("cpu")) < GPT2_BYTES:
+        raise ModelTooLargeError(
+            f"A model of GPT-2's size needs about {GPT2_BYTES / 1e9:.1f} GB, but only "
+            f"{free / 1e9:.1f} GB of memory are free."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = gpt2_124m().eval()
+    tokenizer = numbers_tokenizer(model.config.vocab_size)
+    return HookedModel.wrap(model, tokenizer, "GPT-2 size, untrained")
