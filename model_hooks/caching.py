@@ -7,9 +7,17 @@ dynamic cache layer makes new tensors when it grows; layers of other kinds are c
 import copy
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from transformers import cache_utils
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import (
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionCacheLayerMixin,
+)
+
+from model_hooks.trace import to_array
 
 _SHARED = (DynamicLayer, DynamicSlidingWindowLayer)
 
@@ -55,6 +63,27 @@ def cache_bytes(cache: Any) -> int:
         for layer in getattr(cache, "layers", [])
         for tensor in _tensors(vars(layer).values())
         if tensor.is_floating_point()
+    )
+
+
+def keys_and_values(
+    cache: Any, layer: int
+) -> tuple[Float[np.ndarray, "kv_head pos d_key"], Float[np.ndarray, "kv_head pos d_value"]] | None:
+    """Return what a cache keeps of one layer; None if that is no key and value per position."""
+    layers = getattr(cache, "layers", [])
+    kept = layers[layer] if layer < len(layers) else None
+    key, value = getattr(kept, "keys", None), getattr(kept, "values", None)
+    if key is None or value is None or key.ndim != 4:
+        return None
+    return to_array(key[0]), to_array(value[0])
+
+
+def layers_with_state(cache: Any) -> tuple[int, ...]:
+    """Return the layers that keep a state of fixed size, besides keys and values or without."""
+    return tuple(
+        layer
+        for layer, kept in enumerate(getattr(cache, "layers", []))
+        if isinstance(kept, LinearAttentionCacheLayerMixin)
     )
 
 
