@@ -127,18 +127,20 @@ class AttentionPattern:
         positions = np.arange(n_positions)
         return self.lets_read(positions[:, None], positions)
 
-    def n_cached(self, n_positions: int) -> int:
-        """Return how many keys must be held while the last of `n_positions` is computed.
+    def n_cached(self, n_positions: int, own_window: int | None = None) -> int:
+        """Return how many of the first `n_positions` keys any later query may read.
 
-        Those that it or any later query may read.
+        Args:
+            n_positions: Length of the text so far.
+            own_window: The layer's own sliding window, if it has one.
         """
-        return {
-            "full": n_positions,
-            "window": min(n_positions, self.window),
-            "window_first": min(n_positions, self.window + self.n_first),
-            "strided": n_positions,
-            "block": (n_positions - 1) % self.window + 1 if n_positions else 0,
-        }[self.kind]
+        n_later = self.stride if self.kind == "strided" else 1  # in the others, the next reads most
+        later = np.arange(n_positions, n_positions + n_later)[:, None]
+        keys = np.arange(n_positions)
+        readable = self.lets_read(later, keys)
+        if own_window is not None:
+            readable = readable & (later - keys < own_window)
+        return int(readable.any(0).sum())
 
 
 @dataclass(frozen=True)

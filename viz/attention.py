@@ -52,7 +52,7 @@ def attention_heatmap(
     largest = "" if block == 1 else "largest "
     labels = theme.position_labels(tokens, start)
     if block > 1:
-        cells, labels = _largest_of_blocks(cells, block), _block_labels(tokens, block, start)
+        cells, labels = _largest_of_blocks(cells, block), block_labels(tokens, block, start)
     figure = go.Figure(
         go.Heatmap(
             z=cells,
@@ -109,7 +109,8 @@ def _largest_of_blocks(
     return np.fmax.reduceat(rows, starts, axis=1)
 
 
-def _block_labels(tokens: Sequence[str], block: int, start: int) -> list[str]:
+def block_labels(tokens: Sequence[str], block: int, start: int) -> list[str]:
+    """Label blocks of tokens by their positions and first characters."""
     labels = []
     for first in range(0, len(tokens), block):
         last = min(first + block, len(tokens)) - 1

@@ -61,11 +61,14 @@ def test_each_pattern_lets_a_query_read_the_drawn_keys(pattern, drawn):
     ],
     ids=lambda pattern: pattern.kind,
 )
-def test_what_must_be_cached_is_what_any_later_query_may_read(pattern):
-    readable = pattern.readable(40)
-    for n_positions in range(1, 20):
-        needed = readable[n_positions - 1 :, :n_positions].any(0).sum()
-        assert pattern.n_cached(n_positions) == needed
+@pytest.mark.parametrize("window", [None, 4])
+def test_what_must_be_cached_is_what_any_later_query_may_read(pattern, window):
+    readable = pattern.readable(60)
+    if window:
+        readable &= AttentionPattern("window", window).readable(60)
+    for n_positions in range(20):
+        needed = readable[n_positions:, :n_positions].any(0).sum()
+        assert pattern.n_cached(n_positions, window) == needed
 
 
 def test_a_window_makes_a_llama_the_mistral_with_that_window():
