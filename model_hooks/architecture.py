@@ -115,6 +115,8 @@ class BlockFacts:
     position: str
     """As in `ModelInfo`."""
     n_parameters: int
+    n_biases: int
+    """Of the parameters, those in learned biases; the biases of norms are among them."""
 
     def norms_at(self, *places: Place) -> tuple[NormFacts, ...]:
         """Return the norms at some places."""
@@ -141,6 +143,7 @@ ORIGINAL_2017 = BlockFacts(
     feedforward=FeedforwardFacts("relu", False, 2048, True, None, None, False),
     position="sinusoidal",
     n_parameters=4 * 512 * 512 + (2 * 512 * 2048 + 2048 + 512) + 2 * 2 * 512,
+    n_biases=2048 + 512 + 2 * 512,
 )
 """The block of the base model in "Attention Is All You Need" (Vaswani et al. 2017, sections 3.1 to
 3.5 and table 3), without the attention to an encoder that a model with a decoder alone lacks.
@@ -203,6 +206,7 @@ def _facts(model: HookedModel, block: BlockAnatomy, layer: LayerTrace, calls: Ca
         feedforward=_feedforward(model, block),
         position=model.info.position,
         n_parameters=sum(p.numel() for p in block.module.parameters()),
+        n_biases=sum(p.numel() for name, p in block.module.named_parameters() if _is_bias(name)),
     )
 
 
@@ -325,12 +329,16 @@ def _mixer(block: BlockAnatomy) -> str | None:
     return None
 
 
+def _is_bias(name: str) -> bool:
+    # DeepSeek's routers have a "correction" that balances the experts.
+    return name.endswith("bias") and "correction" not in name
+
+
 def _has_bias(part: nn.Module) -> bool:
     """Whether a part adds a learned vector after a product; those of its norms do not count."""
     norms = {id(p) for m in part.modules() if is_norm(m) for p in m.parameters()}
     return any(
-        name.endswith("bias") and "correction" not in name and id(parameter) not in norms
-        for name, parameter in part.named_parameters()
+        _is_bias(name) and id(parameter) not in norms for name, parameter in part.named_parameters()
     )
 
 

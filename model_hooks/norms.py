@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,11 @@ from torch.nn import functional as F
 
 from model_hooks.anatomy import is_norm
 from model_hooks.errors import LayerError
-from model_hooks.trace import to_array
+from model_hooks.probing import calls_of
+from model_hooks.trace import Trace, to_array
+
+if TYPE_CHECKING:
+    from model_hooks.model import HookedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +91,17 @@ def is_plain_norm(module: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def norm_steps(module: nn.Module, vector: Float[np.ndarray, "d_model"]) -> NormSteps:
+def norm_steps(
+    module: nn.Module,
+    vector: Float[np.ndarray, "d_model"],
+    output: Float[np.ndarray, "d_model"] | None = None,
+) -> NormSteps:
     """Compute a norm step by step in float64 and compare it with the module's own output.
+
+    Args:
+        module: The norm.
+        vector: What it reads.
+        output: What it gave; the module is run on the vector if that is not at hand.
 
     Raises:
         LayerError: The module computes something else.
@@ -96,7 +109,7 @@ def norm_steps(module: nn.Module, vector: Float[np.ndarray, "d_model"]) -> NormS
     parameters = dict(module.named_parameters(recurse=False))
     reference = next(iter(parameters.values()), torch.zeros(1))
     given = torch.tensor(vector, dtype=reference.dtype, device=reference.device)
-    own = to_array(module(given[None, None])[0, 0])
+    own = to_array(module(given[None, None])[0, 0]) if output is None else output
     x = to_array(given).astype(np.float64)
     vectors = {name: to_array(p) for name, p in parameters.items() if p.shape == given.shape}
     bias = vectors.pop("bias", None)
@@ -153,6 +166,24 @@ def _eps(module: nn.Module) -> float:
         if "eps" in name.lower() and isinstance(value, float):
             return value
     return 0.0
+
+
+def norm_calls(
+    model: "HookedModel", trace: Trace, module: nn.Module
+) -> tuple[Float[np.ndarray, "pos d_model"], Float[np.ndarray, "pos d_model"]]:
+    """Return what a norm read and gave at every position, by running a trace's text once more.
+
+    Raises:
+        LayerError: The norm did not run on one vector per position.
+    """
+    with calls_of([module]) as calls:
+        model.trace(trace.token_ids)
+    for taken, given in calls[module]:
+        if taken is not None and given is not None and taken.numel() == given.numel():
+            rows = [tensor.reshape(-1, tensor.shape[-1]) for tensor in (taken, given)]
+            if len(rows[0]) == len(trace):
+                return to_array(rows[0]), to_array(rows[1])
+    raise LayerError("This norm does not read one vector per token, so its steps are not shown.")
 
 
 def norm_operations(kind: Literal["LayerNorm", "RMSNorm"], bias: bool = True) -> int:

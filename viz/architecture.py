@@ -11,8 +11,8 @@ from jaxtyping import Int
 from viz import theme
 
 UNIT_PX = 50
-BOX, GAP = 0.8, 0.45
-"""Height of a box of one line, and the room between two boxes, in units."""
+NORM_HEIGHT, GAP = 0.64, 0.45
+"""Of a norm's box, and the room between two boxes, in units."""
 STREAM_X, LEFT, RIGHT = 0.0, 1.0, 6.0
 NORM_WIDTH = 2.0
 _NO_FILL = "rgba(0, 0, 0, 0)"
@@ -38,6 +38,7 @@ class BlockPieces(NamedTuple):
     """By place, in words such as `before attention` or `on the sum after feedforward`."""
     enters: str = ""
     """What is worth saying about the stream that enters."""
+    enters_marks: tuple[int, ...] = ()
     marks: tuple[int, ...] = ()
     """Differences in how the parts are joined."""
 
@@ -67,7 +68,7 @@ class _Layout:
         """Stack boxes with lines between them; return the height that the last one reaches."""
         middle = (x0 + x1) / 2
         for piece, is_norm in pieces:
-            height = BOX * (0.8 if is_norm else 1.0 + 0.45 * bool(piece.detail))
+            height = NORM_HEIGHT if is_norm else _height(piece)
             self.lines.append(([middle, middle], [y, y + GAP], colour))
             y += GAP
             self.boxes.append(
@@ -75,6 +76,12 @@ class _Layout:
             )
             y += height
         return y
+
+
+def _height(piece: Piece) -> float:
+    lines = piece.title.count("<br>") + 1
+    lines += piece.detail.count("<br>") + 1 if piece.detail else 0
+    return 0.42 + 0.38 * lines
 
 
 def block_structure(pieces: BlockPieces) -> go.Figure:
@@ -119,8 +126,8 @@ def _sublayer(layout: _Layout, pieces: BlockPieces, name: str, piece: Piece) -> 
     if (norm := norms.get(f"on the sum after {name}")) is not None:
         y = layout.y
         half = NORM_WIDTH / 2
-        layout.boxes.append(_Box(-half, half, y, y + BOX * 0.8, norm, theme.RESIDUAL, True))
-        layout.y = y + BOX * 0.8 + GAP
+        layout.boxes.append(_Box(-half, half, y, y + NORM_HEIGHT, norm, theme.RESIDUAL, True))
+        layout.y = y + NORM_HEIGHT + GAP
     layout.y += 0.3
 
 
@@ -187,6 +194,7 @@ def _drawn(layout: _Layout, pieces: BlockPieces) -> go.Figure:
         for number in box.piece.marks
     ] + [(STREAM_X, y + 0.32, number, "how parts are joined")
          for y, _, numbers in layout.pluses for number in numbers]  # fmt: skip
+    marks += [(STREAM_X, 0.3, number, "what enters") for number in pieces.enters_marks]
     if marks:
         traces.append(_marks(marks))
     notes = []
@@ -244,7 +252,7 @@ def _marks(marks: Sequence[tuple[float, float, int, str]]) -> go.Scatter:
 
 def _note(x: float, y: float, text: str, align: str = "center", size: int = 13) -> dict:
     return {"x": x, "y": y, "text": text, "showarrow": False, "xanchor": align,
-            "font": {"size": size}}  # fmt: skip
+            "font": {"size": size, "color": theme.SEQUENTIAL[-1]}}  # fmt: skip
 
 
 def encoder_decoder() -> go.Figure:
