@@ -25,7 +25,7 @@ MATERIALISING = ("eager", "sdpa math")
 """Those that hold the whole matrix of scores, several times over."""
 MATRICES_HELD = 4
 MEMORY_SHARE = 0.5
-TIME_LIMIT_S = 300
+TIME_LIMIT_S = 300.0
 WORKER = Path(__file__).with_name("backends_worker.py")
 
 
@@ -112,6 +112,7 @@ class BackendRun:
                 "down: try again in a minute."
             )
         self.shapes, self.lengths = shapes, tuple(lengths)
+        self.n_threads = torch.get_num_threads()
         self.longest_materialised = shapes.longest_materialised()
         self._progress = Progress(running=True, doing="starting")
         self._stopped = False
@@ -121,7 +122,7 @@ class BackendRun:
             "backends": list(backends),
             "materialising": MATERIALISING,
             "longest_materialised": self.longest_materialised,
-            "n_threads": torch.get_num_threads(),
+            "n_threads": self.n_threads,
         }
         try:
             self._process = subprocess.Popen(

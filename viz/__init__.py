@@ -3,8 +3,40 @@
 from viz.arithmetic import dot_product, softmax_bars, weighted_sum
 from viz.attention import attention_heatmap
 from viz.block import block_diagram
+from viz.choice import (
+    drawn_counts,
+    entropy_by_temperature,
+    expected_spread,
+    ranked_distribution,
+)
 from viz.comparison import before_after_bars, most_changed
+from viz.continuations import beam_trellis, text_tree
 from viz.decoding import candidates, candidates_bars
+from viz.efficient_attention import (
+    converted_and_trained,
+    head_sharing,
+    layer_losses,
+    loss_changes,
+    mask_cells,
+    mask_picture,
+)
+from viz.feedforward import (
+    activation_curves,
+    expert_heatmap,
+    feedforward_steps,
+    gate_and_up,
+    neuron_bars,
+    promoted_bars,
+    switched_off_bars,
+)
+from viz.flash import (
+    BackendLine,
+    backend_costs,
+    memory_traffic,
+    output_distance,
+    tile_map,
+    tile_scores,
+)
 from viz.generation import choices_replay, step_costs
 from viz.layers import layer_thumbnails
 from viz.lens import layer_effect, lens_table, logit_parts, watched_words
@@ -14,25 +46,50 @@ from viz.residual import added_sizes, stream_growth
 from viz.vectors import color_limit, vector_strip
 
 __all__ = [
+    "BackendLine",
+    "activation_curves",
     "added_sizes",
     "attention_heatmap",
+    "backend_costs",
+    "beam_trellis",
     "before_after_bars",
     "block_diagram",
     "candidates",
     "candidates_bars",
     "choices_replay",
     "color_limit",
+    "converted_and_trained",
     "dot_product",
+    "drawn_counts",
+    "entropy_by_temperature",
+    "expected_spread",
+    "expert_heatmap",
+    "feedforward_steps",
+    "gate_and_up",
+    "head_sharing",
     "layer_effect",
+    "layer_losses",
     "layer_thumbnails",
     "lens_table",
     "logit_parts",
+    "loss_changes",
+    "mask_cells",
+    "mask_picture",
+    "memory_traffic",
     "merge_ladder",
     "most_changed",
+    "neuron_bars",
     "next_token_bars",
+    "output_distance",
+    "promoted_bars",
+    "ranked_distribution",
     "softmax_bars",
     "step_costs",
     "stream_growth",
+    "switched_off_bars",
+    "text_tree",
+    "tile_map",
+    "tile_scores",
     "vector_strip",
     "watched_words",
     "weighted_sum",

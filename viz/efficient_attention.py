@@ -236,6 +236,41 @@ def head_sharing(
     )
 
 
+def converted_and_trained(
+    names: Sequence[str],
+    converted: Sequence[float | None],
+    trained: Sequence[float | None],
+    measure: str,
+) -> go.Figure:
+    """Draw the loss of models whose KV heads were averaged beside that of models trained so.
+
+    Args:
+        names: What each group of bars is about.
+        converted: Loss after averaging; None where there is nothing to average.
+        trained: Loss of the model that was trained that way; None where there is none.
+        measure: What the loss is measured in.
+    """
+    figure = go.Figure()
+    for name, values, colour, pattern in (
+        ("trained that way", trained, theme.RESIDUAL, ""),
+        ("converted by averaging", converted, theme.KEY, "/"),
+    ):
+        figure.add_bar(
+            x=list(names), y=list(values), name=name,
+            marker={"color": colour, "pattern": {"shape": pattern, "size": 5}},
+            text=["" if value is None else f"{value:.2f}" for value in values],
+            textposition="outside", cliponaxis=False,
+            hovertemplate=f"%{{x}}, {name}: %{{y:.3f}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title="KV heads per layer", type="category", fixedrange=True)
+    figure.update_yaxes(title=measure, rangemode="tozero", fixedrange=True, nticks=5)
+    return figure.update_layout(
+        height=300,
+        margin={"t": 40, "b": 5, "r": 5},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )
+
+
 def _span(group: int, group_of: Sequence[int]) -> str:
     members = [i for i, other in enumerate(group_of) if other == group]
     return str(members[0]) if len(members) == 1 else f"{members[0]} to {members[-1]}"

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from viz import theme
+from viz.kv_cache import byte_unit
 
 TO_COME, SKIPPED, DONE, NOW = range(4)
 """What a tile can be."""
@@ -269,7 +270,5 @@ def _ranges(n_tiles: int, size: int, n_positions: int) -> list[str]:
 
 
 def _bytes(value: float) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.0f} B"
+    unit, name = byte_unit(value)
+    return f"{value / unit:.3g} {name}"
