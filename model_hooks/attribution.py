@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
+from model_hooks import capture
 from model_hooks.errors import PromptError
 from model_hooks.lens import rows_at_once
 from model_hooks.model import HookedModel
@@ -93,7 +95,7 @@ def attribute_logit(
     tolerance = _TOLERANCE.get(model.info.dtype, _COARSE_TOLERANCE)
     adds_up = np.linalg.norm(parts.sum(0) - final) <= tolerance * np.linalg.norm(final)
     # A config may name a softcap that the family does not apply.
-    for softcap in dict.fromkeys((_softcap(model), None)):
+    for softcap in dict.fromkeys((softcap_of(model), None)):
         effects, constants, logits = _effects(model, parts, final, tokens, softcap)
         sign = np.array([1.0, -1.0])[: len(tokens)]
         by_part, constant, logit = effects @ sign, constants @ sign, logits @ sign
@@ -133,7 +135,41 @@ def direct_effects(
         token_ids: The tokens whose logits to look at.
     """
     vectors, final = vectors.astype(np.float64), final.astype(np.float64)
-    return _effects(model, vectors, final, list(token_ids), _softcap(model))[0]
+    return _effects(model, vectors, final, list(token_ids), softcap_of(model))[0]
+
+
+def token_direction(
+    model: HookedModel, final: Float[np.ndarray, "d_model"], token_id: int
+) -> Float[np.ndarray, "d_model"]:
+    """Return the vector whose dot product with a part of the stream is its effect on one logit.
+
+    The same numbers as `direct_effects`, for any number of parts at the price of one. The tail
+    divides the centred vector x by its own size, so its gradient lacks the component along x
+    (Euler's theorem on homogeneous functions); what is missing is the logit itself, along x.
+
+    Args:
+        model: The model.
+        final: The vector in the residual stream whose scale the final norm keeps.
+        token_id: The token whose logit to look at.
+    """
+    rows = np.stack([final, np.zeros_like(final)])
+    with torch.inference_mode(False), torch.enable_grad():
+        hidden = torch.tensor(rows, dtype=model.model.dtype, device=model.model.device)
+        hidden = hidden[None].requires_grad_()
+        with capture.blocks_replaced_by(hidden):
+            ids = torch.zeros(1, len(rows), dtype=torch.long, device=model.model.device)
+            logits = model.model(input_ids=ids, use_cache=False).logits[0, :, token_id].double()
+        if (softcap := softcap_of(model)) is not None:
+            logits = softcap * torch.arctanh((logits / softcap).clamp(-1 + 1e-7, 1 - 1e-7))
+        (gradient,) = torch.autograd.grad(logits[0], hidden)
+    slope = gradient[0, 0].double().cpu().numpy()
+    logit, constant = logits.detach().cpu().numpy()
+    vector = final.astype(np.float64)
+    if _tail_centres(model, len(vector)):
+        vector = vector - vector.mean()
+    size = float(vector @ vector)
+    missing = logit - constant - slope @ vector
+    return slope + (missing / size if size else 0.0) * vector
 
 
 def _effects(
@@ -191,6 +227,7 @@ def _tail_centres(model: HookedModel, d_model: int) -> bool:
     return bool(by_constant < 1e-2 * by_alternating)
 
 
-def _softcap(model: HookedModel) -> float | None:
+def softcap_of(model: HookedModel) -> float | None:
+    """Return the c of `c * tanh(score / c)` that a config names for its logits, if it does."""
     config = model.model.config.get_text_config(decoder=True)
     return next((cap for name in _CAPS if (cap := getattr(config, name, None))), None)

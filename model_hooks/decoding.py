@@ -135,7 +135,7 @@ class Decoding:
         ids = torch.tensor(np.asarray(prefix_ids).tolist(), dtype=torch.long)[None]
         scores = torch.tensor(np.asarray(logits, dtype=np.float32))[None]
         stages = [_stage("raw", scores)]
-        for name, processor in self._processors():
+        for name, processor in self.processors():
             scores = processor(ids, scores)
             stages.append(_stage(name, scores))
         return tuple(stages)
@@ -153,8 +153,8 @@ class Decoding:
         probabilities = torch.tensor(stage.probabilities)
         return int(torch.multinomial(probabilities, 1, generator=generator))
 
-    def _processors(self) -> list[tuple[str, LogitsProcessor]]:
-        """The processors that `generate()` would build for these options, in its order."""
+    def processors(self) -> list[tuple[str, LogitsProcessor]]:
+        """Return the processors that `generate()` builds for these options, in its order."""
         processors: list[tuple[str, LogitsProcessor]] = []
         if self.repetition_penalty != 1.0:
             penalty = RepetitionPenaltyLogitsProcessor(float(self.repetition_penalty))
