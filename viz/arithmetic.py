@@ -8,20 +8,44 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from viz import theme
+from viz.vectors import color_limit
 
 ROW_PX = 30
+MAX_GAPS = 256
+"""Numbers in a row up to which a gap between them still leaves room for their colour."""
 MAX_TERMS = 6
 """Keys that get a row of their own in a weighted sum."""
 
 
-def dot_product(query: Float[np.ndarray, "d_head"], key: Float[np.ndarray, "d_head"]) -> go.Figure:
+def dot_product(
+    query: Float[np.ndarray, "d"],
+    key: Float[np.ndarray, "d"],
+    *,
+    names: tuple[str, str] = ("query q", "key k"),
+    colours: tuple[str, str] = (theme.QUERY, theme.KEY),
+    dimension: str = "dimension of the head",
+    shared_range: bool = True,
+) -> go.Figure:
     """Draw a query, a key, and their product number by number; the products sum to q · k.
 
-    Query and key share one colour range, the products have their own.
+    Args:
+        query: A vector.
+        key: Another one.
+        names: What the two are called; the defaults are those of attention.
+        colours: Of the names.
+        dimension: Title of the x axis.
+        shared_range: Whether query and key share one colour range. If not, each strip has a range
+            of its own, in which a few huge numbers pale no others.
     """
     products = query * key
-    rows = (("query q", query, theme.QUERY), ("key k", key, theme.KEY), ("product", products, None))
+    rows = (
+        (names[0], query, colours[0]),
+        (names[1], key, colours[1]),
+        ("product", products, None),
+    )
     limits = [_limit(query, key)] * 2 + [_limit(products)]
+    if not shared_range:
+        limits = [color_limit(values) for values in (query, key, products)]
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     for number, ((name, values, colour), limit) in enumerate(zip(rows, limits, strict=True), 1):
         strip = go.Heatmap(
@@ -31,14 +55,14 @@ def dot_product(query: Float[np.ndarray, "d_head"], key: Float[np.ndarray, "d_he
             zmax=limit,
             colorscale=theme.scale(theme.DIVERGING),
             showscale=False,
-            xgap=1,
+            xgap=1 if len(values) <= MAX_GAPS else 0,
             hovertemplate=f"{name}, dimension %{{x}}: %{{z:.4f}}<extra></extra>",
         )
         figure.add_trace(strip, number, 1)
         font = {"size": 13} if colour is None else {"size": 13, "color": colour}
         figure.update_yaxes(tickfont=font, fixedrange=True, ticks="", row=number, col=1)
         figure.update_xaxes(fixedrange=True, ticks="", row=number, col=1)
-    figure.update_xaxes(title="dimension of the head", row=3, col=1)
+    figure.update_xaxes(title=dimension, row=3, col=1)
     return figure.update_layout(height=3 * ROW_PX + 70, margin={"t": 5, "b": 50, "r": 5})
 
 

@@ -109,7 +109,9 @@ def candidates(
     ]  # fmt: skip
 
 
-def candidates_bars(rows: Sequence[Candidate], chosen: int | None = None) -> go.Figure:
+def candidates_bars(
+    rows: Sequence[Candidate], chosen: int | None = None, *, chosen_is: str = "picked"
+) -> go.Figure:
     """Draw candidates as horizontal bars: the model's own probability and what decoding made of it.
 
     Removed tokens keep their row, struck out. A click anywhere on a row returns its token ID as
@@ -118,6 +120,7 @@ def candidates_bars(rows: Sequence[Candidate], chosen: int | None = None) -> go.
     Args:
         rows: From `candidates`.
         chosen: The token ID that was taken: marked with a triangle, bold, in another colour.
+        chosen_is: What the legend calls it.
     """
     y = list(range(len(rows)))
     raw = [row.raw_probability for row in rows]
@@ -140,7 +143,7 @@ def candidates_bars(rows: Sequence[Candidate], chosen: int | None = None) -> go.
                 "orientation": "h", "hoverinfo": "skip", "marker": {"color": theme.QUERY}, **solid,
             },
             {
-                "type": "bar", "name": "picked", "x": [final[i] for i in picked], "y": picked,
+                "type": "bar", "name": chosen_is, "x": [final[i] for i in picked], "y": picked,
                 "width": 0.5, "orientation": "h", "hoverinfo": "skip", "showlegend": bool(picked),
                 "marker": {
                     "color": theme.HIGHLIGHT,
