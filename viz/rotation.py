@@ -99,8 +99,8 @@ def rotation_slider(
     figure.update_yaxes(
         title="score", range=[low - room, high + 2 * room], fixedrange=True, row=2, col=1
     )
-    figure.add_annotations(
-        [
+    figure.update_layout(
+        annotations=[
             {"x": x, "y": y + 1.05, "text": theme.shorten(pair.label, 30), "showarrow": False,
              "yanchor": "bottom", "font": {"size": 11}, "xref": "x", "yref": "y"}
             for pair, (x, y) in zip(pairs, centres, strict=True)
