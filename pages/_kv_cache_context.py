@@ -113,9 +113,9 @@ def _forgetting(name: str, token_ids: tuple[int, ...], n_dropped: int) -> np.nda
 
 def _dropped_sentence(what: str, n_dropped: int, size: int, best: list[str], moved: float) -> str:
     changed = (
-        f"The most probable token stays {best[0]}."
+        f"The most probable token stays **{best[0]}**."
         if best[0] == best[1]
-        else f"The most probable token changes from {best[0]} to {best[1]}."
+        else f"The most probable token changes from **{best[0]}** to **{best[1]}**."
     )
     how = {
         "recompute": f"The model sees only the last {size:,} tokens, as if the text began there: "

@@ -13,7 +13,7 @@ from pages._kv_cache_views import facts_table, operations, proof, size_text, ste
 from pages._provenance import numbers_from
 from pages._session import N_THREADS, current_token_ids
 from pages._text import escape_markdown
-from viz.kv_cache import race_curves, ratio_curve
+from viz.kv_cache import race_curves, ratio_curve, three_digits
 
 RACE_HELP = (
     "Both runs write the same tokens and take turns, token by token; who goes first alternates. "
@@ -26,12 +26,16 @@ BOOK = (
     "Phi-3-mini on a GPU, 3.3 times as long."
 )
 MOST_TOKENS = 1_000_000
+PROMPT = "kv_cache.prompt_ids"
 HARDLY = 1.2
 
 
 def race_settings(info: ModelInfo, decoding: Decoding) -> RaceSettings:
     """Let the user choose what to race."""
     prompt_ids = current_token_ids()
+    if st.session_state.get(PROMPT) != prompt_ids:
+        st.session_state[PROMPT] = prompt_ids
+        st.session_state["kv_cache.n_prompt"] = len(prompt_ids)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         untrained = st.segmented_control(
             "Model", [False, True], default=False, required=True, key="kv_cache.untrained",
@@ -41,7 +45,7 @@ def race_settings(info: ModelInfo, decoding: Decoding) -> RaceSettings:
             persist_state="session",
         )  # fmt: skip
         n_prompt = st.number_input(
-            "Prompt tokens", 1, MOST_TOKENS, len(prompt_ids), key="kv_cache.n_prompt",
+            "Prompt tokens", 1, MOST_TOKENS, key="kv_cache.n_prompt", persist_state="session",
             width=130, help="More than your prompt has: it is repeated. Fewer: it is cut.",
         )  # fmt: skip
         n_tokens = st.number_input(
@@ -157,8 +161,8 @@ def _spread(seconds: np.ndarray) -> str:
     unit, name = (1.0, "s") if np.median(seconds) >= 1 else (1e-3, "ms")
     low, middle, high = (f(seconds) / unit for f in (np.min, np.median, np.max))
     if len(seconds) == 1:
-        return f"{middle:,.3g} {name}"
-    return f"{middle:,.3g} {name} ({low:,.3g} to {high:,.3g})"
+        return f"{three_digits(middle)} {name}"
+    return f"{three_digits(middle)} {name} ({three_digits(low)} to {three_digits(high)})"
 
 
 def _verdict(result: Result) -> None:
@@ -167,6 +171,13 @@ def _verdict(result: Result) -> None:
     ratio = float(np.median(race.ratios))
     first = race.rounds[0]
     work = sum(s.flops for s in first.off.steps) / sum(s.flops for s in first.on.steps)
+    if work < 1.01:
+        st.info(
+            "Both runs did the same work: this model keeps nothing that it could go on from, or "
+            "only one token was written.",
+            icon=":material/balance:",
+        )
+        return
     if ratio >= HARDLY:
         st.markdown(
             f"Without the cache, the same {race.n_steps:,} tokens took **{ratio:.1f} times** as "

@@ -7,7 +7,7 @@ from model_hooks.cache_sizes import DTYPES, PUBLIC, CacheSizes, sizes_of
 from model_hooks.caching import layers_with_state
 from model_hooks.timing import SideBySide
 from pages._download import csv_button
-from viz.kv_cache import byte_unit, size_bars
+from viz.kv_cache import byte_unit, size_bars, three_digits
 
 MOST = 10_000_000
 SOURCE = (
@@ -35,8 +35,8 @@ def draw(pair: SideBySide) -> None:
             format_func=lambda m: f"{m.name} (loaded)" if m is own else m.name,
         )  # fmt: skip
         positions = st.number_input(
-            "Positions per text", 1, MOST, 4096, key="kv_cache.size_positions", width=150,
-            persist_state="session",
+            "Positions per text", 1, MOST, info.context_size or 4096, width=150,
+            key="kv_cache.size_positions", persist_state="session",
         )  # fmt: skip
         batch = st.number_input(
             "Texts at once", 1, MOST, 1, key="kv_cache.size_batch", width=130,
@@ -59,8 +59,10 @@ def draw(pair: SideBySide) -> None:
     unit, name = byte_unit(n_bytes)
     st.markdown(
         f"**{_name(chosen, own)}**, {_texts(batch)} of {positions:,} positions: "
-        f"**{n_bytes / unit:,.3g} {name}**. {_what_fits(chosen, memory, positions, batch)}"
+        f"**{three_digits(n_bytes / unit)} {name}**. {_what_fits(chosen, memory, positions, batch)}"
     )
+    if model.source:
+        st.caption(f"Sizes from the model's own [config.json]({model.source}).")
     if model.context_size is not None and positions > model.context_size:
         st.caption(
             f"That is beyond the {model.context_size:,} positions this model was made for: the "
@@ -77,7 +79,7 @@ def draw(pair: SideBySide) -> None:
         _bars(chosen, own, positions, batch, memory)
 
     st.subheader("Other models, the same arithmetic")
-    table = _public_table(models, own, dtype, positions, batch, memory)
+    table = _public_table(models, own, is_latent, dtype, positions, batch, memory)
     st.dataframe(
         table, hide_index=True, key="kv_cache.public",
         column_config={"Source": st.column_config.LinkColumn(display_text="config.json")},
@@ -127,7 +129,7 @@ def _what_fits(model: CacheSizes, memory: float, positions: int, batch: int) -> 
         else f"{_texts(batch)} of **{longest:,} positions**"
     )
     return (
-        f"A memory of {memory / unit:,.3g} {name} holds {length}, or **{most:,}** "
+        f"A memory of {three_digits(memory / unit)} {name} holds {length}, or **{most:,}** "
         f"{'text' if most == 1 else 'texts'} of {positions:,}."
     )
 
@@ -135,6 +137,7 @@ def _what_fits(model: CacheSizes, memory: float, positions: int, batch: int) -> 
 def _public_table(
     models: list[CacheSizes],
     own: CacheSizes | None,
+    is_latent: bool,
     dtype: str | None,
     positions: int,
     batch: int,
@@ -150,16 +153,16 @@ def _public_table(
         rows.append(
             {
                 "Model": _name(model, own),
-                "Kind": model.kind,
+                "Kind": "compressed" if model is own and is_latent else model.kind,
+                "These texts": f"{three_digits(n_bytes / unit)} {name}",
+                "Positions that fit": "any number" if longest is None else f"{longest:,}",
+                "Bytes per position": f"{stored.n_bytes(1):,}",
                 "Layers": len(model.layers),
                 "Query heads": model.n_heads,
                 "KV heads": model.n_kv_heads,
-                "Numbers per vector": first.d_key,
+                "Per vector": first.d_key,
                 "Stored as": stored.dtype,
                 "Window": "" if model.window is None else f"{model.window:,}",
-                "Bytes per position": stored.n_bytes(1),
-                "This text": f"{n_bytes / unit:,.3g} {name}",
-                "Positions that fit": "any" if longest is None else f"{longest:,}",
                 "Source": model.source or None,
             }
         )

@@ -21,9 +21,12 @@ from viz.kv_cache import (
     cache_contents,
     cache_growth,
     step_grid,
+    three_digits,
 )
 
 STEP = "kv_cache.step"
+MOST_LAYERS = 8
+"""Layers listed without scrolling."""
 MOST_ROWS = 40
 """Positions of the cache drawn at once, the newest."""
 """Below this ratio the cache hardly pays."""
@@ -52,14 +55,14 @@ DIGITS = {"float32": 7, "float64": 16, "float16": 3, "bfloat16": 2}
 def size_text(n_bytes: float) -> str:
     """Write a number of bytes for people."""
     unit, name = byte_unit(n_bytes)
-    return f"{n_bytes / unit:,.3g} {name}" if unit > 1 else f"{n_bytes:,.0f} {name}"
+    return f"{three_digits(n_bytes / unit)} {name}" if unit > 1 else f"{n_bytes:,.0f} {name}"
 
 
 def operations(n_flops: float) -> str:
     """Write a number of floating-point operations for people."""
     for unit, name in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
         if n_flops >= unit:
-            return f"{n_flops / unit:,.3g} {name}"
+            return f"{three_digits(n_flops / unit)} {name}"
     return f"{n_flops:,.0f} FLOP"
 
 
@@ -149,13 +152,13 @@ def grids(pair: SideBySide, step: int) -> None:
                     [done.rows_read for done in run.steps],
                     selected=step,
                 ),
-                key=f"kv_cache.grid.{name}",
+                key=f"kv_cache_grid_{name}",
                 alt=f"{title}: positions computed per step: "
                 + ", ".join(str(n) for n in computed[:40]),
             )
             heatmap_clicks(
-                f"kv_cache.grid.{name}",
-                key=f"kv_cache.clicks.{name}",
+                f"kv_cache_grid_{name}",
+                key=f"kv_cache_clicks_{name}",
                 on_pick=lambda cell: st.session_state.update({STEP: cell[0] + 1}),
             )
 
@@ -165,16 +168,12 @@ def step_facts(pair: SideBySide, step: int) -> None:
     on, off = pair.on.steps[step], pair.off.steps[step]
     token = visible(pair.on.model.token_strings([on.token_id])[0])
     rows = [
-        ("Phase", _phase(on), _phase(off, again=step > 0)),
+        ("Phase", _phase(on, step), _phase(off, step)),
         ("Positions computed", f"{on.rows_computed:,}", f"{off.rows_computed:,}"),
-        (
-            "Positions read from the cache",
-            f"{on.rows_read:,} in each layer" if on.rows_read else "none: it is empty",
-            "none",
-        ),
+        ("Positions read from the cache", _read(pair, on), _read(pair, off)),
         ("Work", operations(on.flops), operations(off.flops)),
         ("Time (this one run)", f"{on.seconds * 1e3:,.1f} ms", f"{off.seconds * 1e3:,.1f} ms"),
-        ("Bytes held afterwards", size_text(on.cache_bytes), "none"),
+        ("Bytes held afterwards", size_text(on.cache_bytes) if on.cache_bytes else "none", "none"),
     ]
     st.markdown(
         f"**Step {step + 1}** writes **{escape_markdown(token)}** at position {on.pos}.",
@@ -226,7 +225,9 @@ def contents(pair: SideBySide) -> None:
         return
     left, right = st.columns([1.2, 1], gap="large")
     with left:
-        st.dataframe(layer_table(run), hide_index=True, key="kv_cache.layers", height=250)
+        table = layer_table(run)
+        height = "content" if len(table) <= MOST_LAYERS else 250
+        st.dataframe(table, hide_index=True, key="kv_cache.layers", height=height)
         st.caption(_sizes_check(run))
     with right:
         st.plotly_chart(
@@ -335,10 +336,18 @@ def _run_frame(run: TimedRun) -> pd.DataFrame:
     )
 
 
-def _phase(step: TimedStep, again: bool = False) -> str:
+def _phase(step: TimedStep, step_id: int) -> str:
     if not step.prefill:
         return "decode"
-    return "everything again" if again else "prefill"
+    return "prefill" if step_id == 0 else "everything again"
+
+
+def _read(pair: SideBySide, step: TimedStep) -> str:
+    if not step.rows_read:
+        return "none"
+    return (
+        f"{step.rows_read:,} in each layer" if not cache_note(pair) else f"up to {step.rows_read:,}"
+    )
 
 
 def facts_table(head: list[str], rows: list[tuple[str, ...]]) -> str:

@@ -16,12 +16,11 @@ ON, OFF = theme.KEY, theme.RESIDUAL
 READ, COMPUTED = 1, 2
 MAX_LABELLED = 28
 """Up to so many columns carry their token and a sign in each cell."""
+KEPT_APART = 8
+"""Positions that keep their own column before those that differ."""
 MAX_GRID_PX = 380
 MAX_ROW_PX = 26
-LABEL_CHARACTER_PX = 7
-
-_SIGNS = {READ: "○", COMPUTED: "●"}
-_NAMES = {READ: "read from the cache", COMPUTED: "computed"}
+LABEL_CHARACTER_PX = 5.2
 
 
 def step_grid(
@@ -34,70 +33,73 @@ def step_grid(
 ) -> go.Figure:
     """Draw which positions each step computed and which it read from the cache.
 
+    In a long text, leading positions that every step treated alike share one column.
+
     Args:
-        tokens: The text, one column per token; those after the last computed one stay empty.
+        tokens: The text, at least as long as the longest step needs.
         positions: Per step, the length of the text it went on from.
         computed: Per step, how many of its last positions were computed.
         read: Per step, how many before those were read from the cache.
         selected: The step to frame, from 0.
     """
-    n_steps, n_columns = len(positions), max(positions, default=1)
-    cells = np.full((n_steps, n_columns), np.nan, dtype=np.float32)
+    n_steps, n_positions = len(positions), max(positions, default=1)
+    cells = np.full((n_steps, n_positions), np.nan, dtype=np.float32)
     for step, (end, new, old) in enumerate(zip(positions, computed, read, strict=True)):
         cells[step, end - new : end] = COMPUTED
         cells[step, end - new - old : end - new] = READ
-    labels = theme.position_labels(tokens[:n_columns])
+    n_merged = _alike_at_the_start(cells)
+    labels = theme.position_labels(tokens[n_merged:n_positions], n_merged)
+    if n_merged:
+        cells = np.concatenate([cells[:, :1], cells[:, n_merged:]], axis=1)
+        labels = [f"0 to {n_merged - 1}", *labels]
+    n_columns = len(labels)
     labelled = n_columns <= MAX_LABELLED
-    names = np.vectorize(lambda cell: _NAMES.get(cell, ""), otypes=[object])(cells)
-    figure = go.Figure(
-        go.Heatmap(
-            z=cells,
-            zmin=READ,
-            zmax=COMPUTED,
-            colorscale=[(0, ON), (0.5, ON), (0.5, OFF), (1, OFF)],
+    figure = go.Figure()
+    for kind, name, sign, colour in (
+        (READ, "read from the cache", "○", ON),
+        (COMPUTED, "computed", "●", OFF),
+    ):
+        if not (cells == kind).any():
+            continue
+        figure.add_heatmap(
+            z=np.where(cells == kind, kind, np.nan).astype(np.float32),
+            x=labels,
+            y=list(range(1, n_steps + 1)),
+            colorscale=[(0, colour), (1, colour)],
             showscale=False,
             xgap=2 if labelled else 0,
             ygap=2 if n_steps <= MAX_LABELLED else 0,
             hoverongaps=False,
-            text=[[_SIGNS.get(cell, "") for cell in row] for row in cells] if labelled else None,
+            text=np.where(cells == kind, sign, "").tolist() if labelled else None,
             texttemplate="%{text}" if labelled else None,
             textfont={"size": 11},
-            customdata=np.stack(
-                [np.broadcast_to(np.array(labels, dtype=object), cells.shape), names], -1
-            ).tolist(),
-            hovertemplate="step %{y}<br>position %{customdata[0]}<br>%{customdata[1]}"
-            "<extra></extra>",
-            y=list(range(1, n_steps + 1)),
+            hovertemplate=f"step %{{y}}<br>position %{{x}}<br>{name}<extra></extra>",
         )
-    )
-    for kind, colour in ((READ, ON), (COMPUTED, OFF)):
-        if (cells == kind).any():
-            figure.add_scatter(
-                x=[None],
-                y=[None],
-                mode="markers",
-                marker={"symbol": "square", "size": 12, "color": colour},
-                name=f"{_SIGNS[kind]} {_NAMES[kind]}" if labelled else _NAMES[kind],
-                hoverinfo="skip",
-            )
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", hoverinfo="skip",
+            marker={"symbol": "square", "size": 12, "color": colour},
+            name=f"{sign} {name}" if labelled else name,
+        )  # fmt: skip
     if selected is not None:
         figure.add_shape(
             type="rect", x0=-0.5, x1=n_columns - 0.5, y0=selected + 0.5, y1=selected + 1.5,
             line={"color": theme.QUERY, "width": 2},
         )  # fmt: skip
-    title = "position"
-    below = 60
     if labelled:
-        figure.update_xaxes(**theme.token_axis(tokens[:n_columns]), tickangle=-90)
-        below = 50 + LABEL_CHARACTER_PX * min(
-            theme.LABEL_LENGTH, max(map(len, tokens[:n_columns]), default=0)
-        )
+        figure.update_xaxes(tickvals=labels, tickangle=-90)
+    below = 40 + LABEL_CHARACTER_PX * max(map(len, labels))
     figure.update_xaxes(
-        title=title, range=[-0.5, n_columns - 0.5], showgrid=False, zeroline=False, ticks=""
+        title="position",
+        type="category",
+        range=[-0.5, n_columns - 0.5],
+        showgrid=False,
+        zeroline=False,
+        ticks="",
+        fixedrange=labelled,
     )
     figure.update_yaxes(
         title="step", range=[n_steps + 0.5, 0.5], showgrid=False, zeroline=False, ticks="",
-        tickformat="d", nticks=8, tick0=1,
+        tickformat="d", nticks=8, fixedrange=labelled,
     )  # fmt: skip
     row_px = min(MAX_ROW_PX, MAX_GRID_PX / max(n_steps, 1))
     height = max(row_px * n_steps, 4 * MAX_ROW_PX)
@@ -108,6 +110,15 @@ def step_grid(
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemclick": False},
         dragmode=False,
     )
+
+
+def _alike_at_the_start(cells: Float[np.ndarray, "step pos"]) -> int:
+    """Return how many leading positions share a column; 0 where all fit or none are alike."""
+    if cells.shape[1] <= MAX_LABELLED:
+        return 0
+    differs = (np.nan_to_num(cells) != np.nan_to_num(cells[:, :1])).any(0)
+    alike = int(differs.argmax()) if differs.any() else cells.shape[1]
+    return max(0, alike - KEPT_APART)
 
 
 def race_curves(
@@ -299,7 +310,7 @@ def size_bars(
                 "color": ON,
                 "pattern": {"shape": ["" if own else "/" for own in is_actual], "size": 7},
             },
-            text=[f"{value / unit:,.3g} {name}" for value in n_bytes],
+            text=[f"{three_digits(value / unit)} {name}" for value in n_bytes],
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{x:,.4g} " + name + "<extra></extra>",
@@ -325,6 +336,11 @@ def size_bars(
     return figure.update_layout(
         height=44 * len(names) + 96, margin={"t": 30, "b": 60, "r": 10}, bargap=0.3, dragmode=False
     )
+
+
+def three_digits(number: float) -> str:
+    """Write a number with three digits, or all before the point: 1.23, 45.6, 1,234."""
+    return f"{number:,.0f}" if abs(number) >= 99.95 else f"{number:.3g}"
 
 
 def byte_unit(n_bytes: float) -> tuple[float, str]:
