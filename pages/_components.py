@@ -47,6 +47,7 @@ _token_strip = component("token_strip")
 _head_grid = component("head_grid")
 _head_lines = component("head_lines")
 _heatmap_clicks = component("heatmap_clicks")
+_chart_toolbar = component("chart_toolbar")
 
 
 def token_strip(
@@ -79,7 +80,7 @@ def token_strip(
             when nothing is hovered, unless `weights` are given.
         marks: A short word above some tokens, by position.
         notes: A line of small print per token, at the bottom of its chip.
-        hints: What else the tooltip says, per token.
+        hints: What else the tooltip says, per token; instead of its weight, if it has one.
         groups: Neighbouring tokens to frame together under a heading: (first position, position
             after the last, heading), in order.
         height: Pixels after which the strip scrolls.
@@ -232,6 +233,15 @@ def heatmap_clicks(figure: str, *, key: str, on_pick: Callable[[tuple[int, int]]
         data={"figure": figure},
         on_picked_change=lambda: on_pick(tuple(st.session_state[key]["picked"])),
     )
+
+
+def chart_toolbar() -> None:
+    """Let every chart be saved as SVG too, beside the PNG that its toolbar offers already.
+
+    Drawn once by the sidebar, it completes the toolbars of all charts of all pages. Plotly's own
+    configuration can name one format only, and Streamlit passes no functions on for a button.
+    """
+    _chart_toolbar(key="chart_toolbar", data={})
 
 
 def head_tiles(

@@ -32,7 +32,6 @@ from viz.decoding import percent
 
 MAX_PATTERN = 48
 """Tokens up to which a pattern is drawn with one label per token."""
-STATIC = {"displayModeBar": False}
 BACKTICK_LOOKALIKE = "\u02cb"
 
 
@@ -122,7 +121,6 @@ def embedding(view: View) -> None:
     st.plotly_chart(
         figure,
         key="forward.embedding",
-        config=STATIC,
         alt=f"The {len(vector)} numbers of the embedding of token {view.pos}, one cell each",
     )
     st.markdown(f"It begins with {first_numbers(vector)}. {POSITION_NOTES.get(info.position, '')}")
@@ -158,7 +156,6 @@ def blocks(view: View) -> None:
         st.plotly_chart(
             layer_thumbnails(view.patterns, selected=layer),
             key="forward.layers",
-            config=STATIC,
             on_select=_pick_clicked_layer,
             selection_mode="points",
             alt=f"Attention patterns of all {info.n_layers} layers, side by side",
@@ -188,7 +185,6 @@ def blocks(view: View) -> None:
         st.plotly_chart(
             figure,
             key="forward.sizes",
-            config=STATIC,
             alt="Sizes of what is added to one token in every layer",
         )
         numbers_from(None, trace.embedding.shape, "lengths of vectors in all layers")
@@ -215,7 +211,6 @@ def _block(view: View, recorded: LayerTrace) -> None:
             mixer=mixer,
         ),
         key="forward.block",
-        config=STATIC,
         alt=f"Block {layer}: the residual stream, what {mixer.lower()} adds and what the "
         "feedforward adds",
     )
@@ -273,7 +268,6 @@ def _pattern(view: View, layer: int) -> None:
             measure="mean attention weight",
         ),
         key="forward.pattern",
-        config=STATIC,
         alt=f"Mean attention pattern of layer {layer}: rows read from columns",
     )
     if len(pattern) > MAX_PATTERN:
@@ -297,7 +291,6 @@ def _added(
     st.plotly_chart(
         vector_strip(added[view.pos], limit=limit),
         key=f"forward.{part}",
-        config=STATIC,
         alt=f"The numbers that {part} of layer {layer} adds to token {view.pos}",
     )
 
@@ -326,7 +319,6 @@ def lm_head(view: View) -> None:
     st.plotly_chart(
         vector_strip(final[view.pos]),
         key="forward.final",
-        config=STATIC,
         alt=f"The {final.shape[1]} numbers of the final vector of token {view.pos}",
     )
     numbers_from(anatomy.blocks[-1].path, final.shape, layer=info.n_layers - 1)
@@ -346,7 +338,6 @@ def lm_head(view: View) -> None:
     st.plotly_chart(
         next_token_bars(candidates([raw], view.token_of)),
         key="forward.next",
-        config=STATIC,
         alt="Probabilities of the most probable next tokens, and of all others together",
     )
     st.caption(
@@ -373,7 +364,6 @@ def choice(view: View) -> None:
     st.plotly_chart(
         candidates_bars(rows, view.picked),
         key="forward.choice",
-        config=STATIC,
         alt="Probabilities of the candidates after the decoding options; the picked one is marked",
     )
     st.markdown(

@@ -30,8 +30,6 @@ NUMBERS_HELP = (
     "**Computed**: how many positions ran through the model for this token, and how long it took."
 )
 
-PLOTLY = {"displayModeBar": False}
-
 
 def text_strip(generation: Generation, choice: Choice, head: int | None) -> None:
     """Show the text with the chosen position, shaded by what was read to predict it."""
@@ -120,7 +118,6 @@ def candidate_chart(rows: Sequence[Candidate], choice: Choice, *, clickable: boo
         key=key,
         on_select=take_clicked if clickable else "ignore",
         selection_mode="points",
-        config=PLOTLY,
         alt=f"Candidates for token {choice.pos}: "
         + ", ".join(f"{row.token} {percent(row.probability)}" for row in rows),
     )
@@ -186,7 +183,6 @@ def cost_chart(generation: Generation) -> None:
             [step.cache_bytes for step in steps],
         ),
         key="generation.costs",
-        config=PLOTLY,
         alt=f"Positions computed, time and cache size of {len(steps)} steps",
     )
     st.caption(
@@ -211,7 +207,6 @@ def replay_chart(generation: Generation) -> None:
             rows, [step.token_id for step in generation.steps[first:]], contexts, first + 1
         ),
         key="generation.replay",
-        config=PLOTLY,
         alt="The candidates of every step, with a slider",
     )
 

@@ -24,7 +24,6 @@ WHOLE, PLACE, KIND, ACTIVATION, TWINS = (
     "ReLU, GELU, SwiGLU",
     "The twins",
 )
-STATIC = {"displayModeBar": False}
 CHOSEN = "block_architecture.difference"
 
 st.title("Block architecture")
@@ -56,7 +55,6 @@ def explore() -> None:
         st.plotly_chart(
             block_structure(views.pieces_of(ORIGINAL_2017, views.D_MODEL_2017)),
             key="block_architecture.then",
-            config=STATIC,
             alt="The block of 2017: attention, then feedforward, with a LayerNorm on each sum",
         )
         st.caption(
@@ -67,7 +65,6 @@ def explore() -> None:
         st.plotly_chart(
             block_structure(views.pieces_of(facts, info.d_model, numbers)),
             key="block_architecture.now",
-            config=STATIC,
             on_select=lambda: views.clicked_mark("block_architecture.now", CHOSEN),
             alt=f"Block {layer} of the loaded model; numbers mark what differs from 2017",
         )
@@ -128,7 +125,6 @@ def whole() -> None:
         st.plotly_chart(
             encoder_decoder(),
             key="block_architecture.2017",
-            config=STATIC,
             alt="The encoder-decoder of 2017 with the path of a decoder-only model marked",
         )
         st.caption(f"Drawn after figure 1 of {views.PAPER}.")

@@ -99,7 +99,7 @@ function chip(data, token, pos) {
   }
   if (data.notes) element.append(span("note", data.notes[pos]));
   if (data.hints) facts.push(data.hints[pos]);
-  if (data.weights) facts.push(`weight ${data.weights[pos].toFixed(3)}`);
+  else if (data.weights) facts.push(`weight ${data.weights[pos].toFixed(3)}`);
   element.setAttribute("aria-label", facts.join(", "));
   element.title = facts.join(", ");
   return element;

@@ -1,6 +1,7 @@
 """What the components send to the browser: exact, small, and the same after a click."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +83,9 @@ def test_every_token_is_visible(token, shown):
 
 def test_markdown_and_latex_are_escaped():
     assert escape_markdown("*a* $x$ <b>") == r"\*a\* \$x\$ \<b\>"
+
+
+def test_no_chart_hides_its_toolbar():
+    pages = Path(__file__).parents[2] / "pages"
+    files = [file for file in pages.glob("*.py") if "displayModeBar" in file.read_text("utf-8")]
+    assert not files
