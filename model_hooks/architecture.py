@@ -250,6 +250,8 @@ def _place(norm: nn.Module, call: Call, block: BlockAnatomy, layer: LayerTrace) 
         return "after attention"
     if block.mlp_out is not None and block.mlp_out.module is norm:
         return "after feedforward"
+    if block.wiring == "sequential" and _same(call.input, layer.resid_mid):
+        return "before feedforward"
     return None
 
 

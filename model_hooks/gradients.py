@@ -48,7 +48,6 @@ def stream_gradients(model: HookedModel, trace: Trace) -> StreamGradients:
     """
     if len(trace) < 2:
         raise PromptError("A loss needs at least two tokens: there is no next word to predict.")
-    ids = torch.tensor([trace.token_ids.tolist()], device=model.model.device)
     blocks = [block.module for block in model.anatomy.blocks]
     layout = model.anatomy.layout
     try:
@@ -57,6 +56,8 @@ def stream_gradients(model: HookedModel, trace: Trace) -> StreamGradients:
             torch.enable_grad(),
             calls_of(blocks, copied=False) as ran,
         ):
+            # Made in here: a tensor of a surrounding inference mode could not be saved.
+            ids = torch.tensor([trace.token_ids.tolist()], device=model.model.device)
             logits = model.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
             loss = F.cross_entropy(logits, ids[0, 1:])
             streams = _streams(blocks, ran)

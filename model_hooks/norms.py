@@ -9,7 +9,7 @@ import inspect
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -114,14 +114,16 @@ def norm_steps(
     vectors = {name: to_array(p) for name, p in parameters.items() if p.shape == given.shape}
     bias = vectors.pop("bias", None)
     weight = next(iter(vectors.values()), None)
-    eps = _eps(module)
     tolerance = 1e-4 if reference.dtype in (torch.float32, torch.float64) else 3e-2
-    for offset in (False, True):
-        used = None if weight is None else weight + 1.0 if offset else weight
-        for kind in ("LayerNorm", "RMSNorm"):
-            steps = _steps(kind, x, eps, used, offset, bias, own)
-            if steps.difference <= tolerance * max(1.0, float(np.abs(own).max())):
-                return steps
+    tried = [
+        _steps(kind, x, eps, weight, offset, bias, own)
+        for offset in (False, True)
+        for kind in ("LayerNorm", "RMSNorm")
+        for eps in _eps(module)
+    ]
+    best = min(tried, key=lambda steps: steps.difference)
+    if best.difference <= tolerance * max(1.0, float(np.abs(own).max())):
+        return best
     raise LayerError(
         f"{type(module).__name__} is neither LayerNorm nor RMSNorm as they were published, so its "
         "steps are not shown."
@@ -135,7 +137,9 @@ def other_norm(steps: NormSteps) -> NormSteps:
     """
     kind = "RMSNorm" if steps.kind == "LayerNorm" else "LayerNorm"
     x = steps.vector.astype(np.float64)
-    return _steps(kind, x, steps.eps, steps.weight, steps.weight_is_offset, steps.bias, None)
+    # `steps.weight` is what was multiplied by, the 1 included.
+    other = _steps(kind, x, steps.eps, steps.weight, False, steps.bias, None)
+    return replace(other, weight_is_offset=steps.weight_is_offset)
 
 
 def _steps(
@@ -147,25 +151,27 @@ def _steps(
     bias: np.ndarray | None,
     own: np.ndarray | None,
 ) -> NormSteps:
+    used = weight + 1.0 if weight is not None and offset else weight
     mean = float(x.mean())
     centred = x - mean if kind == "LayerNorm" else x
     mean_square = float((centred**2).mean())
     divisor = float(np.sqrt(mean_square + eps))
     normalised = centred / divisor if divisor else centred
-    output = normalised if weight is None else normalised * weight
+    output = normalised if used is None else normalised * used
     output = output if bias is None else output + bias
     return NormSteps(
         kind=kind, vector=x, mean=mean, centred=centred, mean_square=mean_square, eps=eps,
-        divisor=divisor, normalised=normalised, weight=weight, weight_is_offset=offset, bias=bias,
-        output=output, module_output=own,
+        divisor=divisor, normalised=normalised, weight=used, bias=bias, output=output,
+        weight_is_offset=weight is not None and offset, module_output=own,
     )  # fmt: skip
 
 
-def _eps(module: nn.Module) -> float:
+def _eps(module: nn.Module) -> tuple[float, ...]:
+    """The module's eps; the usual ones where it keeps it to itself (OLMo)."""
     for name, value in vars(module).items():
         if "eps" in name.lower() and isinstance(value, float):
-            return value
-    return 0.0
+            return (value,)
+    return (1e-5, 1e-6, 1e-8, 0.0)
 
 
 def norm_calls(

@@ -39,9 +39,10 @@ HELP = (
     "The **twins** are small models that were trained on the same text in the same order for the "
     "same number of steps. Each differs from one other in a single choice, so the gap between the "
     "two is due to that choice, or to chance: several **seeds** (other random starts) show how "
-    "much chance does."
+    "much chance does. **Bits per byte** tell how surprised a model is by stories it never read: "
+    "fewer are better."
 )
-MEASURE = "bits per byte on held-out stories (lower is better)"
+MEASURE = "bits per byte (lower is better)"
 CACHE = "cache bytes per token"
 TABLE, PAIR = "All twins", "Two side by side"
 
@@ -105,13 +106,16 @@ def final_bits(name: str) -> Float[np.ndarray, "seed"]:
     return np.array([end.iloc[-1] for end in ends if len(end)], dtype=np.float64)
 
 
-def spread(values: Float[np.ndarray, "seed"]) -> str:
-    """Write a mean and how far the seeds lie apart."""
-    if not len(values):
-        return "not measured"
-    if len(values) == 1:
-        return f"{values[0]:.3f} (one seed)"
-    return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f}, {len(values)} seeds)"
+def mean_of(values: Float[np.ndarray, "seed"]) -> str:
+    """Write the mean over seeds."""
+    return f"{values.mean():.3f}" if len(values) else "not measured"
+
+
+def seeds_of(values: Float[np.ndarray, "seed"]) -> str:
+    """Write how many seeds there are, and how far apart they ended."""
+    if len(values) < 2:
+        return "one" if len(values) else ""
+    return f"{len(values)}, {np.ptp(values):.3f} apart"
 
 
 @st.cache_resource(max_entries=12, show_spinner="Loading a small model…")
@@ -198,7 +202,8 @@ def table_frame(known: list[Twin]) -> pd.DataFrame:
             "model": [twin.name for twin in known],
             "its one change": [twin.change for twin in known],
             "compared with": [twin.compared_with or "" for twin in known],
-            "bits per byte": [spread(final_bits(twin.name)) for twin in known],
+            "bits per byte": [mean_of(final_bits(twin.name)) for twin in known],
+            "seeds": [seeds_of(final_bits(twin.name)) for twin in known],
             "parameters": [sizes.get(twin.name) for twin in known],
             CACHE: [
                 cache_bytes_per_token(folders[twin.name]) if twin.bundled else None
@@ -300,7 +305,10 @@ def _pair(known: list[Twin]) -> None:
             key="block_architecture.pair_curves",
             alt=f"Training loss of {first} and {second}",
         )
-        ends = "; ".join(f"{name}: {spread(final_bits(name))}" for name, _ in runs)
+        ends = "; ".join(
+            f"{name} {mean_of(final_bits(name))} (seeds: {seeds_of(final_bits(name)) or 'none'})"
+            for name, _ in runs
+        )
         st.caption(f"Bits per byte at the end: {ends}. The first 50 steps are left out.")
     else:
         st.info(NO_CURVES, icon=":material/info:")

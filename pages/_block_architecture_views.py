@@ -145,7 +145,7 @@ def unread(facts: BlockFacts, info: ModelInfo) -> str | None:
     if facts.wiring == "unknown":
         return (
             f"How the parts of this block ({info.family}) are joined could not be read from what "
-            "they compute, so they are drawn unconnected; the rest holds."
+            "they compute, so they are drawn unconnected. All else here was read from it."
         )
     elsewhere = [norm for norm in facts.norms if norm.place == "elsewhere"]
     if elsewhere:
