@@ -21,11 +21,11 @@ class LayerSizes:
     n_kv_heads: int
     d_key: int
     d_value: int
-    bytes_per_number: float
+    bytes_per_number: int | float
     window: int | None = None
     """Positions a query may look back, itself included: a cache keeps one fewer."""
 
-    def n_bytes(self, n_positions: int) -> float:
+    def n_bytes(self, n_positions: int) -> int | float:
         """Return the bytes that this layer holds after `n_positions`."""
         kept = n_positions if self.window is None else min(n_positions, self.window - 1)
         return kept * self.n_kv_heads * (self.d_key + self.d_value) * self.bytes_per_number
@@ -71,7 +71,7 @@ class CacheSizes:
         """Return the bytes of `batch` texts of `n_positions` each."""
         return round(batch * sum(layer.n_bytes(n_positions) for layer in self.layers))
 
-    def positions_that_fit(self, memory: float, batch: int = 1) -> int | None:
+    def positions_that_fit(self, memory: int | float, batch: int = 1) -> int | None:
         """Return how many positions of each of `batch` texts fit into a memory, in bytes.
 
         Returns:
@@ -82,7 +82,7 @@ class CacheSizes:
         positions = range(MOST_POSITIONS)
         return bisect.bisect_right(positions, memory, key=lambda n: self.n_bytes(n, batch)) - 1
 
-    def texts_that_fit(self, memory: float, n_positions: int) -> int:
+    def texts_that_fit(self, memory: int | float, n_positions: int) -> int:
         """Return how many texts of `n_positions` fit into a memory, in bytes."""
         return int(memory // self.n_bytes(n_positions))
 

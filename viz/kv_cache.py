@@ -286,10 +286,10 @@ def cache_contents(
 
 def size_bars(
     names: Sequence[str],
-    n_bytes: Sequence[float],
+    n_bytes: Sequence[int | float],
     *,
     actual: int,
-    memory: float,
+    memory: int | float,
 ) -> go.Figure:
     """Draw the bytes of a cache with different numbers of KV heads, against a memory.
 
@@ -338,12 +338,12 @@ def size_bars(
     )
 
 
-def three_digits(number: float) -> str:
+def three_digits(number: int | float) -> str:
     """Write a number with three digits, or all before the point: 1.23, 45.6, 1,234."""
     return f"{number:,.0f}" if abs(number) >= 99.95 else f"{number:.3g}"
 
 
-def byte_unit(n_bytes: float) -> tuple[float, str]:
+def byte_unit(n_bytes: int | float) -> tuple[float, str]:
     """Return the unit in which a number of bytes is best read: its bytes and its name."""
     for size, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if n_bytes >= size:
