@@ -76,7 +76,7 @@ class Progress:
 
     running: bool
     doing: str | None = None
-    """What is measured at the moment, for people."""
+    """What is measured at the moment, for people; None before the first."""
     measurements: tuple[Measurement, ...] = ()
     unavailable: tuple[tuple[str, str], ...] = ()
     """Backends that do not run here, each with the reason."""
@@ -114,7 +114,7 @@ class BackendRun:
         self.shapes, self.lengths = shapes, tuple(lengths)
         self.n_threads = torch.get_num_threads()
         self.longest_materialised = shapes.longest_materialised()
-        self._progress = Progress(running=True, doing="starting")
+        self._progress = Progress(running=True)
         self._stopped = False
         job = {
             **vars(shapes),

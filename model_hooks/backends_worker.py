@@ -67,8 +67,10 @@ def make(backend: str, n_positions: int, device: str) -> Attention:
     """Return the attention function of a name of `backends.BACKENDS`."""
     if backend == "flex":
         return flex(n_positions, device)
+    if backend == "eager":
+        return eager
     kernels = {"sdpa math": SDPBackend.MATH, "sdpa flash": SDPBackend.FLASH_ATTENTION}
-    return sdpa(kernels[backend]) if backend in kernels else eager
+    return sdpa(kernels[backend])
 
 
 def peak_bytes(run: Callable[[], Tensor], device: str) -> int | None:

@@ -41,11 +41,14 @@ FLASH_HELP = (
     "FlashAttention cuts the matrix into tiles that fit into fast memory and never stores it."
 )
 TILE_HELP = "A tile of this many must fit into fast memory. Real ones hold 64 to 256."
-ROWS_HELP = """
-What is kept per query while tiles come and go:
-- **largest score m**: so far; subtracted before the exponential, so that nothing overflows;
-- **old part x**: when m grows, what was summed before must shrink by exp(old m - new m);
-- **sum l**: of exp(score - m) over all keys so far, the denominator of the softmax.
+ROWS_HELP = r"""
+What is kept per query while tiles come and go (Dao et al. 2022, Algorithm 1, lines 10 to 13):
+- the **largest score so far**, $m$, is taken away before the exponential, so
+  that nothing overflows;
+- the **sum so far**, $\ell = \sum e^{s - m}$, is what the softmax divides by;
+- when $m$ grows to $m'$, what was summed before shrinks by $e^{m - m'}$;
+- the output is mixed from old and new parts by their sums:
+  $O' = (e^{m - m'} \ell\, O + e^{\tilde m - m'} \tilde P V) / \ell'$.
 """
 MOST_TILES = 32
 """Tiles a side: more could not be told apart."""
@@ -148,7 +151,7 @@ def _pick_tiles(subject: Subject) -> Tiles:
     sizes = [size for size in sizes if size < 2 * n_tokens] or sizes[:1]
     at_first = min(sizes, key=lambda size: abs(size - max(2, n_tokens / 4)))
     chosen = []
-    for column, name in ((left, "Queries"), (right, "Keys")):
+    for column, name in zip(st.columns(2), ("Queries", "Keys"), strict=True):
         key = f"efficient.{name.lower()}_per_tile.{len(sizes)}.{sizes[0]}"
         if len(sizes) == 1:
             chosen.append(sizes[0])
@@ -223,12 +226,15 @@ def _rows(step: TileStep, labels: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Query": [_plain(label) for label in labels],
-            "Largest score m, before": map(number, step.max_before),
+            "Largest score before": map(number, step.max_before),
             "in this tile": map(number, step.tile_max),
             "after": map(number, step.max_after),
-            "Old part x": map(number, step.kept),
-            "Sum l, before": map(number, step.sum_before),
-            "after ": map(number, step.sum_after),
+            "Old sum shrinks to": [
+                "" if not had else f"{kept:.1%}"
+                for had, kept in zip(step.sum_before > 0, step.kept, strict=True)
+            ],
+            "Sum before": map(number, step.sum_before),
+            "Sum after": map(number, step.sum_after),
         }
     )
 
@@ -303,7 +309,7 @@ def traffic(subject: Subject) -> None:
             delta_color="inverse", width="content",
             help="3nd + 2n + ceil(n / B_c) (3nd + 4n) numbers.",
         )  # fmt: skip
-    lengths = [n for n in TRAFFIC_LENGTHS]
+    lengths = TRAFFIC_LENGTHS
     st.plotly_chart(
         memory_traffic(
             lengths,
@@ -390,7 +396,8 @@ def _results(run: BackendRun, was_running: bool) -> None:
     if was_running and not progress.running:
         st.rerun()
     if progress.running:
-        st.caption(f":material/hourglass_top: Measuring {progress.doing}…")
+        doing = f"Measuring {progress.doing}…" if progress.doing else "Starting a process…"
+        st.caption(f":material/hourglass_top: {doing}")
     elif progress.failure:
         st.warning(progress.failure, icon=":material/error:")
     if progress.measurements:
@@ -444,11 +451,15 @@ def _conclusion(progress: Progress) -> None:
         return
     eager, flash = by["eager", max(both)], by["sdpa flash", max(both)]
     text = (
-        f"At {max(both):,} tokens, tiled attention (sdpa flash) took **{flash.seconds * 1e3:.3g} "
-        f"ms**, eager **{eager.seconds * 1e3:.3g} ms**: {eager.seconds / flash.seconds:.1f} times "
-        "as long"
+        f"At {max(both):,} tokens, tiled attention (sdpa flash) took "
+        f"**{_duration(flash.seconds)}**, eager **{_duration(eager.seconds)}**: "
+        f"{eager.seconds / flash.seconds:.1f} times as long"
     )
     if eager.peak_bytes and flash.peak_bytes:
         text += f", with {size_text(eager.peak_bytes)} of memory instead of "
         text += size_text(flash.peak_bytes) if flash.peak_bytes >= 1e6 else "less than 1 MB"
     st.markdown(text + ".")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"

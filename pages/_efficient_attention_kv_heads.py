@@ -28,6 +28,7 @@ from pages._efficient_attention_views import (
     head_sizes,
     itemsize_of,
     loss_metric,
+    loss_note,
     next_token,
     predictions,
 )
@@ -155,6 +156,7 @@ def _converted(subject: Subject, sizes: HeadSizes, n_groups: int) -> None:
     st.caption(
         f"{ARITHMETIC} The cache follows from the shapes. {MEASURED} The loss and the chart come "
         "from a run in which keys and values are averaged as soon as they are computed."
+        + loss_note(*found)
     )
     st.subheader("The next token")
     heads = "KV head" if n_groups == 1 else "KV heads"

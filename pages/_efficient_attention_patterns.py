@@ -18,6 +18,7 @@ from pages._efficient_attention_views import (
     itemsize_of,
     layers_in_words,
     loss_metric,
+    loss_note,
     next_token,
     prediction_with,
     predictions,
@@ -196,7 +197,7 @@ def _numbers(
             delta_arrow="off",
         )  # fmt: skip
         st.metric(
-            "Operations for them", operations(flops[1]), _change(flops), delta_color="inverse",
+            "Operations of attention", operations(flops[1]), _change(flops), delta_color="inverse",
             help=FLOPS_HELP, width="content",
         )  # fmt: skip
         st.metric(
@@ -208,6 +209,7 @@ def _numbers(
         f"{ARITHMETIC} Scores, operations and cache follow from this model's sizes and the mask; "
         "to really save them takes a program that skips what is masked. Here the mask is laid over "
         f"ordinary attention, so nothing runs faster. {MEASURED} The loss comes from a run."
+        + loss_note(before, after)
     )
 
 

@@ -143,6 +143,13 @@ def loss_metric(before: Prediction, after: Prediction) -> None:
     )
 
 
+def loss_note(before: Prediction, after: Prediction) -> str:
+    """Return a sentence for a loss that fell, which surprises; empty otherwise."""
+    if not after.loss < before.loss:
+        return ""
+    return " On one short text the loss can fall by chance: a longer prompt tells more."
+
+
 class HeadSizes(NamedTuple):
     """The sizes of attention in one layer."""
 

@@ -70,8 +70,11 @@ def tile_map(
         )
     )
     axis = {"type": "category", "ticks": "", "showgrid": False, "fixedrange": True}
-    figure.update_xaxes(title="keys and values of a tile", tickangle=-90, **axis)
-    figure.update_yaxes(title="queries of a tile", autorange="reversed", **axis)
+    figure.update_xaxes(
+        title={"text": "keys and values of a tile", "standoff": 8}, tickangle=-90,
+        range=[-0.5, shape[1] - 0.5], **axis,
+    )  # fmt: skip
+    figure.update_yaxes(title="queries of a tile", range=[shape[0] - 0.5, -0.5], **axis)
     return figure.update_layout(height=MAP_PX + 60, margin={"t": 8, "r": 5, "b": 5, "l": 5})
 
 
@@ -113,8 +116,14 @@ def tile_scores(
         )
     )  # fmt: skip
     axis = {"type": "category", "ticks": "", "showgrid": False, "fixedrange": True}
-    figure.update_xaxes(title="keys in fast memory", tickangle=-90, **axis)
-    figure.update_yaxes(title="queries in fast memory", autorange="reversed", **axis)
+    figure.update_xaxes(
+        title={"text": "keys in fast memory", "standoff": 12}, tickangle=-90,
+        range=[-0.5, len(keys) - 0.5], **axis,
+    )  # fmt: skip
+    figure.update_yaxes(
+        title={"text": "queries in fast memory", "standoff": 8},
+        range=[len(queries) - 0.5, -0.5], **axis,
+    )  # fmt: skip
     return figure.update_layout(
         height=TILE_PX + 60, margin={"t": 60, "r": 5, "b": 5, "l": 5}, plot_bgcolor=theme.MASKED
     )
@@ -144,7 +153,9 @@ def output_distance(distances: Float[np.ndarray, "step"], now: int) -> go.Figure
             ),
         ]
     )  # fmt: skip
-    figure.update_xaxes(title="step", fixedrange=True, tickformat="d")
+    figure.update_xaxes(
+        title="step", fixedrange=True, tickformat="d", range=[0.5, len(steps) + 0.5], nticks=12
+    )
     figure.update_yaxes(
         title="largest difference", type="log", exponentformat="power", fixedrange=True, nticks=5
     )
@@ -185,9 +196,10 @@ def memory_traffic(
             hovertemplate=f"{name}, this prompt ({n_positions:,} tokens): {_bytes(here)}"
             "<extra></extra>",
         )  # fmt: skip
+    marked = [length for length in lengths if math.log2(length) % 2 == 0]
     figure.update_xaxes(
         title="tokens in the text", type="log", fixedrange=True, tickmode="array",
-        tickvals=[length for length in lengths if math.log2(length) % 2 == 0],
+        tickvals=marked, ticktext=[f"{length:,}" for length in marked],
     )  # fmt: skip
     ticks = [10.0**power for power in range(3, 16)]
     figure.update_yaxes(
@@ -222,7 +234,9 @@ def backend_costs(lines: Sequence[BackendLine], lengths: Sequence[int]) -> go.Fi
     colours = (theme.KEY, theme.VALUE, theme.QUERY, theme.FEEDFORWARD)
     has_memory = any(n is not None for line in lines for n in line.n_bytes)
     titles = ["Time (milliseconds)"] + ["Peak memory (MB)"] * has_memory
-    figure = make_subplots(cols=len(titles), subplot_titles=titles, horizontal_spacing=0.12)
+    figure = make_subplots(
+        rows=len(titles), subplot_titles=titles, shared_xaxes=True, vertical_spacing=0.1
+    )
     for i, line in enumerate(lines):
         style = {
             "mode": "lines+markers", "name": line.name, "legendgroup": line.name,
@@ -245,28 +259,33 @@ def backend_costs(lines: Sequence[BackendLine], lengths: Sequence[int]) -> go.Fi
             ]
             figure.add_scatter(
                 x=[n for n, _ in known], y=[max(value, 1e-2) for _, value in known],
-                row=1, col=2, showlegend=False, **style,
-                hovertemplate=f"{line.name} at %{{x:,}} tokens: %{{y:.3g}} MB<extra></extra>",
+                row=2, col=1, showlegend=False, customdata=[value for _, value in known], **style,
+                hovertemplate=(
+                    f"{line.name} at %{{x:,}} tokens: %{{customdata:.3g}} MB<extra></extra>"
+                ),
             )  # fmt: skip
     margin = 0.08
     ends = [math.log10(min(lengths)) - margin, math.log10(max(lengths)) + margin]
+    figure.update_xaxes(title="tokens in the text", row=len(titles), col=1)
     figure.update_xaxes(
-        title="tokens in the text", type="log", fixedrange=True, range=ends,
-        tickmode="array", tickvals=list(lengths),
+        type="log", fixedrange=True, range=ends,
+        tickmode="array", tickvals=list(lengths), ticktext=[f"{n:,}" for n in lengths],
     )  # fmt: skip
     figure.update_yaxes(type="log", fixedrange=True, dtick=1, exponentformat="none")
-    figure.update_annotations(font_size=13)
+    for row, unit in enumerate(("ms", "MB")[: len(titles)], 1):
+        figure.update_yaxes(title=unit, row=row, col=1)
+    figure.update_annotations(x=0, xanchor="left", font_size=13)
     return figure.update_layout(
-        height=340,
+        height=90 + 200 * len(titles),
         margin={"t": 70, "b": 5, "r": 5},
-        legend={"orientation": "h", "y": 1.12, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": 1.08, "yanchor": "bottom", "x": 0},
     )
 
 
 def _ranges(n_tiles: int, size: int, n_positions: int) -> list[str]:
     """Name tiles by their positions."""
     ends = [min((i + 1) * size, n_positions) - 1 for i in range(n_tiles)]
-    return [f"{i * size}-{end}" if end > i * size else f"{end} " for i, end in enumerate(ends)]
+    return [f"{i * size}-{end}" if end > i * size else str(end) for i, end in enumerate(ends)]
 
 
 def _bytes(value: float) -> str:
