@@ -481,12 +481,12 @@ def strongest(found: Attribution, name: str) -> str:
     return sentence + (f" Most against: {' and '.join(against_it)}." if against_it else "")
 
 
-def wide_figure(name: str) -> Any:
+def wide_figure(name: str, min_width: int = 720) -> Any:
     """Return a container that scrolls sideways on a screen too narrow for its figure."""
     key = f"{name}_scroll"
     st.html(
         f"<style>.st-key-{key} {{ overflow-x: auto; }} "
-        f".st-key-{key} > * {{ min-width: 720px; }}</style>"
+        f".st-key-{key} > * {{ min-width: {min_width}px; }}</style>"
     )
     return st.container(key=key)
 
