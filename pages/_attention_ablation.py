@@ -14,8 +14,10 @@ from model_hooks import (
     HookedModel,
     InlookError,
     Intervention,
+    Knockout,
     Trace,
 )
+from pages._controls import current_position
 from pages._text import escape_markdown, visible
 from viz import before_after_bars, most_changed
 
@@ -24,6 +26,12 @@ HELP = (
     "changes, that part mattered for it; if it does not, others may have stood in for it."
 )
 NOTHING, HEAD, ATTENTION, MLP = "Nothing", "This head", "Its layer's attention", "Its feedforward"
+LINK = "One link"
+EVERYWHERE, THIS_LAYER, THIS_HEAD = "All layers", "This layer", "This head"
+LINK_HELP = (
+    "Keeps one token (the query) from reading another one (the key). The weight it had goes to the "
+    "tokens that are left. (Attention knockout, Geva et al. 2023)"
+)
 
 _logits: WeakKeyDictionary[Trace, dict[Intervention, Float[np.ndarray, "vocab"]]] = (
     WeakKeyDictionary()
@@ -37,7 +45,7 @@ def draw(
     """Let the reader switch a part off and compare the next token's probabilities."""
     part = st.segmented_control(
         "Switch off",
-        [NOTHING, *([] if head is None else [HEAD]), ATTENTION, MLP],
+        [NOTHING, *([] if head is None else [HEAD]), ATTENTION, MLP, LINK],
         default=NOTHING,
         required=True,
         key="attention_ablation" if head is not None else "attention_ablation.layer",
@@ -51,7 +59,10 @@ def draw(
     if part == NOTHING:
         st.caption("Choose what to switch off: the next token is predicted once more without it.")
         return
-    intervention, change = changes[part]()
+    chosen = _pick_link(labels, layer, head) if part == LINK else changes[part]()
+    if chosen is None:
+        return
+    intervention, change = chosen
     try:
         after = probabilities(logits_without(model, trace, intervention))
     except InlookError as error:
@@ -73,6 +84,46 @@ def draw(
         key="attention_ablation_bars",
         alt=f"Probabilities of the next token, as it is and {change}",
     )
+
+
+def _pick_link(labels: Sequence[str], layer: int, head: int | None) -> tuple[Knockout, str] | None:
+    """Let the reader choose which query may not read which key, and where."""
+    n_tokens = len(labels)
+    if n_tokens < 2:
+        st.caption("A link takes two tokens: write a longer prompt.")
+        return None
+
+    def name(pos: int) -> str:
+        return f"{pos}: {labels[pos]}"
+
+    by_query, by_key = st.columns(2)
+    query = by_query.selectbox(
+        "Query token: who may not read",
+        range(1, n_tokens),
+        index=max(current_position(n_tokens), 1) - 1,
+        format_func=name,
+        key=f"attention_link.query.{n_tokens}",
+        help=LINK_HELP,
+    )
+    key = by_key.selectbox(
+        "Key token: what it may not read",
+        range(query),
+        format_func=name,
+        key=f"attention_link.key.{query}",
+    )
+    where = st.segmented_control(
+        "Where",
+        [EVERYWHERE, THIS_LAYER, *([] if head is None else [THIS_HEAD])],
+        default=EVERYWHERE,
+        required=True,
+        key="attention_link.where" if head is not None else "attention_link.where.layer",
+    )
+    at = {
+        EVERYWHERE: (Knockout(query, key), "in all layers"),
+        THIS_LAYER: (Knockout(query, key, layer), f"in layer {layer}"),
+        THIS_HEAD: (Knockout(query, key, layer, head), f"in head {head} of layer {layer}"),
+    }[where]
+    return at[0], f"without the link from {query} to {key} {at[1]}"
 
 
 def logits_without(

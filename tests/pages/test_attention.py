@@ -213,3 +213,30 @@ def test_switching_a_head_off_equals_zeroing_its_rows_of_the_projection(open_pag
     np.testing.assert_allclose(numbers(before["x"], np.float64), expected[0][order], atol=1e-5)
     np.testing.assert_allclose(numbers(after["x"], np.float64), expected[1][order], atol=1e-5)
     assert np.abs(expected[0] - expected[1]).max() > 1e-3
+
+
+def test_cutting_one_link_equals_masking_its_score_by_hand(open_page, hooked):
+    app = with_tab(open_page("attention", layer=0, head=1, pos=5), ABLATION)
+    app.segmented_control(key="attention_ablation").set_value("One link").run()
+    app.selectbox(key="attention_link.key.5").set_value(2).run()
+    assert not app.exception
+    ids = torch.tensor([hooked.encode(PROMPT)])
+    mask = torch.zeros(1, 1, 6, 6).masked_fill(~torch.ones(6, 6, dtype=torch.bool).tril(), -1e9)
+    mask[..., 5, 2] = -1e9
+    with torch.inference_mode():
+        logits = plain_copy(hooked)(ids, attention_mask=mask).logits[0, -1]
+    expected = torch.softmax(logits, -1).numpy()
+    drawn = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"][1]
+    np.testing.assert_allclose(
+        np.sort(numbers(drawn["x"], np.float64)), np.sort(expected), atol=1e-5
+    )
+    for where in ("This layer", "This head"):
+        app.segmented_control(key="attention_link.where").set_value(where).run()
+        assert not app.exception
+
+
+def test_one_token_has_no_link_to_cut(open_page):
+    app = with_tab(open_page("attention", prompt="cat"), ABLATION)
+    app.segmented_control(key="attention_ablation").set_value("One link").run()
+    assert not app.exception
+    assert any("takes two tokens" in caption.value for caption in app.caption)
