@@ -177,7 +177,7 @@ def _drawn(layout: _Layout, pieces: BlockPieces) -> go.Figure:
         changed = bool(box.piece.marks)
         colour = theme.HIGHLIGHT if changed else box.colour
         fill = theme.SEQUENTIAL[1 if box.is_norm else 0]
-        traces.append(_box(box.x0, box.x1, box.y0, box.y1, colour, 3 if changed else 1.5, fill))
+        traces.append(_box(box.x0, box.x1, box.y0, box.y1, colour, 3.0 if changed else 1.5, fill))
     traces.append(
         go.Scatter(
             x=[STREAM_X] * len(layout.pluses), y=[y for y, *_ in layout.pluses],
@@ -275,11 +275,11 @@ def encoder_decoder() -> go.Figure:
             boxes.append(
                 _box(
                     x - half, x + half, i - height / 2, i + height / 2,
-                    theme.QUERY if kept else theme.RESIDUAL, 3 if kept else 1,
+                    theme.QUERY if kept else theme.RESIDUAL, 3.0 if kept else 1.0,
                     theme.SEQUENTIAL[1 if kept else 0], "solid" if kept else "dot",
                 )
             )  # fmt: skip
-            notes.append(_note(x, i, f"<b>{name}</b>" if kept else name, size=11))
+            notes.append(_note(x, float(i), f"<b>{name}</b>" if kept else name, size=11))
     bypass = decoder_x + half + 0.4
     lines = [
         _path([encoder_x] * 2, [0.4, 6.6]),
@@ -298,8 +298,8 @@ def encoder_decoder() -> go.Figure:
             _path([x, edge - 0.22, edge - 0.22, edge], [y, y, y + 1.5, y + 1.5]) for y in starts
         ]
     for x, y1 in ((encoder_x, 6.42), (decoder_x, 8.42)):
-        frame = _box(x - half - 0.3, x + half + 0.22, 2.42, y1, theme.RESIDUAL, 1, _NO_FILL, "dash")
-        lines.append(frame)
+        left, right = x - half - 0.3, x + half + 0.22
+        lines.append(_box(left, right, 2.42, y1, theme.RESIDUAL, 1.0, _NO_FILL, "dash"))
     notes += [
         _note(encoder_x, 0.12, "the text to translate", size=11),
         _note(decoder_x, 0.12, "the text so far", size=11),
