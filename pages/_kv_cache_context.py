@@ -8,7 +8,7 @@ from model_hooks import HookedModel, InlookError, Knockout, ModelInfo
 from model_hooks.timing import SideBySide
 from pages._download import csv_button
 from pages._selection import selection
-from pages._session import trace_of
+from pages._session import hooked_model, trace_of
 from pages._text import escape_markdown, visible
 from viz import before_after_bars, most_changed
 
@@ -65,7 +65,7 @@ def full_context(pair: SideBySide) -> None:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return
     p, q = (_softmax(logits) for logits in (before, after))
-    ids = most_changed(p, q)
+    ids = [int(i) for i in most_changed(p, q)]
     names = [visible(model.token_strings([i])[0]) for i in ids]
     st.plotly_chart(
         before_after_bars(names, p[ids], q[ids], f"{n_dropped} oldest dropped"),
