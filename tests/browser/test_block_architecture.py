@@ -16,7 +16,7 @@ MARK = """number => {
 
 def open_block(open_browser, app_url, **size) -> Page:
     page = open_browser(f"{app_url}/block-then-and-now", **size)
-    expect(page.locator(".st-key-block_architecture-now .scatterlayer path").first).to_be_visible()
+    expect(page.locator(".st-key-block_architecture-now .annotation-text").first).to_be_visible()
     return page
 
 
