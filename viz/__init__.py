@@ -1,5 +1,6 @@
 """Figures: plain arrays and strings in, `plotly.graph_objects.Figure` out."""
 
+from viz.architecture import BlockPieces, Piece, block_structure, encoder_decoder, parameter_bars
 from viz.arithmetic import dot_product, softmax_bars, weighted_sum
 from viz.attention import attention_heatmap
 from viz.block import block_diagram
@@ -9,9 +10,10 @@ from viz.choice import (
     expected_spread,
     ranked_distribution,
 )
-from viz.comparison import before_after_bars, most_changed
+from viz.comparison import before_after_bars, most_changed, probability_by_token
 from viz.continuations import beam_trellis, text_tree
 from viz.decoding import candidates, candidates_bars
+from viz.depth import Depth, stream_and_gradients
 from viz.efficient_attention import (
     converted_and_trained,
     head_sharing,
@@ -41,12 +43,18 @@ from viz.generation import choices_replay, step_costs
 from viz.layers import layer_thumbnails
 from viz.lens import layer_effect, lens_table, logit_parts, watched_words
 from viz.merges import merge_ladder
+from viz.norms import norm_comparison, norm_steps_strips
 from viz.probabilities import next_token_bars
 from viz.residual import added_sizes, stream_growth
+from viz.training import Curve, final_losses, loss_curves
 from viz.vectors import color_limit, vector_strip
 
 __all__ = [
     "BackendLine",
+    "BlockPieces",
+    "Curve",
+    "Depth",
+    "Piece",
     "activation_curves",
     "added_sizes",
     "attention_heatmap",
@@ -54,6 +62,7 @@ __all__ = [
     "beam_trellis",
     "before_after_bars",
     "block_diagram",
+    "block_structure",
     "candidates",
     "candidates_bars",
     "choices_replay",
@@ -61,10 +70,12 @@ __all__ = [
     "converted_and_trained",
     "dot_product",
     "drawn_counts",
+    "encoder_decoder",
     "entropy_by_temperature",
     "expected_spread",
     "expert_heatmap",
     "feedforward_steps",
+    "final_losses",
     "gate_and_up",
     "head_sharing",
     "layer_effect",
@@ -73,6 +84,7 @@ __all__ = [
     "lens_table",
     "logit_parts",
     "loss_changes",
+    "loss_curves",
     "mask_cells",
     "mask_picture",
     "memory_traffic",
@@ -80,11 +92,16 @@ __all__ = [
     "most_changed",
     "neuron_bars",
     "next_token_bars",
+    "norm_comparison",
+    "norm_steps_strips",
     "output_distance",
+    "parameter_bars",
+    "probability_by_token",
     "promoted_bars",
     "ranked_distribution",
     "softmax_bars",
     "step_costs",
+    "stream_and_gradients",
     "stream_growth",
     "switched_off_bars",
     "text_tree",
