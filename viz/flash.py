@@ -164,10 +164,10 @@ def output_distance(distances: Float[np.ndarray, "step"], now: int) -> go.Figure
 
 def memory_traffic(
     lengths: Sequence[int],
-    standard: Sequence[float],
-    tiled: Sequence[float],
+    standard: Sequence[int],
+    tiled: Sequence[int],
     n_positions: int,
-    counted: tuple[float, float],
+    counted: tuple[int, int],
 ) -> go.Figure:
     """Draw the bytes that attention moves to and from slow memory against the length of the text.
 
@@ -201,7 +201,7 @@ def memory_traffic(
         title="tokens in the text", type="log", fixedrange=True, tickmode="array",
         tickvals=marked, ticktext=[f"{length:,}" for length in marked],
     )  # fmt: skip
-    ticks = [10.0**power for power in range(3, 16)]
+    ticks = [10**power for power in range(3, 16)]
     figure.update_yaxes(
         title="bytes moved, one head", type="log", fixedrange=True, tickmode="array",
         tickvals=ticks, ticktext=[_bytes(tick) for tick in ticks],
@@ -221,7 +221,7 @@ class BackendLine(NamedTuple):
     seconds: Sequence[float]
     fastest: Sequence[float]
     slowest: Sequence[float]
-    n_bytes: Sequence[float | None]
+    n_bytes: Sequence[int | None]
 
 
 def backend_costs(lines: Sequence[BackendLine], lengths: Sequence[int]) -> go.Figure:
@@ -288,6 +288,6 @@ def _ranges(n_tiles: int, size: int, n_positions: int) -> list[str]:
     return [f"{i * size}-{end}" if end > i * size else str(end) for i, end in enumerate(ends)]
 
 
-def _bytes(value: float) -> str:
-    unit, name = byte_unit(value)
+def _bytes(value: int) -> str:
+    unit, name = byte_unit(float(value))
     return f"{value / unit:.3g} {name}"

@@ -37,14 +37,14 @@ def test_the_step_that_is_looked_at_is_marked_on_the_curve():
 
 
 def test_both_lines_and_this_prompt_are_drawn():
-    figure = memory_traffic([4, 16], [10.0, 160.0], [20.0, 80.0], 8, (40.0, 35.0))
+    figure = memory_traffic([4, 16], [10, 160], [20, 80], 8, (40, 35))
     assert [list(trace.y) for trace in figure.data] == [[10, 160], [40], [20, 80], [35]]
     assert "35 bytes" in figure.data[3].hovertemplate
 
 
 def test_time_and_memory_of_each_backend_are_drawn_in_people_s_units():
     line = BackendLine(
-        "eager", [8, 16], [0.001, 0.004], [0.001, 0.003], [0.002, 0.009], [2e6, None]
+        "eager", [8, 16], [0.001, 0.004], [0.001, 0.003], [0.002, 0.009], [2 * 10**6, None]
     )
     time, memory = backend_costs([line], [8, 16]).data
     assert list(time.y) == [1, 4]
