@@ -57,9 +57,9 @@ class Rotation:
 
     def turned(
         self,
-        vectors: Float[np.ndarray, "*rows d_head"],
-        positions: Float[np.ndarray, "*rows"] | Int[np.ndarray, "*rows"] | float,
-    ) -> Float[np.ndarray, "*rows d_head"]:
+        vectors: Float[np.ndarray, "... d_head"],
+        positions: Float[np.ndarray, "..."] | Int[np.ndarray, "..."] | float | int,
+    ) -> Float[np.ndarray, "... d_head"]:
         """Turn vectors by their positions; by their negative, turn recorded ones back."""
         angles = np.asarray(positions, dtype=np.float64)[..., None] * self.frequencies
         pairs = self.pair_values(vectors) * np.exp(1j * angles)
@@ -68,26 +68,25 @@ class Rotation:
         turned[..., self.pairs[:, 1]] = pairs.imag
         return turned
 
-    def pair_values(self, vectors: Float[np.ndarray, "*rows d_head"]) -> np.ndarray:
-        """Return each pair as one complex number, [*rows, pair]: turning it is a product."""
+    def pair_values(self, vectors: Float[np.ndarray, "... d_head"]) -> np.ndarray:
+        """Return each pair as one complex number, [..., pair]: turning it is a product."""
         vectors = np.asarray(vectors, dtype=np.float64)
         return vectors[..., self.pairs[:, 0]] + 1j * vectors[..., self.pairs[:, 1]]
 
     def pair_products(
         self,
-        query: Float[np.ndarray, "*rows d_head"],
-        key: Float[np.ndarray, "*rows d_head"],
-    ) -> Float[np.ndarray, "*rows pair"]:
+        query: Float[np.ndarray, "... d_head"],
+        key: Float[np.ndarray, "... d_head"],
+    ) -> Float[np.ndarray, "... pair"]:
         """Return what each pair adds to the product of query and key."""
         return (self.pair_values(query) * self.pair_values(key).conj()).real
 
     def rest_product(
-        self, query: Float[np.ndarray, "*rows d_head"], key: Float[np.ndarray, "*rows d_head"]
-    ) -> Float[np.ndarray, "*rows"]:
+        self, query: Float[np.ndarray, "d_head"], key: Float[np.ndarray, "d_head"]
+    ) -> float:
         """Return what the untouched dimensions add: it does not know any position."""
         rest = self.untouched
-        query, key = (np.asarray(v, dtype=np.float64)[..., rest] for v in (query, key))
-        return (query * key).sum(-1)
+        return float(query[rest].astype(np.float64) @ key[rest].astype(np.float64))
 
     def products_at(
         self,

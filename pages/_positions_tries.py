@@ -13,6 +13,7 @@ from jaxtyping import Float
 import model_hooks
 from model_hooks import Decoding, HookedModel, Trace, load_model
 from model_hooks.errors import InlookError
+from model_hooks.generation import BoundedStore
 from model_hooks.positions import next_token_at, positions_of
 from model_hooks.rope_scaling import (
     RopeScaling,
@@ -33,18 +34,16 @@ STORY = Path(__file__).parent / "_positions_story.txt"
 """A story written for Inlook, in the words of a small child."""
 TWINS = {"twin-gelu": "learned absolute positions", "twin-rope": "rotary positions"}
 """Two bundled models that differ in their positions alone."""
-TRAINED_AT = {"twin": 128}
-"""Length of the texts that bundled models saw in training, by the beginning of their names, where
-it is less than the context (training/configs)."""
 SWAP_TWO, SHUFFLE = "Swap two", "Shuffle all but the last"
 MAX_POSITION = 4096
 N_SHIFTS = 9
 N_WINDOWS, N_BUCKETS = 3, 16
+KEPT_LINES = 200
 MAX_WORK = 1.5e12
 """Multiplications that one line of the loss picture may take: some ten seconds on a laptop."""
 OWN_WORDS = 50_000_000
 """Up to so many parameters, the model may write the long text itself."""
-PRESET, OWN = "A story that comes with Inlook", "The prompt, continued by the model"
+PRESET, OWN = "A ready story", "The model's own"
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading a model to compare with…")
@@ -347,7 +346,7 @@ def longer() -> None:
         )  # fmt: skip
         source = st.segmented_control(
             "Text to read", [PRESET, OWN], default=PRESET, required=True, key="positions.source",
-            help="A text by the model itself is one it finds easy; it shows the length alone.",
+            help="A story that comes with Inlook, or your prompt, continued by the model itself.",
         )  # fmt: skip
     with right:
         times = st.select_slider(
@@ -364,8 +363,8 @@ def longer() -> None:
         st.caption(note)
     if not runs:
         return
-    asked: set[Run] = st.session_state.setdefault("inlook.positions.measured", set())
-    if missing := [run for run in runs if run not in asked]:
+    kept = _kept()
+    if missing := [run for run in runs if kept.get(run) is None]:
         place = st.empty()
         with place.container():
             pressed = st.button(
@@ -374,9 +373,8 @@ def longer() -> None:
             st.caption(f"{len(missing)} lines to measure; each takes some seconds.")
         if pressed:
             _measure(missing)
-            asked.update(missing)
             place.empty()
-    lines = {run: _losses(run) for run in runs if run in asked}
+    lines = {run: line for run in runs if (line := kept.get(run)) is not None}
     for line in lines.values():
         if isinstance(line, str):
             st.info(escape_markdown(line), icon=":material/info:")
@@ -392,7 +390,7 @@ def _runs(
     for name in names:
         model = _model(name)
         facts = positions_of(model)
-        trained = trained_length(model)
+        trained = views.trained_length(model)
         length = trained * times
         most = longest_text(model, len(facts.table.vectors) if facts.table else None)
         if most is not None and length > most:
@@ -430,17 +428,6 @@ def _runs(
     return runs, notes
 
 
-def trained_length(model: HookedModel) -> int:
-    """Return the length of the texts that a model was trained on, as far as it is known."""
-    for beginning, length in TRAINED_AT.items():
-        if (
-            model.info.name.startswith(beginning)
-            and model.info.name in model_hooks.bundled_models()
-        ):
-            return length
-    return model.info.context_size or 512
-
-
 def _measure(runs: Sequence[Run]) -> None:
     """Read the long text with each run's settings, and show how far it is."""
     progress = st.progress(0.0, "Reading a long text…")
@@ -451,12 +438,17 @@ def _measure(runs: Sequence[Run]) -> None:
             progress.progress((i + done) / len(runs), label)
 
         show(0)
-        _losses(run, show)
+        _kept().put(run, _losses(run, show))
     progress.empty()
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _losses(run: Run, _show: Callable[[float], None] | None = None) -> LossLine | str:
+@st.cache_resource
+def _kept() -> BoundedStore[LossLine | str]:
+    """What was measured, shared by all sessions."""
+    return BoundedStore(KEPT_LINES, lambda line: 1)
+
+
+def _losses(run: Run, show: Callable[[float], None]) -> LossLine | str:
     """Return the mean loss by position, or the sentence why there is none."""
     model = _model(run.model)
     try:
@@ -464,8 +456,7 @@ def _losses(run: Run, _show: Callable[[float], None] | None = None) -> LossLine 
         total = np.zeros(run.length - 1)
         for n, window in enumerate(windows, 1):
             total += token_losses(model, window, run.scaling)
-            if _show is not None:
-                _show(n / len(windows))
+            show(n / len(windows))
     except InlookError as error:
         return str(error)
     return _line(run.name, total / len(windows), len(windows))
@@ -508,7 +499,7 @@ def _own_text(name: str, prompt: str, length: int) -> tuple[int, ...]:
     """Let the model go on from the prompt, forgetting the beginning where its context is full."""
     model = _model(name)
     ids = [int(i) for i in model.encode(prompt or "Once upon a time")]
-    size = trained_length(model)
+    size = views.trained_length(model)
     seed = 0
     while len(ids) < length:
         context = ids if len(ids) <= size // 2 else ids[-(size // 2) :]
@@ -525,14 +516,8 @@ def _own_text(name: str, prompt: str, length: int) -> tuple[int, ...]:
 
 
 def _draw_losses(lines: dict[Run, LossLine]) -> None:
-    by_length: dict[int, list[str]] = {}
-    for run in lines:
-        names = by_length.setdefault(run.trained, [])
-        if run.model not in names:
-            names.append(run.model)
-    marks = {f"trained length: {', '.join(names)}": at for at, names in by_length.items()}
     st.plotly_chart(
-        loss_by_position(list(lines.values()), marks),
+        loss_by_position(list(lines.values()), sorted({run.trained for run in lines})),
         key="positions_losses",
         alt="Mean loss of predicting a token, by its position in a long text",
     )

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from jaxtyping import Float
 
+import model_hooks
 from model_hooks import HookedModel, Trace
 from model_hooks.errors import InlookError
 from model_hooks.positions import Positions, PositionTable, positions_of, queries_and_keys
@@ -18,6 +19,9 @@ from pages._session import hooked_model, token_ids_of
 from pages._text import escape_markdown, visible
 from viz.rotation import TurnedPair, chosen_pairs, turn_length
 
+TRAINED_AT = {"twin": 128}
+"""Length of the texts that bundled models saw in training, by the beginning of their names, where
+it is less than the context (training/configs)."""
 SPAN = 64
 """How many positions the slider moves a query."""
 KEY, CHOSEN = "positions_key", "positions_key.chosen"
@@ -69,6 +73,15 @@ HELP = {
 }
 
 
+def trained_length(model: HookedModel) -> int:
+    """Return the length of the texts that a model was trained on, as far as it is known."""
+    name = model.info.name
+    for beginning, length in TRAINED_AT.items():
+        if name.startswith(beginning) and name in model_hooks.bundled_models():
+            return length
+    return model.info.context_size or 512
+
+
 class Pair(NamedTuple):
     """One query and one key of the prompt, unturned: as they were before RoPE."""
 
@@ -79,7 +92,9 @@ class Pair(NamedTuple):
     query: Float[np.ndarray, "d_head"]
     key: Float[np.ndarray, "d_head"]
     scale: float
-    """What their product is multiplied with."""
+    """What their product is multiplied with; 1 where that is not known."""
+    measure: str
+    """`score`, or `product of query and key` where the scale is not known."""
     recorded: float
     """The score that the model computed."""
     turn_error: float
@@ -166,20 +181,20 @@ def _rotary(facts: Positions) -> str:
 
 def how_found(facts: Positions) -> str:
     """Say where the answer comes from."""
-    if facts.measured:
-        rotation = next((r for r in facts.rotations if r is not None), None)
-        checked = ""
-        if rotation is not None:
-            checked = (
-                f" The rotation found reproduces its queries and keys to {rotation.error:.0e} of "
-                "their length."
-            )
-        elif facts.table is not None:
-            checked = f" The vectors are the rows of `{facts.table.path}`."
+    if not facts.measured:
+        return ":material/info: Read from the model's configuration."
+    start = ":material/check_circle: Found by running single tokens at other positions."
+    if any(facts.rotations):
+        error = max(rotation.error for rotation in facts.rotations if rotation is not None)
         return (
-            f":material/check_circle: Found by running single tokens at other positions.{checked}"
+            f"{start} The rotation found reproduces their queries and keys to {error:.0e} of their "
+            "length."
         )
-    return ":material/info: Read from the model's configuration."
+    if facts.table is not None:
+        return f"{start} The vectors are the rows of `{facts.table.path}`."
+    if facts.bias is not None:
+        return f"{start[:-1]}, and a text that repeats one token."
+    return start
 
 
 def tabs_of(facts: Positions) -> list[str]:
@@ -221,11 +236,12 @@ def pick_pair(
     turned = compared.query[0, head, query], compared.key[0, kv_head, key]
     unturned = rotation.turned(turned[0], -query), rotation.turned(turned[1], -key)
     again = rotation.turned(unturned[0], query), rotation.turned(unturned[1], key)
-    scale = trace.layers[layer].scale or 1.0
+    known = trace.layers[layer].scale
+    scale, measure = (known, "score") if known else (1.0, "product of query and key")
     product = float(turned[0].astype(np.float64) @ turned[1].astype(np.float64))
     gaps = [float(np.abs(a - b).max()) for a, b in zip(again, turned, strict=True)]
     return (
-        Pair(layer, head, query, key, *unturned, scale, scale * product, max(gaps)),
+        Pair(layer, head, query, key, *unturned, scale, measure, scale * product, max(gaps)),
         rotation,
     )
 
@@ -270,7 +286,7 @@ def slider_of(
     waves = rotation.wavelengths
     pairs = [
         TurnedPair(
-            f"pair {j}: {turn_length(waves[j]).removesuffix(' tokens')}",
+            f"{j}: {turn_length(waves[j]).removesuffix(' tokens')}",
             np.stack([turned_query[:, j].real, turned_query[:, j].imag], -1),
             np.stack([turned_key[:, j].real, turned_key[:, j].imag], -1),
         )
@@ -296,6 +312,15 @@ FAR = 64
 """How many positions the whole prompt is moved for the check in the model itself."""
 
 
+def circles_note(rotation: Rotation, n_shown: int) -> str:
+    """Say what the circles show."""
+    which = "" if n_shown == rotation.n_pairs else f" ({n_shown} of {rotation.n_pairs} are shown)"
+    return (
+        f"Each circle is a pair of dimensions{which}; above it, its number and how many tokens one "
+        "turn takes. Long arrows count more: lengths follow the square root of the pair's length."
+    )
+
+
 def move_sentence(
     scores: Float[np.ndarray, "step"],
     steps: Sequence[int],
@@ -314,13 +339,13 @@ def move_sentence(
         return (
             f"**Move both, nothing changes.** {names[0]} and {names[1]} stay "
             f"{pair.query_pos - pair.key_pos} apart. Every arrow turns, yet over {steps[-1]} "
-            f"positions the score changes by at most **{change:.0e}**, which is rounding."
+            f"positions the {pair.measure} changes by at most **{change:.0e}**, which is rounding."
         )
     return (
-        f"**Move one, and the score changes**: between {scores.min():.3f} and "
+        f"**Move one, and the {pair.measure} changes**: between {scores.min():.3f} and "
         f"{scores.max():.3f} while {names[0]} moves from the place of {names[1]} to "
         f"{len(steps) - 1} positions after it. In the prompt it stands at {pair.query_pos}, and "
-        f"the score is {pair.recorded:.3f}."
+        f"it is {pair.recorded:.3f}."
     )
 
 
@@ -345,7 +370,7 @@ def shift_check(model: HookedModel, model_name: str, trace: Trace, pair: Pair) -
     gap = abs(pair.scale * float(query @ key) - pair.recorded)
     return (
         f":material/check_circle: {exact} With the whole prompt {by} positions further on, the "
-        f"model itself computes a score that differs by {gap:.0e}."
+        f"model itself computes a {pair.measure} that differs by {gap:.0e}."
     )
 
 
@@ -367,7 +392,7 @@ def terms_of(pair: Pair, rotation: Rotation) -> tuple[Float[np.ndarray, "pair"],
     query = rotation.turned(pair.query, pair.query_pos)
     key = rotation.turned(pair.key, pair.key_pos)
     rest = (
-        pair.scale * float(rotation.rest_product(query, key)) if len(rotation.untouched) else None
+        pair.scale * rotation.rest_product(query, key) if len(rotation.untouched) else None
     )
     return pair.scale * rotation.pair_products(query, key), rest
 
@@ -379,7 +404,7 @@ def terms_sentence(
     total = float(terms.sum()) + (rest or 0.0)
     others = "" if rest is None else " and the rest"
     return (
-        f"The score of :blue[{escape_markdown(labels[pair.query_pos])}] for "
+        f"The {pair.measure} of :blue[{escape_markdown(labels[pair.query_pos])}] for "
         f":orange[{escape_markdown(labels[pair.key_pos])}], {pair.query_pos - pair.key_pos} back, "
         f"is the sum of {len(terms)} pairs{others}: {total:.4f}. The model recorded "
         f"{pair.recorded:.4f}."
@@ -474,9 +499,9 @@ def wave_sentence(rotation: Rotation, context_size: int | None) -> str:
     return text
 
 
-def table_sentence(table: PositionTable) -> str:
+def table_sentence(table: PositionTable, trained: int) -> str:
     """Say how alike the vectors of neighbours are, and how far that reaches."""
-    vectors = table.vectors.astype(np.float64)
+    vectors = table.vectors[:trained].astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     parts = []
@@ -485,6 +510,11 @@ def table_sentence(table: PositionTable) -> str:
             cosine = float((unit[:-distance] * unit[distance:]).sum(-1).mean())
             parts.append(f"{cosine:.2f} at distance {distance}")
     text = f"Mean cosine of two positions: {', '.join(parts)}." if parts else ""
+    if trained < len(table.vectors):
+        text += (
+            f" The model was trained on texts of {trained} tokens: the vectors from position "
+            f"{trained} on are still as random as they were at first."
+        )
     if table.offset:
         text += f" The first {table.offset} rows of the table are not positions."
     if table.exact:

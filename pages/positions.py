@@ -71,10 +71,11 @@ def turned() -> None:
     pairs, scores, steps, start = views.slider_of(pair, rotation, both)
     moved = "both moved by" if both else "position of the query"
     st.plotly_chart(
-        rotation_slider(pairs, scores, steps, moved=moved, start=start),
+        rotation_slider(pairs, scores, steps, moved=moved, start=start, measure=pair.measure),
         key="positions_rotation",
         alt=f"Pairs of query {pair.query_pos} and key {pair.key_pos}, turned by their positions",
     )
+    st.caption(views.circles_note(rotation, len(pairs)))
     st.markdown(views.move_sentence(scores, steps, start, both, labels, pair))
     st.caption(views.shift_check(model, name, trace, pair))
     with st.popover("The formula", icon=":material/functions:"):
@@ -82,7 +83,7 @@ def turned() -> None:
     numbers_from(
         model.anatomy.blocks[pair.layer].attention_path,
         (model.info.n_heads, len(trace), rotation.d_head),
-        "queries of",
+        "queries",
         pair.layer,
     )
     csv_button(lambda: views.slider_frame(scores, steps, moved), "rotation")
@@ -157,8 +158,8 @@ def vectors() -> None:
             key="positions_similarity",
             alt="Cosine between the vectors of every two positions",
         )
-    st.markdown(views.table_sentence(table))
-    numbers_from(table.path, table.vectors.shape, "rows of")
+    st.markdown(views.table_sentence(table, views.trained_length(model)))
+    numbers_from(table.path, table.vectors.shape, "rows")
     csv_button(lambda: pd.DataFrame(table.vectors), "position_vectors")
 
 

@@ -150,7 +150,7 @@ class LossLine(NamedTuple):
     """How many predictions each mean is made of."""
 
 
-def loss_by_position(lines: Sequence[LossLine], trained: Mapping[str, int]) -> go.Figure:
+def loss_by_position(lines: Sequence[LossLine], trained: Sequence[int]) -> go.Figure:
     """Draw the mean loss of predicting a token, by its position in the text.
 
     Args:
@@ -173,11 +173,11 @@ def loss_by_position(lines: Sequence[LossLine], trained: Mapping[str, int]) -> g
                 "mean of %{customdata} predictions<extra></extra>"
             ),
         )
-    for name, length in trained.items():
+    for length in trained:
         figure.add_vline(
             x=length, line={"color": theme.RESIDUAL, "width": 1, "dash": "dot"},
-            annotation={"text": name, "font": {"size": 11}, "textangle": -90, "xanchor": "right",
-                        "yanchor": "top"},
+            annotation={"text": f"trained length {length:,}", "font": {"size": 11}, "yref": "paper",
+                        "y": 0.01, "yanchor": "bottom", "xanchor": "left"},
         )  # fmt: skip
     figure.update_xaxes(title="position in the text", tickformat="d", fixedrange=True)
     figure.update_yaxes(title="loss (nats per token)", rangemode="tozero", fixedrange=True)

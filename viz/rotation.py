@@ -31,11 +31,13 @@ def rotation_slider(
     *,
     moved: str,
     start: int = 0,
+    measure: str = "score",
 ) -> go.Figure:
     """Draw pairs of a query and a key as arrows that turn, and the score they make.
 
-    One slider moves everything, in the browser. In each circle the arrows are scaled by the longest
-    query and the longest key among the pairs shown.
+    One slider moves everything, in the browser. An arrow's length follows the square root of the
+    pair's length, so that short ones stay visible; the longest query and the longest key reach the
+    rim of their circle.
 
     Args:
         pairs: What to draw as circles.
@@ -43,6 +45,7 @@ def rotation_slider(
         steps: What the slider counts.
         moved: What that is, such as `position of the query`.
         start: The index of the step to begin with.
+        measure: What query and key make together.
     """
     n_rows = -(-len(pairs) // COLUMNS)
     centres = [(_CELL * (i % COLUMNS), -_CELL * (i // COLUMNS)) for i in range(len(pairs))]
@@ -53,12 +56,12 @@ def rotation_slider(
         or 1.0
         for side in ("query", "key")
     ]
-    circle_px = 110
+    circle_px = 118
     height = n_rows * (circle_px + 26) + _CURVE_PX + _BELOW_PX
     figure = make_subplots(
         rows=2,
         row_heights=[n_rows * (circle_px + 26), _CURVE_PX],
-        vertical_spacing=60 / (height - _BELOW_PX),
+        vertical_spacing=34 / (height - _BELOW_PX),
     )
     angles = np.linspace(0, 2 * np.pi, 49)
     rim = [
@@ -73,17 +76,31 @@ def rotation_slider(
     figure.add_scatter(
         x=list(steps), y=scores, mode="lines", showlegend=False,
         line={"color": theme.RESIDUAL, "width": 2},
-        hovertemplate=f"{moved} %{{x}}<br>score %{{y:.4f}}<extra></extra>", row=2, col=1,
+        hovertemplate=f"{moved} %{{x}}<br>{measure} %{{y:.4f}}<extra></extra>", row=2, col=1,
     )  # fmt: skip
+    low, high = float(scores.min()), float(scores.max())
+    room = 0.25 * max(high - low, 0.1 * max(abs(low), abs(high)), 1e-3)
+    top = high + 2.5 * room
     moving = [
-        _moving(pairs, centres, longest, scores, steps, index, scores[start])
-        for index in range(len(steps))
+        _arrows(pairs, centres, "query", longest[0], len(steps)),
+        _arrows(pairs, centres, "key", longest[1], len(steps)),
+        _marker(scores, steps, start, top),
     ]
-    for trace, row in zip(moving[start], (1, 1, 2), strict=True):
-        figure.add_trace(trace, row, 1)
+    looks = [
+        {"name": "query", "line": {"color": theme.QUERY, "width": 3},
+         "marker": {"color": theme.QUERY, "size": [0, 8, 0] * len(pairs)}},
+        {"name": "key", "line": {"color": theme.KEY, "width": 3, "dash": "dot"},
+         "marker": {"color": theme.KEY, "symbol": "square", "size": [0, 8, 0] * len(pairs)}},
+        {"mode": "markers+text", "marker": {"color": theme.HIGHLIGHT, "size": [12, 0]},
+         "textposition": "bottom right", "showlegend": False},
+    ]  # fmt: skip
+    for values, look, row in zip(moving, looks, (1, 1, 2), strict=True):
+        trace = {"mode": "lines+markers", "hoverinfo": "skip"} | values[start] | look
+        figure.add_trace(go.Scatter(trace), row, 1)
+    # A frame holds only what moves: everything else costs time to check and to send.
     figure.frames = [
-        go.Frame(name=str(step), data=traces, traces=[2, 3, 4])
-        for step, traces in zip(steps, moving, strict=True)
+        {"name": str(step), "data": list(values), "traces": [2, 3, 4]}
+        for step, *values in zip(steps, *moving, strict=True)
     ]
     figure.update_xaxes(
         visible=False, range=[-1.3, _CELL * (min(COLUMNS, len(pairs)) - 1) + 1.3],
@@ -91,14 +108,10 @@ def rotation_slider(
     )  # fmt: skip
     figure.update_yaxes(
         visible=False, range=[-_CELL * (n_rows - 1) - 1.15, 1.75], scaleanchor="x",
-        constrain="domain", fixedrange=True, row=1, col=1,
+        constrain="domain", constraintoward="top", fixedrange=True, row=1, col=1,
     )  # fmt: skip
-    low, high = float(scores.min()), float(scores.max())
-    room = 0.25 * max(high - low, 0.1 * max(abs(low), abs(high)), 1e-3)
     figure.update_xaxes(title=moved, tickformat="d", fixedrange=True, row=2, col=1)
-    figure.update_yaxes(
-        title="score", range=[low - room, high + 2 * room], fixedrange=True, row=2, col=1
-    )
+    figure.update_yaxes(title=measure, range=[low - room, top], fixedrange=True, row=2, col=1)
     figure.update_layout(
         annotations=[
             {"x": x, "y": y + 1.05, "text": theme.shorten(pair.label, 30), "showarrow": False,
@@ -139,45 +152,36 @@ def rotation_slider(
     )  # fmt: skip
 
 
-def _moving(
+def _arrows(
     pairs: Sequence[TurnedPair],
     centres: Sequence[tuple[float, float]],
-    longest: Sequence[float],
-    scores: Float[np.ndarray, "step"],
-    steps: Sequence[int],
-    index: int,
-    reference: float,
-) -> list[go.Scatter]:
-    """The arrows of all queries, of all keys, and the score, at one step."""
-    traces = []
-    for side, limit, colour, dash, symbol in (
-        ("query", longest[0], theme.QUERY, "solid", "circle"),
-        ("key", longest[1], theme.KEY, "dot", "square"),
-    ):
-        x: list[float | None] = []
-        y: list[float | None] = []
-        for pair, (centre_x, centre_y) in zip(pairs, centres, strict=True):
-            tip = getattr(pair, side)[index] / limit
-            x += [round(centre_x, 3), round(centre_x + float(tip[0]), 3), None]
-            y += [round(centre_y, 3), round(centre_y + float(tip[1]), 3), None]
-        traces.append(
-            go.Scatter(
-                x=x, y=y, mode="lines+markers", name=side, hoverinfo="skip",
-                line={"color": colour, "width": 3, "dash": dash},
-                marker={"color": colour, "symbol": symbol, "size": [0, 8, 0] * len(pairs)},
-            )
-        )  # fmt: skip
-    change = scores[index] - reference
-    traces.append(
-        go.Scatter(
-            x=[steps[index]], y=[float(scores[index])], mode="markers+text", showlegend=False,
-            marker={"color": theme.HIGHLIGHT, "size": 12},
-            text=[f"{scores[index]:.4f} ({signed(change)})"],
-            textposition="top right" if index < len(steps) / 2 else "top left",
-            cliponaxis=False, hoverinfo="skip",
-        )
-    )  # fmt: skip
-    return traces
+    side: str,
+    longest: float,
+    n_steps: int,
+) -> list[dict]:
+    """All arrows of one side at every step: from each centre to a tip, then a gap."""
+    tips = np.stack([getattr(pair, side) for pair in pairs], 1)
+    lengths = np.linalg.norm(tips, axis=-1, keepdims=True)
+    tips = tips / np.sqrt(np.where(lengths > 0, lengths, 1) * longest)
+    centre = np.broadcast_to(np.array(centres, dtype=float), tips.shape)
+    gap = np.full(tips.shape, np.nan)
+    path = np.stack([centre, centre + tips, gap], 2).reshape(n_steps, -1, 2).round(3)
+    points = np.where(np.isnan(path), None, path)
+    return [{"x": step[:, 0].tolist(), "y": step[:, 1].tolist()} for step in points]
+
+
+def _marker(
+    scores: Float[np.ndarray, "step"], steps: Sequence[int], start: int, top: float
+) -> list[dict]:
+    """Where the score is at every step, and what is written above the curve."""
+    return [
+        {
+            "x": [step, steps[0]],
+            "y": [float(score), top],
+            "text": ["", f"<b>{score:.4f}</b> (changed by {signed(float(score - scores[start]))})"],
+        }
+        for step, score in zip(steps, scores, strict=True)
+    ]
 
 
 def signed(number: float) -> str:
@@ -301,16 +305,27 @@ def wavelength_lines(
             marker={"symbol": symbol, "size": 8 if len(values) <= 40 else 5},
             hovertemplate=f"{name}<br>pair %{{x}}: one turn in %{{y:,.1f}} tokens<extra></extra>",
         )
+    n_pairs = max(len(values) for values in lines.values())
     for name, length in marks.items():
-        figure.add_hline(
-            y=length, line={"color": theme.RESIDUAL, "width": 1, "dash": "dot"},
-            annotation={"text": f"{name}: {length:,}", "xanchor": "left", "x": 0.01,
-                        "font": {"size": 11}},
-        )  # fmt: skip
-    figure.update_xaxes(title="pair of dimensions, fastest first", tickformat="d", fixedrange=True)
+        figure.add_scatter(
+            x=[-0.4, n_pairs - 0.6],
+            y=[length, length],
+            mode="lines+text",
+            line={"color": theme.RESIDUAL, "width": 1, "dash": "dot"},
+            text=["", f"{name}: {length:,} tokens"],
+            textposition="top left",
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    everything = np.concatenate([*lines.values(), [float(length) for length in marks.values()]])
+    powers = np.log10(everything[np.isfinite(everything)])
+    figure.update_xaxes(
+        title="pair of dimensions, fastest first", tickformat="d", fixedrange=True,
+        range=[-0.5, n_pairs - 0.5],
+    )  # fmt: skip
     figure.update_yaxes(
-        title="tokens per turn", type="log", fixedrange=True, dtick=1, exponentformat="none",
-        tickformat=",d",
+        title="tokens per turn", type="log", fixedrange=True, dtick=1, tickformat=",d",
+        range=[np.floor(powers.min()), np.ceil(powers.max())],
     )  # fmt: skip
     return figure.update_layout(
         height=360,
