@@ -588,9 +588,11 @@ def _scale(total: Tensor | None, start: Tensor, addend: Tensor) -> float | None:
     difference, addend = total - start.double(), addend.reshape(start.shape).double()
     # Per position, so that each counts the same.
     size = _norms(addend)
-    if not bool((size > 0).all()):
+    # Nothing at all is added where all neurons of a ReLU are off.
+    added = size > 0
+    if not bool(added.any()):
         return None
-    scale = float((_norms(difference) / size).median())
+    scale = float((_norms(difference)[added] / size[added]).median())
     if float((difference * addend).sum()) < 0:
         scale = -scale
     scale = 1.0 if abs(scale - 1) < 1e-2 else scale

@@ -3,6 +3,7 @@
 import functools
 
 import pytest
+import torch
 
 from benchmarks.tiny_models import build, tiny_tokenizer
 from model_hooks import HookedModel
@@ -160,6 +161,21 @@ def test_a_block_with_one_part_only_has_no_second_one():
         assert facts.mixer is facts.attention is None
         assert facts.feedforward.name == "ReLU²"
         assert [norm.place for norm in facts.main_norms] == ["before feedforward"]
+
+
+def test_wiring_is_read_although_a_relu_is_off_altogether_at_some_tokens():
+    ids, options = [1, 2, 3, 5, 8, 13], {"do_layer_norm_before": False, "enable_bias": False}
+    before = HookedModel.wrap(build("opt", **options), tiny_tokenizer(), "opt")
+    first, second = before.trace(ids).layers[1].resid_mid[:2]
+    model = build("opt", **options)
+    with torch.no_grad():  # all neurons point to the first token, and away from the second
+        weight = model.model.decoder.layers[1].fc1.weight
+        weight.copy_(torch.tensor(first - second).expand_as(weight))
+    hooked = HookedModel.wrap(model, tiny_tokenizer(), "opt")
+    added = [layer.mlp_out for layer in hooked.trace(ids).layers]
+    off = (added[1] == 0).all(axis=1)
+    assert 0 < off.sum() < len(off)
+    assert [facts.wiring for facts in block_facts(hooked)] == ["post"] * len(added)
 
 
 def test_latent_attention_and_shared_experts_are_recognised():
