@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 import torch
 
@@ -166,11 +167,12 @@ def test_a_block_with_one_part_only_has_no_second_one():
 def test_wiring_is_read_although_a_relu_is_off_altogether_at_some_tokens():
     ids, options = [1, 2, 3, 5, 8, 13], {"do_layer_norm_before": False, "enable_bias": False}
     before = HookedModel.wrap(build("opt", **options), tiny_tokenizer(), "opt")
-    first, second = before.trace(ids).layers[1].resid_mid[:2]
+    two = before.trace(ids).layers[1].resid_mid[:2]
+    direction = np.linalg.lstsq(two, np.array([1, -1], dtype=np.float32))[0]
     model = build("opt", **options)
-    with torch.no_grad():  # all neurons point to the first token, and away from the second
+    with torch.no_grad():  # every neuron is on at the first token and off at the second
         weight = model.model.decoder.layers[1].fc1.weight
-        weight.copy_(torch.tensor(first - second).expand_as(weight))
+        weight.copy_(torch.tensor(direction).expand_as(weight))
     hooked = HookedModel.wrap(model, tiny_tokenizer(), "opt")
     added = [layer.mlp_out for layer in hooked.trace(ids).layers]
     off = (added[1] == 0).all(axis=1)
