@@ -25,6 +25,10 @@ from pages._text import visible
 MAX_BUTTONS = 12
 """Up to here all choices lie open side by side; more go into a select box."""
 
+ALWAYS_CHOSEN = ("strategy", "layer")
+"""Fields for which a widget never reports None by its user's will: only when its first run was cut
+short, before its value reached the browser. The next run shows the selection again."""
+
 MAX_WIDGET_INTEGER = 2**53 - 1
 """Browsers cannot count further."""
 
@@ -177,6 +181,8 @@ def _clamped(field: str, value: float, low: float, high: float) -> Any:
 
 def _store(field: str, key: str, none_is: Any = None) -> None:
     value = st.session_state[key]
+    if value is None and field in ALWAYS_CHOSEN:
+        return
     select(**{field: None if none_is is not None and value == none_is else value})
 
 

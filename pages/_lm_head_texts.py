@@ -29,7 +29,7 @@ from viz import beam_trellis, text_tree
 from viz.continuations import trellis_width
 from viz.decoding import percent
 
-BATCH = 25
+BATCH = 10
 """Texts that are written at once."""
 MAX_TEXTS, MAX_TOKENS = 100, 60
 MAX_BEAMS, MAX_STEPS = 6, 16

@@ -41,9 +41,11 @@ st.markdown(
 model, trace = current_model(), current_trace()
 
 
-@st.fragment
 def explore() -> None:
-    """Draw everything below the question; a click reruns nothing else."""
+    """Draw everything below the question.
+
+    No fragment: clicks in one wait until its run is over, so nothing could stop a long one.
+    """
     pos = current_position(len(trace))
     token_strip(
         trace.tokens,

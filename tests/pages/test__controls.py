@@ -89,3 +89,13 @@ def test_zero_top_k_means_off():
     app = controls(strategy="sample", top_k=5)
     app.number_input(key="decoding.top_k").set_value(0).run()
     assert app.session_state["got"]["decoding"].top_k is None
+
+
+@pytest.mark.parametrize(("key", "field"), [("decoding.strategy", "strategy"), ("layer", "layer")])
+def test_browser_that_reports_no_choice_gets_the_selection_again(key, field):
+    app = controls(strategy="sample", layer=1)
+    app.segmented_control(key=key).set_value(None).run()
+    assert not app.exception
+    got = app.session_state["got"]
+    assert (got["decoding"].strategy, got["layer"]) == ("sample", 1)
+    assert app.query_params[field] == {"strategy": "sample", "layer": "1"}[field]
