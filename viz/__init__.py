@@ -44,8 +44,23 @@ from viz.layers import layer_thumbnails
 from viz.lens import layer_effect, lens_table, logit_parts, watched_words
 from viz.merges import merge_ladder
 from viz.norms import norm_comparison, norm_steps_strips
+from viz.positions import (
+    LossLine,
+    bias_by_distance,
+    loss_by_position,
+    position_similarity,
+    position_vectors,
+    shift_change,
+)
 from viz.probabilities import next_token_bars
 from viz.residual import added_sizes, stream_growth
+from viz.rotation import (
+    TurnedPair,
+    pair_terms,
+    pair_use,
+    rotation_slider,
+    wavelength_lines,
+)
 from viz.training import Curve, final_losses, loss_curves
 from viz.vectors import color_limit, vector_strip
 
@@ -54,13 +69,16 @@ __all__ = [
     "BlockPieces",
     "Curve",
     "Depth",
+    "LossLine",
     "Piece",
+    "TurnedPair",
     "activation_curves",
     "added_sizes",
     "attention_heatmap",
     "backend_costs",
     "beam_trellis",
     "before_after_bars",
+    "bias_by_distance",
     "block_diagram",
     "block_structure",
     "candidates",
@@ -83,6 +101,7 @@ __all__ = [
     "layer_thumbnails",
     "lens_table",
     "logit_parts",
+    "loss_by_position",
     "loss_changes",
     "loss_curves",
     "mask_cells",
@@ -95,10 +114,16 @@ __all__ = [
     "norm_comparison",
     "norm_steps_strips",
     "output_distance",
+    "pair_terms",
+    "pair_use",
     "parameter_bars",
+    "position_similarity",
+    "position_vectors",
     "probability_by_token",
     "promoted_bars",
     "ranked_distribution",
+    "rotation_slider",
+    "shift_change",
     "softmax_bars",
     "step_costs",
     "stream_and_gradients",
@@ -109,5 +134,6 @@ __all__ = [
     "tile_scores",
     "vector_strip",
     "watched_words",
+    "wavelength_lines",
     "weighted_sum",
 ]
