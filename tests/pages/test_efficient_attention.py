@@ -58,6 +58,10 @@ def metrics(app):
     return {metric.label: metric for metric in app.metric}
 
 
+def in_bytes(n):
+    return f"{n / 1e3:.3g} kB" if n >= 1e3 else f"{n} bytes"
+
+
 def plain_logits(hooked, window):
     """The same weights in a model that nothing has hooked, with the mask of a sliding window."""
     model = type(hooked.model)(copy.deepcopy(hooked.model.config)).eval()
@@ -100,7 +104,7 @@ def test_what_is_left_is_counted_from_the_mask(open_page, hooked):
     per_pair = hooked.info.n_heads * 2 * 2 * hooked.info.d_head
     assert shown["Operations of attention"].value.startswith(f"{pairs * per_pair / 1e3:.3g}")
     kept = 1 * 2 * 2 * hooked.info.n_kv_heads * hooked.info.d_head * 4
-    assert shown["KV cache to keep"].value.startswith(f"{kept / 1e3 if kept >= 1e3 else kept:.3g}")
+    assert shown["KV cache to keep"].value.startswith(in_bytes(kept))
     cells = numbers(charts(app)[0]["data"][0]["z"])
     assert [(cells == kind).sum() for kind in (3, 2, 1, 0)] == [11, 10, 0, 15]
 
@@ -249,9 +253,9 @@ def test_trips_to_memory_are_those_of_the_formulas(open_page, hooked):
     d = hooked.info.d_head
     shown = metrics(app)
     standard = 4 * (4 * N * d + 4 * N * N)
-    assert shown["Standard, 6 tokens"].value.startswith(f"{standard / 1e3:.3g}")
+    assert shown["Standard, 6 tokens"].value.startswith(in_bytes(standard))
     tiled = 4 * (3 * N * d + 2 * N + N * (3 * d + 4))  # one tile of keys holds them all
-    assert shown["Tiled, 6 tokens"].value.startswith(f"{tiled / 1e3:.3g}")
+    assert shown["Tiled, 6 tokens"].value.startswith(in_bytes(tiled))
 
 
 class FakeRun:
