@@ -1,0 +1,64 @@
+"""The LM head page in a real browser: follow a token, write many texts, step a beam search."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.driving import settle
+
+PATH = "/vector-to-probabilities"
+
+
+@pytest.fixture
+def lm_head(open_browser, app_url):
+    """Return a function that opens a section of the page."""
+
+    def open_section(section: str, query: str = "strategy=sample", **options) -> Page:
+        page = open_browser(f"{app_url}{PATH}?{query}", **options)
+        page.get_by_role("tab", name=section, exact=True).click()
+        settle(page)
+        return page
+
+    return open_section
+
+
+def test_clicked_bar_is_followed_through_the_stages(lm_head):
+    page = lm_head("Stages")
+    chart = page.get_by_role("figure", name=re.compile("^Candidates"))
+    expect(chart.locator(".barlayer .point").first).to_be_visible()
+    second = chart.locator(".ytick text").nth(1).text_content()
+    chart.scroll_into_view_if_needed()
+    box = chart.locator(".barlayer .trace").last.locator(".point").nth(1).bounding_box()
+    # Far right of the bar: the whole row is the target.
+    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
+    expect(page.get_by_text("rank 2 of 4,096")).to_be_visible()
+    settle(page)
+    assert second
+    expect(page.locator(".stages tr.chosen")).to_contain_text(second)
+
+
+def test_long_run_of_texts_can_be_stopped_and_keeps_what_it_has(lm_head):
+    page = lm_head("Many texts")
+    expect(page.locator(".st-key-lm_head_tree .iciclelayer").first).to_be_visible()
+    page.get_by_label("Tokens each").fill("60")
+    page.get_by_label("Tokens each").press("Enter")
+    settle(page)
+    page.get_by_label("Texts", exact=True).fill("100")
+    page.get_by_label("Texts", exact=True).press("Enter")
+    page.locator(".st-key-lm_head-texts-stop button").click()
+    expect(page.get_by_text(re.compile(r"Stopped after \d+ of 100 texts"))).to_be_visible()
+    settle(page)
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+
+
+def test_beam_search_is_stepped_by_keyboard(lm_head):
+    page = lm_head("Beam search", width=400, scheme="dark")
+    figure = page.get_by_role("figure", name=re.compile("^Beam search with 4 beams after 10 of 10"))
+    expect(figure.locator(".scatterlayer").first).to_be_visible()
+    slider = page.get_by_role("slider", name="Steps done")
+    slider.focus()
+    slider.press("ArrowLeft")
+    figure = page.get_by_role("figure", name=re.compile("^Beam search with 4 beams after 9 of 10"))
+    expect(figure.locator(".scatterlayer").first).to_be_visible()
+    expect(page.get_by_text("Check: the winner's sum is")).to_be_visible()
