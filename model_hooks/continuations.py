@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
-from transformers.cache_utils import DynamicCache
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from model_hooks.caching import can_continue
 from model_hooks.choice import surprisals
 from model_hooks.decoding import MAX_SEED, Decoding, Stage
 from model_hooks.errors import BrokenModelError, InlookError, ModelError, PromptError
@@ -315,7 +314,8 @@ def _prompt_cache(model: HookedModel, ids: Tensor, n_rows: int) -> DynamicCache 
     kept = {"logits_to_keep": 1} if model._keeps_last_logits else {}
     output = model.model(input_ids=ids[:, :-1], use_cache=True, **kept)
     cache = output.get("past_key_values")
-    if type(cache) is not DynamicCache or not can_continue(cache):
+    plain = (DynamicLayer, DynamicSlidingWindowLayer)  # others keep states that cannot be repeated
+    if type(cache) is not DynamicCache or any(type(layer) not in plain for layer in cache.layers):
         return None
     cache.batch_repeat_interleave(n_rows)
     return cache

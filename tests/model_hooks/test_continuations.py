@@ -131,7 +131,7 @@ def test_checkpoints_own_options_do_not_interfere(hooked, monkeypatch):
     assert again == texts
 
 
-@pytest.mark.parametrize("family", ["mixtral", "bloom", "gemma2", "bamba"])
+@pytest.mark.parametrize("family", ["mixtral", "bloom", "gemma2", "jamba"])
 def test_other_families_write_the_same_texts_together_and_alone(family):
     model = tiny_models.build(family)
     hooked = HookedModel.wrap(model, tiny_models.tiny_tokenizer(), family)
