@@ -31,129 +31,123 @@ st.markdown(
     "Press **Step** and watch."
 )
 
+# No fragment: a click inside one waits until its run is over, and Stop could not stop anything.
 info = current_model().info
+buttons = st.container(horizontal=True, vertical_alignment="bottom")
+progress = st.empty()
+message = st.empty()
+text = st.container()
+chart, options = st.columns([2.4, 1], gap="large")
+with options:
+    st.subheader("How it is picked")
+    decoding = decoding_controls(info, key="generation.decoding")
+    use_cache = cache_control(key="generation.use_cache")
 
+try:
+    draft = writing.current_draft(decoding, use_cache)
+except InlookError as error:
+    st.error(escape_markdown(str(error)), icon=":material/error:")
+    st.stop()
 
-@st.fragment
-def write() -> None:
-    """Draw everything below the question; a step or a click reruns nothing else."""
-    buttons = st.container(horizontal=True, vertical_alignment="bottom")
-    progress = st.empty()
-    message = st.empty()
-    text = st.container()
-    chart, options = st.columns([2.4, 1], gap="large")
-    with options:
-        st.subheader("How it is picked")
-        decoding = decoding_controls(info, key="generation.decoding")
-        use_cache = cache_control(key="generation.use_cache")
+n_to_write = writing.tokens_to_write()
+with buttons:
+    n_written = len(draft.generation.steps)
+    st.button(
+        "Step", key="generation.step", icon=":material/play_arrow:", shortcut="N", type="primary",
+        help="Write one token (key N).", on_click=writing.step_forward,
+    )  # fmt: skip
+    st.button(
+        "Back", key="generation.back", icon=":material/undo:", shortcut="B",
+        disabled=n_written == 0, help="Take the last token back (key B).",
+        on_click=writing.rewind_to, args=(n_written - 1,),
+    )  # fmt: skip
+    n_per_run = st.number_input(
+        "Tokens per run", 1, MOST_PER_RUN, 20, key="generation.n_per_run", width=120,
+        persist_state="session",
+    )  # fmt: skip
+    st.button(
+        f"Run {n_per_run}", key="generation.run", icon=":material/fast_forward:", shortcut="G",
+        help="Write that many tokens, or until the text ends (key G).",
+        disabled=n_to_write > 0, on_click=writing.ask_to_write, args=(n_per_run,),
+    )  # fmt: skip
+    st.button(
+        "Stop", key="generation.stop", icon=":material/stop:", shortcut="X",
+        disabled=n_to_write == 0, help="Stop the run; what is written stays (key X).",
+    )  # fmt: skip
+    st.button(
+        "Restart", key="generation.restart", icon=":material/restart_alt:", shortcut="Shift+B",
+        disabled=n_written == 0, help="Go back to the prompt (Shift and B).",
+        on_click=writing.rewind_to, args=(0,),
+    )  # fmt: skip
 
+if n_to_write:
+    for n_done, generation in enumerate(writing.write_tokens(n_to_write), 1):
+        tail = escape_markdown(generation.text[-80:].replace("\n", " "))
+        progress.progress(n_done / n_to_write, f"{n_done} of {n_to_write} tokens: …{tail}")
+    st.rerun()
+
+generation = draft.generation
+token_ids = generation.token_ids
+n_prompt, n_tokens = len(generation.prompt_ids), len(token_ids)
+newest = n_tokens - 1 if generation.steps else n_tokens
+pos = newest if selection().pos is None else min(selection().pos, n_tokens)
+
+if problem := writing.problem():
+    message.error(escape_markdown(problem), icon=":material/error:")
+elif generation.finished:
+    message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
+
+with text:
+    strip = st.container()
+    layer_box, head_box = st.columns([1, 1.4])
+    with layer_box:
+        layer = pick_layer(info, key="generation.layer", only_attention=True)
+    with head_box:
+        head = pick_head(info, key="generation.head", mean=True)
     try:
-        draft = writing.current_draft(decoding, use_cache)
+        choice = writing.choice_at(generation, pos, layer)
     except InlookError as error:
-        st.error(escape_markdown(str(error)), icon=":material/error:")
-        return
+        message.error(escape_markdown(str(error)), icon=":material/error:")
+        choice = writing.choice_at(generation, pos := newest, layer)
+    with strip:
+        text_strip(generation, choice, head)
+        attention_note(generation, choice, layer, head)
 
-    n_to_write = writing.tokens_to_write()
-    with buttons:
-        n_written = len(draft.generation.steps)
-        st.button(
-            "Step", key="generation.step", icon=":material/play_arrow:", shortcut="N",
-            type="primary", help="Write one token (key N).", on_click=writing.step_forward,
-        )  # fmt: skip
-        st.button(
-            "Back", key="generation.back", icon=":material/undo:", shortcut="B",
-            disabled=n_written == 0, help="Take the last token back (key B).",
-            on_click=writing.rewind_to, args=(n_written - 1,),
-        )  # fmt: skip
-        n_per_run = st.number_input(
-            "Tokens per run", 1, MOST_PER_RUN, 20, key="generation.n_per_run", width=120,
-            persist_state="session",
-        )  # fmt: skip
-        st.button(
-            f"Run {n_per_run}", key="generation.run", icon=":material/fast_forward:", shortcut="G",
-            help="Write that many tokens, or until the text ends (key G).",
-            disabled=n_to_write > 0, on_click=writing.ask_to_write, args=(n_per_run,),
-        )  # fmt: skip
-        st.button(
-            "Stop", key="generation.stop", icon=":material/stop:", shortcut="X",
-            disabled=n_to_write == 0, help="Stop the run; what is written stays (key X).",
-        )  # fmt: skip
-        st.button(
-            "Restart", key="generation.restart", icon=":material/restart_alt:", shortcut="Shift+B",
-            disabled=n_written == 0, help="Go back to the prompt (Shift and B).",
-            on_click=writing.rewind_to, args=(0,),
-        )  # fmt: skip
+with chart:
+    token_facts(generation, choice)
+    if choice.stages:
+        rows = rows_of(generation, choice)
+        may_take = pos >= n_prompt
+        candidate_chart(rows, choice, clickable=may_take)
+        if may_take:
+            candidate_picker(generation, choice)
+        else:
+            st.caption("The prompt stays as it is; change it in the sidebar.")
 
-    if n_to_write:
-        for n_done, generation in enumerate(writing.write_tokens(n_to_write), 1):
-            tail = escape_markdown(generation.text[-80:].replace("\n", " "))
-            progress.progress(n_done / n_to_write, f"{n_done} of {n_to_write} tokens: …{tail}")
-        st.rerun()
+if len(draft.tips) > 1 or (draft.tips and draft.tip is None):
+    branch_list(draft)
 
-    generation = draft.generation
-    token_ids = generation.token_ids
-    n_prompt, n_tokens = len(generation.prompt_ids), len(token_ids)
-    newest = n_tokens - 1 if generation.steps else n_tokens
-    pos = newest if selection().pos is None else min(selection().pos, n_tokens)
+tabs = st.tabs(
+    ["Numbers, stage by stage", "Cost of each step", "Replay"],
+    key="generation.tabs",
+    on_change="rerun",
+)
+with tabs[0]:
+    if tabs[0].open and choice.stages:
+        candidate_table(rows, decoding, choice.token_id)
+with tabs[1]:
+    if tabs[1].open:
+        if generation.steps:
+            cost_chart(generation)
+        else:
+            st.info("Take a step, and its cost appears here.")
+with tabs[2]:
+    if tabs[2].open:
+        if generation.steps:
+            replay_chart(generation)
+        else:
+            st.info("Take some steps, and you can replay them here.")
 
-    if problem := writing.problem():
-        message.error(escape_markdown(problem), icon=":material/error:")
-    elif generation.finished:
-        message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
-
-    with text:
-        strip = st.container()
-        layer_box, head_box = st.columns([1, 1.4])
-        with layer_box:
-            layer = pick_layer(info, key="generation.layer", only_attention=True)
-        with head_box:
-            head = pick_head(info, key="generation.head", mean=True)
-        try:
-            choice = writing.choice_at(generation, pos, layer)
-        except InlookError as error:
-            message.error(escape_markdown(str(error)), icon=":material/error:")
-            choice = writing.choice_at(generation, pos := newest, layer)
-        with strip:
-            text_strip(generation, choice, head)
-            attention_note(generation, choice, layer, head)
-
-    with chart:
-        token_facts(generation, choice)
-        if choice.stages:
-            rows = rows_of(generation, choice)
-            may_take = pos >= n_prompt
-            candidate_chart(rows, choice, clickable=may_take)
-            if may_take:
-                candidate_picker(generation, choice)
-            else:
-                st.caption("The prompt stays as it is; change it in the sidebar.")
-
-    if len(draft.tips) > 1 or (draft.tips and draft.tip is None):
-        branch_list(draft)
-
-    tabs = st.tabs(
-        ["Numbers, stage by stage", "Cost of each step", "Replay"],
-        key="generation.tabs",
-        on_change="rerun",
-    )
-    with tabs[0]:
-        if tabs[0].open and choice.stages:
-            candidate_table(rows, decoding, choice.token_id)
-    with tabs[1]:
-        if tabs[1].open:
-            if generation.steps:
-                cost_chart(generation)
-            else:
-                st.info("Take a step, and its cost appears here.")
-    with tabs[2]:
-        if tabs[2].open:
-            if generation.steps:
-                replay_chart(generation)
-            else:
-                st.info("Take some steps, and you can replay them here.")
-
-
-write()
 st.caption(
     "Things to try: sample with a temperature of 1.5 and watch the bars flatten; take the second "
     "candidate and see where the story goes; switch the KV cache off and compare the cost."
