@@ -352,7 +352,8 @@ def longer() -> None:
         times = st.select_slider(
             "Length of the text", [1, 2, 4], 2, key="positions.times",
             format_func=lambda n: f"{n} × trained",  # noqa: RUF001
-            help="In multiples of the length of the texts that each model was trained on.",
+            help="In multiples of the length of the texts that each model was trained on. For a "
+            "model of your own that is the context size in its configuration.",
         )  # fmt: skip
         scalings = st.multiselect(
             "Rotation", list(_SCALINGS), default=["as trained", "linear", "YaRN"],
@@ -392,6 +393,11 @@ def _runs(
         facts = positions_of(model)
         trained = views.trained_length(model)
         length = trained * times
+        if model.info.context_size is None:
+            notes.append(
+                f"The configuration of {escape_markdown(name)} names no context size, so its "
+                f"trained length is not known; {trained} stands in for it."
+            )
         most = longest_text(model, len(facts.table.vectors) if facts.table else None)
         if most is not None and length > most:
             length = most

@@ -331,8 +331,8 @@ def move_sentence(
 ) -> str:
     """Say what moving does to the score."""
     names = (
-        f":blue[{escape_markdown(labels[pair.query_pos])}]",
-        f":orange[{escape_markdown(labels[pair.key_pos])}]",
+        f"“:blue[{escape_markdown(labels[pair.query_pos])}]”",
+        f"“:orange[{escape_markdown(labels[pair.key_pos])}]”",
     )
     if both:
         change = float(np.abs(scores - scores[start]).max())
@@ -391,9 +391,7 @@ def terms_of(pair: Pair, rotation: Rotation) -> tuple[Float[np.ndarray, "pair"],
     """Return what each pair adds to the score, and what the dimensions without rotation add."""
     query = rotation.turned(pair.query, pair.query_pos)
     key = rotation.turned(pair.key, pair.key_pos)
-    rest = (
-        pair.scale * rotation.rest_product(query, key) if len(rotation.untouched) else None
-    )
+    rest = pair.scale * rotation.rest_product(query, key) if len(rotation.untouched) else None
     return pair.scale * rotation.pair_products(query, key), rest
 
 
@@ -403,9 +401,10 @@ def terms_sentence(
     """Say what the terms sum to, and what the model recorded."""
     total = float(terms.sum()) + (rest or 0.0)
     others = "" if rest is None else " and the rest"
+    distance = pair.query_pos - pair.key_pos
     return (
-        f"The {pair.measure} of :blue[{escape_markdown(labels[pair.query_pos])}] for "
-        f":orange[{escape_markdown(labels[pair.key_pos])}], {pair.query_pos - pair.key_pos} back, "
+        f"The {pair.measure} of “:blue[{escape_markdown(labels[pair.query_pos])}]” for "
+        f"“:orange[{escape_markdown(labels[pair.key_pos])}]”, {distance} back, "
         f"is the sum of {len(terms)} pairs{others}: {total:.4f}. The model recorded "
         f"{pair.recorded:.4f}."
     )

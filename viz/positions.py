@@ -118,7 +118,8 @@ def shift_change(
 
     Args:
         shifts: By how many positions it moved.
-        changes: Per model, the share of probability that went to other tokens, from 0 to 1.
+        changes: Per model, the share of probability that went to other tokens, from 0 to 1; NaN
+            where it was not measured.
         selected: The shift to mark.
     """
     figure = go.Figure()
@@ -128,6 +129,7 @@ def shift_change(
             y=values,
             name=name,
             mode="lines+markers",
+            connectgaps=True,
             line={"color": colour, "dash": dash},
             marker={"symbol": symbol, "size": 8},
             hovertemplate=f"{name}<br>moved by %{{x}}: %{{y:.2%}} changed<extra></extra>",

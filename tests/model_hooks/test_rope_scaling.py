@@ -1,5 +1,6 @@
 """A stretched rotation is the one transformers builds, and leaves the shared model as it was."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -57,6 +58,17 @@ def test_stretched_model_equals_one_configured_so(family, rope_type):
     plain = token_losses(model, TEXT)
     assert np.abs(found - plain).max() > 1e-3
     np.testing.assert_allclose(plain, losses_of(build(family)), atol=1e-4)
+
+
+def test_another_thread_keeps_its_own_rotation():
+    model = hooked("llama")
+    plain = token_losses(model, TEXT)
+    with scaled_rope(model, RopeScaling("linear", FACTOR, TRAINED)):
+        with ThreadPoolExecutor(1) as other:
+            beside = other.submit(token_losses, model, TEXT).result()
+        here = token_losses(model, TEXT)
+    np.testing.assert_array_equal(beside, plain)
+    assert np.abs(here - plain).max() > 1e-3
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "gptj"])
