@@ -47,7 +47,7 @@ Which earlier tokens a query may read:
 LAYERS_HELP = "Where the pattern acts. Leave it empty for all layers."
 SHARE_HELP = (
     "Of all pairs of query and key that this model's own attention computes, the share that the "
-    "pattern leaves; over all layers."
+    "pattern leaves. Pairs are counted for one head in each layer."
 )
 FLOPS_HELP = (
     "Operations for the scores and weighted sums of this prompt, counting only pairs that are "
@@ -193,7 +193,7 @@ def _numbers(
     with st.container(horizontal=True, gap="large"):
         st.metric(
             "Scores left", f"{pairs[1] / pairs[0]:.0%}", help=SHARE_HELP, width="content",
-            delta=f"{int(pairs[1]):,} of {int(pairs[0]):,} per head", delta_color="off",
+            delta=f"{int(pairs[1]):,} of {int(pairs[0]):,} pairs", delta_color="off",
             delta_arrow="off",
         )  # fmt: skip
         st.metric(

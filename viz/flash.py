@@ -125,7 +125,9 @@ def tile_scores(
         range=[len(queries) - 0.5, -0.5], **axis,
     )  # fmt: skip
     return figure.update_layout(
-        height=TILE_PX + 60, margin={"t": 60, "r": 5, "b": 5, "l": 5}, plot_bgcolor=theme.MASKED
+        height=TILE_PX + 100,
+        margin={"t": 60, "r": 5, "b": 5, "l": 5, "pad": 0},
+        plot_bgcolor=theme.MASKED,
     )
 
 
