@@ -56,13 +56,13 @@ def loss_curves(curves: Sequence[Curve], *, from_step: int = 0) -> go.Figure:
 
 
 def final_losses(
-    names: Sequence[str], values: Sequence[Float[np.ndarray, "seed"]], *, measure: str
+    names: Sequence[str], values: Sequence[Float[np.ndarray, "_"]], *, measure: str
 ) -> go.Figure:
     """Draw where each seed of each model ended: a dot per seed, a line from best to worst.
 
     Args:
         names: The models, the first on top.
-        values: Per model, one value per seed.
+        values: Per model, one value per seed; models may have different numbers of seeds.
         measure: What the values are.
     """
     traces = []
