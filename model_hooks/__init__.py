@@ -14,6 +14,7 @@ from model_hooks.errors import (
     NotRecordableError,
     PromptError,
 )
+from model_hooks.experts import Routing
 from model_hooks.generation import Generation, Step
 from model_hooks.info import ModelInfo
 from model_hooks.interventions import (
@@ -55,6 +56,7 @@ __all__ = [
     "NotCausalError",
     "NotRecordableError",
     "PromptError",
+    "Routing",
     "ShareKVHeads",
     "Stage",
     "Step",

@@ -20,6 +20,7 @@ from model_hooks.caching import cache_bytes, can_continue, fork, shortened
 from model_hooks.decoding import Decoding
 from model_hooks.describe import describe
 from model_hooks.errors import InterventionError, LayerError, NotRecordableError, PromptError
+from model_hooks.experts import Routing, listening
 from model_hooks.generation import BoundedStore, Forward, Generation, Step
 from model_hooks.info import ModelInfo
 from model_hooks.interventions import (
@@ -31,6 +32,7 @@ from model_hooks.interventions import (
 from model_hooks.neurons import (
     Feedforward,
     NeuronTrace,
+    check_whole,
     find_feedforward,
     output_rows,
     watch,
@@ -182,10 +184,7 @@ class HookedModel:
         layer = check_index("layer", layer, len(self.anatomy.blocks), LayerError)
         feedforward = self._feedforward(layer)
         with watching(feedforward) as found:
-            self.model(
-                input_ids=torch.tensor([trace.token_ids.tolist()], device=self.model.device),
-                use_cache=False,
-            )
+            self.run_unrecorded(trace.token_ids.tolist(), use_cache=False)
         if "activation" not in found:
             raise LayerError(f"The feedforward of layer {layer} did not run as a whole.")
         seen = {
@@ -196,13 +195,45 @@ class HookedModel:
         if pre is not None and pre.shape != seen["activation"].shape:
             seen |= {"pre_activation": None, "activated": None}
         bias = feedforward.down.bias
-        return NeuronTrace(
+        neurons = NeuronTrace(
             layer=layer,
             path=feedforward.path,
             output_rows=to_array(output_rows(feedforward.down)),
             bias=None if bias is None else to_array(bias),
             **seen,
         )
+        check_whole(neurons, trace.layers[layer].mlp_out, self.anatomy.blocks[layer])
+        return neurons
+
+    @torch.inference_mode()
+    def activation_function(
+        self, layer: int, inputs: Float[np.ndarray, "point"]
+    ) -> Float[np.ndarray, "point"] | None:
+        """Return what the activation function of a layer's feedforward makes of some numbers.
+
+        Returns:
+            None where it is no module of its own, so that it cannot be asked.
+
+        Raises:
+            LayerError: The model lacks that layer, or its feedforward has no single hidden layer.
+        """
+        layer = check_index("layer", layer, len(self.anatomy.blocks), LayerError)
+        act = self._feedforward(layer).act
+        if act is None:
+            return None
+        given = torch.tensor(inputs, dtype=self.model.dtype, device=self.model.device)
+        return to_array(act(given))
+
+    @torch.inference_mode()
+    def routing(self, trace: Trace) -> tuple[Routing | None, ...]:
+        """Return which experts each layer's router chose, by running the trace's text once more.
+
+        Returns:
+            One entry per layer; None where there is no router, or none that transformers declares.
+        """
+        with listening(self.anatomy) as heard:
+            self.run_unrecorded(trace.token_ids.tolist(), use_cache=False)
+        return heard.routing()
 
     def _feedforward(self, layer: int) -> Feedforward:
         with self._feedforward_lock:

@@ -5,20 +5,24 @@ projection is what it adds to the residual stream ("Transformer Feed-Forward Lay
 Memories", Geva et al. 2021, section 2).
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from model_hooks.anatomy import BlockAnatomy
 from model_hooks.errors import LayerError
+from model_hooks.norms import is_plain_norm
+from model_hooks.trace import to_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,35 +72,53 @@ def find_feedforward(block: BlockAnatomy, d_model: int) -> Feedforward:
     """Return the down projection of a block's feedforward and its activation function.
 
     Raises:
-        LayerError: The block has no single hidden layer, as in a mixture of experts.
+        LayerError: The block has no feedforward, or none with a single hidden layer, as in a
+            mixture of experts.
     """
+    if block.parts == ("attention",):
+        raise LayerError(f"{block.path} has no feedforward: it only mixes positions.")
     inside_attention = set(block.attention.modules()) if block.attention is not None else set()
+    part = block.mlp_out.module if block.mlp_out is not None else block.module
+    if not any(_is_linear(module) for module in part.children()):
+        part = block.module  # its projections lie in the block itself (OPT), or deeper (BERT)
     outside = [
         (name, module)
-        for name, module in block.module.named_modules()
-        if module not in inside_attention and "expert" not in name
+        for name, module in block.module.named_modules(remove_duplicate=False)
+        if module not in inside_attention and not re.search("expert|shared", name)
     ]
-    downs = [
-        (name, module)
-        for name, module in outside
-        if isinstance(module, (nn.Linear, Conv1D)) and _sizes(module)[1] == d_model
-    ]
+    inside = set(part.modules())
+    linear = [(name, module) for name, module in outside if _is_linear(module) and module in inside]
+    downs = [(name, module) for name, module in linear if _sizes(module)[1] == d_model]
     if not downs:
-        raise LayerError(
-            f"The feedforward in {block.path} has no single hidden layer that can be read: it is "
-            "split into experts or built in another way."
-        )
+        raise LayerError(_NO_HIDDEN_LAYER.format(block.path))
     name, down = downs[-1]
     width = _sizes(down)[0]
-    acts = [
-        module
-        for name, module in outside
-        if "act" in name.rsplit(".", 1)[-1].lower() and not any(True for _ in module.parameters())
-    ]
-    ups = [module for _, module in outside if isinstance(module, (nn.Linear, Conv1D))]
-    if not any(_sizes(module)[1] in (width, 2 * width) for module in ups):
-        raise LayerError(f"The feedforward in {block.path} has no hidden layer that can be read.")
+    if not any(_sizes(module)[1] in (width, 2 * width) for _, module in linear):
+        raise LayerError(_NO_HIDDEN_LAYER.format(block.path))
+    acts = [module for name, module in outside if _is_activation(name, module)]
+    in_part = [module for module in acts if module in inside]
+    acts = in_part or acts
     return Feedforward(down, f"{block.path}.{name}", acts[-1] if acts else None)
+
+
+_NO_HIDDEN_LAYER = (
+    "The feedforward in {} has no single hidden layer that can be read: it is split into experts "
+    "or built in another way."
+)
+_ACTIVATIONS = ("transformers.activations", "torch.nn.modules.activation")
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, (nn.Linear, Conv1D))
+
+
+def _is_activation(name: str, module: nn.Module) -> bool:
+    """Whether a module is an activation function: a few have a number or two to learn (xIELU)."""
+    if any(parameter.numel() > 1 for parameter in module.parameters()):
+        return False
+    kind = type(module)
+    named = "act" in name.rsplit(".", 1)[-1].lower()
+    return named or kind.__module__ in _ACTIVATIONS or "gelu" in kind.__name__.lower()
 
 
 _seen: ContextVar[dict[str, Tensor] | None] = ContextVar("seen", default=None)
@@ -124,13 +146,17 @@ def _note_activation(module: nn.Module, args: tuple) -> None:
     found = _seen.get()
     if found is not None and found["feedforward"].down is module:
         found["activation"] = args[0].reshape(-1, args[0].shape[-1])
+        found |= found.pop("last", {})
 
 
 def _note_act(act: nn.Module, module: nn.Module, args: tuple, output: Tensor) -> None:
+    """Keep the activation function's last run: blocks may share one (GPT-1)."""
     found = _seen.get()
     if found is not None and found["feedforward"].act is act:
-        found["pre_activation"] = args[0].reshape(-1, args[0].shape[-1]).clone()
-        found["activated"] = output.reshape(-1, output.shape[-1])
+        found["last"] = {
+            "pre_activation": args[0].reshape(-1, args[0].shape[-1]).clone(),
+            "activated": output.reshape(-1, output.shape[-1]),
+        }
 
 
 def output_rows(down: nn.Module) -> Tensor:
@@ -142,3 +168,61 @@ def _sizes(module: nn.Module) -> tuple[int, int]:
     """(in, out) features of a linear layer."""
     rows, columns = module.weight.shape
     return (rows, columns) if isinstance(module, Conv1D) else (columns, rows)
+
+
+class Addition(NamedTuple):
+    """How what the down projection gives is added to the residual stream."""
+
+    scale: float
+    norm: nn.Module | None
+    """The norm that it goes through first, if any (Gemma 2)."""
+
+
+def how_added(
+    total: Float[np.ndarray, "pos d_out"],
+    mlp_out: Float[np.ndarray, "pos d_model"],
+    block: BlockAnatomy,
+) -> Addition | None:
+    """Find out how the neurons' sum becomes what the feedforward adds; None if it does not."""
+    if total.shape != mlp_out.shape:
+        return None
+    coarse = next(block.module.parameters()).dtype not in (torch.float32, torch.float64)
+    tolerance = 3e-2 if coarse else 1e-3
+
+    def same(result: Float[np.ndarray, "pos d_model"]) -> bool:
+        return bool(np.abs(result - mlp_out).max() <= tolerance * np.abs(mlp_out).max())
+
+    size = float((total * total).sum())
+    scale = float((total * mlp_out).sum()) / size if size else 1.0
+    scale = 1.0 if abs(scale - 1) < tolerance else scale
+    if same(scale * total):
+        return Addition(scale, None)
+    if block.mlp_out is not None and is_plain_norm(norm := block.mlp_out.module):
+        weight = next(norm.parameters(), torch.zeros(1))
+        given = torch.tensor(total, dtype=weight.dtype, device=weight.device)
+        with torch.inference_mode():
+            if same(to_array(norm(given[None])[0])):
+                return Addition(1.0, norm)
+    return None
+
+
+def check_whole(
+    neurons: NeuronTrace, mlp_out: Float[np.ndarray, "pos d_model"], block: BlockAnatomy
+) -> None:
+    """Refuse neurons that are not what the feedforward adds, such as one expert among others.
+
+    Raises:
+        LayerError: Their sum is something else.
+    """
+    ends = sorted({0, len(mlp_out) - 1})
+    total = neurons_sum(neurons, ends)
+    if np.isfinite(total).all() and how_added(total, mlp_out[ends], block) is None:
+        raise LayerError(_NO_HIDDEN_LAYER.format(block.path))
+
+
+def neurons_sum(
+    neurons: NeuronTrace, positions: Sequence[int] | slice = slice(None)
+) -> Float[np.ndarray, "pos d_model"]:
+    """Return what the down projection gives: activations times output rows, and the bias."""
+    total = neurons.activation[positions] @ neurons.output_rows
+    return total if neurons.bias is None else total + neurons.bias

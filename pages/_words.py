@@ -1,9 +1,9 @@
-"""Words to watch: up to five tokens of the vocabulary, picked from a list or typed.
+"""Words to watch: up to five tokens of the vocabulary, or one, picked from a list or typed.
 
 What is watched is kept per model for the whole visit, and shared by the pages that ask for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -97,8 +97,58 @@ def pick_words(
     )
     note: Word | None = st.session_state.get(_NOTE)
     if note is not None and not is_full:
-        _explain(note, watched, new)
+        _explain(note, new, lambda first: _watch([*watched, first]))
     return watched
+
+
+def pick_word(
+    model: HookedModel, log_probs: Float[np.ndarray, "vocab"], *, key: str, label: str = "Word"
+) -> int:
+    """Let the reader choose one token; at first, the most probable one.
+
+    Offered are the candidates, the words watched elsewhere and what was typed here. The choice is
+    kept per prediction: another token of the text begins with what leads there.
+
+    Args:
+        model: The model.
+        log_probs: The output after the selected token.
+        key: The widgets' key.
+        label: What the word is called.
+    """
+    typed: list[int] = st.session_state.setdefault(f"{key}.typed", {}).setdefault(
+        selection().model, []
+    )
+    offered = candidate_ids(log_probs, [*_watched(log_probs), *typed])
+    names = token_names(model, offered)
+    chosen = f"{key}.{selection().model}.{offered[0]}"
+    new, note = f"{key}.new", f"{key}.note"
+
+    def take(token_id: int) -> None:
+        typed[:] = [*(i for i in typed if i != token_id), token_id][-MAX_WORDS:]
+        st.session_state[chosen] = token_id
+        st.session_state.pop(note, None)
+
+    def add() -> None:
+        word = find_word(model, st.session_state[new], log_probs)
+        if len(word.token_ids) == 1:
+            take(word.token_ids[0])
+            st.session_state[new] = ""
+        else:
+            st.session_state[note] = word if word.token_ids else None
+
+    left, right = st.columns(2, vertical_alignment="bottom")
+    token_id = left.selectbox(
+        label,
+        offered,
+        format_func=lambda i: names.get(i, str(i)),
+        key=chosen,
+        persist_state="session",
+        on_change=lambda: st.session_state.pop(note, None),
+    )
+    right.text_input("Another word", key=new, placeholder="Type one and press Enter", on_change=add)
+    if (word := st.session_state.get(note)) is not None:
+        _explain(word, new, take, verb="Take")
+    return token_id
 
 
 def _watched(log_probs: Float[np.ndarray, "vocab"]) -> list[int]:
@@ -121,19 +171,20 @@ def _add(model: HookedModel, log_probs: Float[np.ndarray, "vocab"], new: str) ->
         st.session_state[_NOTE] = word if word.token_ids else None
 
 
-def _explain(word: Word, watched: Sequence[int], new: str) -> None:
+def _explain(word: Word, new: str, take: Callable[[int], None], verb: str = "Watch") -> None:
+    """Say that a typed word is several tokens, and offer its first one."""
     pieces = [f"**{escape_markdown(visible(piece))}**" for piece in word.pieces[:MAX_PIECES]]
     if len(word.pieces) > MAX_PIECES:
         pieces.append("…")
     st.info(
         f"“{escape_markdown(visible(word.text[:40]))}” is {len(word.pieces)} tokens here: "
-        f"{' + '.join(pieces)}. It predicts one token at a time, so watch the first one.",
+        f"{' + '.join(pieces)}. It predicts one token at a time, so {verb.lower()} the first one.",
         icon=":material/content_cut:",
     )
 
-    def watch_first() -> None:
-        _watch([*watched, word.token_ids[0]])
+    def take_first() -> None:
+        take(word.token_ids[0])
         st.session_state[new] = ""
 
     first = escape_markdown(visible(word.pieces[0]))
-    st.button(f"Watch {first}", key=f"{new}.first", on_click=watch_first)
+    st.button(f"{verb} {first}", key=f"{new}.first", on_click=take_first)
