@@ -13,6 +13,7 @@ from pages._text import escape_markdown, visible
 from viz import before_after_bars, most_changed
 
 
+@st.fragment
 def full_context(pair: SideBySide) -> None:
     """Show what happens when the context is full."""
     model, token_ids = pair.on.model, pair.on.token_ids

@@ -17,6 +17,7 @@ SOURCE = (
 )
 
 
+@st.fragment
 def draw(pair: SideBySide) -> None:
     """Draw the extrapolation, for the loaded model and for some public ones."""
     info, cache = pair.on.model.info, pair.on.cache

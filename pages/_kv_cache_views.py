@@ -199,15 +199,21 @@ def proof(pair: SideBySide, n_rounds: int = 1) -> None:
         for run in (pair.on, pair.off)
     ]
     margin = min(pair.on.steps[parted].margin, pair.off.steps[parted].margin)
+    why = (
+        f"There the two best tokens were only {margin:.2g} apart"
+        if pair.on.decoding.strategy == "greedy"
+        else "There the random draw fell close to the border between two tokens"
+    )
     st.warning(
         f"The texts part at step {parted + 1}: {strings[0]} with the cache, {strings[1]} without. "
-        f"There the two best tokens were only {margin:.2g} apart, and rounding in {info.dtype} "
-        f"changes logits by up to {gap:.2g}: both answers are right to the precision of this "
-        "number format. From there on the runs write different texts.",
+        f"{why}, and rounding in {info.dtype} changes logits by up to {gap:.2g}: both answers are "
+        "right to the precision of this number format. From there on the runs write different "
+        "texts.",
         icon=":material/call_split:",
     )
 
 
+@st.fragment
 def contents(pair: SideBySide) -> None:
     """Draw the tensors that the cache holds now."""
     run, info = pair.on, pair.on.model.info
@@ -266,7 +272,7 @@ def contents(pair: SideBySide) -> None:
         + (f" The newest {MOST_ROWS} rows are shown." if first else "")
     )
     numbers_from(
-        None, key.shape, f"`past_key_values.layers[{layer}].keys[0]`, colours to the 98th "
+        None, key.shape, f"`past_key_values.layers[{layer}]`, keys and values, colours to the 98th "
         "percentile", layer,
     )  # fmt: skip
     csv_button(lambda: contents_frame(key[head], value[head], last.pos), "kv_cache_contents")

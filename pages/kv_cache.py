@@ -27,6 +27,7 @@ st.markdown(
     help=views.CACHE_HELP,
 )
 
+# No fragment here: a click inside one waits until its run is over, and Stop could not stop a race.
 info = current_model().info
 buttons = st.container(horizontal=True, vertical_alignment="center")
 with buttons:

@@ -268,7 +268,7 @@ def cache_contents(
             row=1,
             col=column,
         )
-        figure.update_xaxes(title=f"dimension of the {name}", tickformat="d", row=1, col=column)
+        figure.update_xaxes(title="dimension", tickformat="d", row=1, col=column)
     figure.update_xaxes(showgrid=False, zeroline=False, ticks="", fixedrange=True)
     figure.update_yaxes(
         range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False, ticks="", fixedrange=True

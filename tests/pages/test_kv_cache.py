@@ -190,7 +190,7 @@ def test_contents_are_the_tensors_of_transformers_own_cache(open_page, hooked):
     np.testing.assert_allclose(drawn.keys, cache.layers[1].keys, atol=1e-5)
     assert app.dataframe[0].value["Keys"].tolist() == ["1 × 2 × 11 × 4"] * 2  # noqa: RUF001
     assert "just what the tensors take" in said(app)
-    title = chart(app, "dimension of the key")
+    title = chart(app, "dimension")
     assert title["layout"]["yaxis"]["ticktext"][-1].startswith("10: ")
     assert not app.exception
 
