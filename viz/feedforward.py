@@ -15,6 +15,8 @@ BESIDE = 0.18
 CURVE_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 CURVE_COLOURS = (theme.FEEDFORWARD, theme.QUERY, theme.KEY, theme.VALUE, theme.RESIDUAL)
 BAR_PX = 27
+ALMOST_NOTHING = 1e-5
+"""Smaller probabilities are written as less than 0.001 %."""
 MAX_TEXT_COLUMNS = 16
 
 Measure = Literal["probability", "logit", "rank"]
@@ -54,7 +56,7 @@ def feedforward_steps(
         (0, "before the feedforward", "circle", theme.ATTENTION),
         (1, "after it", "square", theme.FEEDFORWARD),
     ):
-        texts = [_written(measure, value) for value in values[:, side].tolist()]
+        texts = [_written(measure, float(value)) for value in values[:, side]]
         figure.add_scatter(
             x=x[:, side], y=values[:, side], mode="markers", name=name, text=texts,
             customdata=layers[side::2], marker={"symbol": symbol, "size": 10, "color": colour},
@@ -104,7 +106,7 @@ def switched_off_bars(
         go.Bar(
             x=list(range(n_layers)), y=probabilities, width=0.6, name="without this feedforward",
             marker={"color": theme.FEEDFORWARD, "pattern": {"shape": "/", "size": 5}},
-            text=["" if np.isnan(p) else percent(p) for p in probabilities.tolist()]
+            text=["" if np.isnan(p) else _written("probability", p) for p in probabilities.tolist()]
             if n_layers <= MAX_TEXT_COLUMNS else None,
             textposition="outside", cliponaxis=False, textangle=0,
             hovertemplate=f"without the feedforward of layer %{{x}}<br>{theme.shorten(word, 30)}: "
@@ -114,9 +116,9 @@ def switched_off_bars(
     figure.add_scatter(
         x=[-0.5, n_layers - 0.5], y=[as_is, as_is], mode="lines", name="with all of them",
         line={"color": theme.RESIDUAL, "width": 2, "dash": "dash"},
-        hovertemplate=f"with all of them: {percent(as_is)}<extra></extra>",
+        hovertemplate=f"with all of them: {_written('probability', as_is)}<extra></extra>",
     )  # fmt: skip
-    top = max(as_is, float(np.nanmax(probabilities, initial=0))) or 1.0
+    top = _highest(np.append(probabilities, as_is)) or 1.0
     _layer_axis(figure, n_layers, "layer whose feedforward is off")
     figure.update_yaxes(
         title=f"probability of {theme.shorten(word)}", tickformat="~%", range=[0, 1.2 * top],
@@ -277,7 +279,7 @@ def gate_and_up(
         marked: The dot to mark.
     """
     product = gate * up
-    largest = float(np.nanmax(np.abs(product), initial=0)) or 1.0
+    largest = _highest(np.abs(product)) or 1.0
     figure = go.Figure(
         go.Scatter(
             x=gate, y=up, mode="markers", name="neurons of this token",
@@ -324,7 +326,7 @@ def expert_heatmap(
     figure = go.Figure(
         go.Heatmap(
             x=columns, y=list(range(n_experts)), z=weights.T.astype(np.float32),
-            colorscale=theme.scale(), zmin=min(0.0, float(np.nanmin(weights, initial=0))),
+            colorscale=theme.scale(), zmin=-_highest(-weights),
             texttemplate="%{z:.2f}" if written else None, hoverongaps=False,
             xgap=1 if written else 0, ygap=1, textfont={"size": 11},
             hovertemplate=f"token %{{x}}<br>expert %{{y}}: {measure} %{{z:.4f}}<extra></extra>",
@@ -380,14 +382,18 @@ def _written(measure: Measure, value: float) -> str:
     if not np.isfinite(value):
         return "none"
     if measure == "probability":
-        return percent(value)
+        return percent(value) if value == 0 or value >= ALMOST_NOTHING else "<0.001 %"
     return f"{value:,.0f}" if measure == "rank" else f"{value:.3f}"
+
+
+def _highest(values: Float[np.ndarray, "..."]) -> float:
+    """The largest number that is one, at least 0."""
+    return float(values[np.isfinite(values)].max(initial=0.0))
 
 
 def _room(values: Float[np.ndarray, "bar"]) -> list[float]:
     """A range with space for the numbers beside the bars."""
-    low = min(0.0, float(np.nanmin(values, initial=0)))
-    high = max(0.0, float(np.nanmax(values, initial=0)))
+    low, high = -_highest(-values), _highest(values)
     space = 0.22 * ((high - low) or 1.0)
     return [low - (space if low < 0 else 0), high + (space if high > 0 else 0)]
 
