@@ -47,7 +47,7 @@ def before_after_bars(
             customdata=[theme.shorten(token, 40) for token in tokens],
             hovertemplate=f"%{{customdata}}, {name}: %{{x:.4f}}<extra></extra>",
         )
-    figure.update_xaxes(title="probability", tickformat=".0%", rangemode="tozero", fixedrange=True)
+    figure.update_xaxes(title="probability", tickformat="~%", rangemode="tozero", fixedrange=True)
     figure.update_yaxes(
         title="next token", autorange="reversed", fixedrange=True, **theme.token_axis(tokens)
     )

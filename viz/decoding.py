@@ -171,7 +171,7 @@ def candidates_bars(
                 "orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal",
             },
             "xaxis": {
-                "title": {"text": "probability"}, "range": [0, full], "tickformat": ".0%",
+                "title": {"text": "probability"}, "range": [0, full], "tickformat": "~%",
                 "fixedrange": True,
             },
             "yaxis": {

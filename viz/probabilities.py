@@ -44,7 +44,7 @@ def next_token_bars(rows: Sequence[Candidate]) -> go.Figure:
         )
     )
     figure.update_xaxes(
-        title="probability", range=[0, 1.25 * max(values)], tickformat=".0%", fixedrange=True
+        title="probability", range=[0, 1.25 * max(values)], tickformat="~%", fixedrange=True
     )
     figure.update_yaxes(
         title="next token", range=[len(rows) - 0.5, -0.5], tickmode="array", tickvals=y,
