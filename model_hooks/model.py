@@ -183,7 +183,8 @@ class HookedModel:
         """
         layer = check_index("layer", layer, len(self.anatomy.blocks), LayerError)
         feedforward = self._feedforward(layer)
-        with watching(feedforward) as found:
+        blocks = [block.module for block in self.anatomy.blocks]
+        with watching(feedforward, blocks[:layer].count(blocks[layer])) as found:
             self.run_unrecorded(trace.token_ids.tolist(), use_cache=False)
         if "activation" not in found:
             raise LayerError(f"The feedforward of layer {layer} did not run as a whole.")

@@ -131,13 +131,24 @@ def watch(feedforward: Feedforward) -> None:
         feedforward.act.register_forward_hook(partial(_note_act, feedforward.act))
 
 
+class _Enough(Exception):
+    """Ends a run whose rest nobody asks for."""
+
+
 @contextmanager
-def watching(feedforward: Feedforward) -> Iterator[dict[str, Tensor]]:
-    """Collect the hidden layer of one feedforward in this context."""
-    found: dict[str, Any] = {"feedforward": feedforward}
+def watching(feedforward: Feedforward, earlier_runs: int = 0) -> Iterator[dict[str, Tensor]]:
+    """Collect the hidden layer of one feedforward in this context, and end the run with it.
+
+    Args:
+        feedforward: What to watch.
+        earlier_runs: How many runs of it to let pass: some models run a block several times.
+    """
+    found: dict[str, Any] = {"feedforward": feedforward, "to_pass": earlier_runs}
     token = _seen.set(found)
     try:
         yield found
+    except _Enough:
+        pass
     finally:
         _seen.reset(token)
 
@@ -147,6 +158,9 @@ def _note_activation(module: nn.Module, args: tuple) -> None:
     if found is not None and found["feedforward"].down is module:
         found["activation"] = args[0].reshape(-1, args[0].shape[-1])
         found |= found.pop("last", {})
+        found["to_pass"] -= 1
+        if found["to_pass"] < 0:
+            raise _Enough
 
 
 def _note_act(act: nn.Module, module: nn.Module, args: tuple, output: Tensor) -> None:
