@@ -4,6 +4,7 @@ import torch
 
 from benchmarks.tiny_models import build, tiny_tokenizer
 from model_hooks import HookedModel
+from model_hooks.experts import Heard, Router
 
 IDS = [1, 5, 9, 2, 7, 3]
 
@@ -50,3 +51,49 @@ def test_listening_leaves_no_hook_behind(mixture):
     before = hooks()
     mixture.routing(mixture.trace(IDS))
     assert hooks() == before
+
+
+def test_chosen_experts_by_their_weights_add_up_to_what_the_layer_adds():
+    mixture = HookedModel.wrap(build("mixtral"), tiny_tokenizer(), "mixtral")
+    trace = mixture.trace(IDS)
+    block, routing = mixture.model.model.layers[1], mixture.routing(trace)[1]
+    experts, pos = block.mlp.experts, 4
+    with torch.no_grad():
+        hidden = block.post_attention_layernorm(torch.tensor(trace.layers[1].resid_mid[pos]))
+        total = 0
+        for expert, weight in zip(routing.chosen[pos], routing.chosen_weights[pos], strict=True):
+            gate, up = (experts.gate_up_proj[expert] @ hidden).chunk(2)
+            total += (
+                float(weight) * experts.down_proj[expert] @ (torch.nn.functional.silu(gate) * up)
+            )
+    np.testing.assert_allclose(total.numpy(), trace.layers[1].mlp_out[pos], atol=1e-4)
+
+
+@pytest.mark.parametrize(("family", "has_choice"), [("deepseek_v3", True), ("dbrx", False)])
+def test_routers_of_other_families_are_read_as_far_as_they_tell(family, has_choice):
+    mixture = HookedModel.wrap(build(family), tiny_tokenizer(), family)
+    found = [layer for layer in mixture.routing(mixture.trace(IDS)) if layer is not None]
+    assert found
+    for layer in found:
+        assert np.isfinite(layer.scores).all()
+        assert (layer.chosen is not None) == has_choice
+        assert layer.weights is None or (layer.weights.shape == layer.scores.shape)
+
+
+def test_a_weight_for_every_expert_is_read_as_the_choice_of_those_above_zero():
+    class Llama4Like(torch.nn.Module):
+        def forward(self):
+            return torch.tensor([[0.0, 0.9, 0.0], [0.3, 0.0, 0.0]]), torch.ones(2, 3)
+
+    router = Llama4Like()
+    heard = Heard((Router(router, "router", 1),), {router: [router()]})
+    [routing] = heard.routing()
+    assert routing.chosen.tolist() == [[1], [0]]
+    np.testing.assert_allclose(routing.chosen_weights, [[0.9], [0.3]])
+    assert np.isnan(routing.weights[0, 0])
+
+
+def test_a_router_that_never_ran_or_gave_nothing_is_none():
+    router = torch.nn.Identity()
+    assert Heard((Router(router, "router", 0), None)).routing() == (None, None)
+    assert Heard((Router(router, "router", 2),), {router: [torch.ones(2, 3)]}).routing() == (None,)
