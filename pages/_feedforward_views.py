@@ -325,6 +325,11 @@ def formula(neurons: NeuronTrace, neuron: int, pos: int, name: str) -> str:
     return f"Its activation is {start} × up = {gate:.3f} × {up:.3f} = **{activation}**."  # noqa: RUF001
 
 
+def function_name(info: ModelInfo) -> str:
+    """Return what the activation function is called."""
+    return "the activation function" if info.activation == "unknown" else info.activation
+
+
 def share_off(neurons: NeuronTrace, pos: int, name: str) -> str:
     """Say how many neurons the activation function keeps (nearly) silent."""
     pre, activated = neurons.pre_activation[pos], neurons.activated[pos]
@@ -419,6 +424,15 @@ def expert_window(n_tokens: int, pos: int) -> slice:
     """Return the positions of the router's picture."""
     start = min(max(0, pos - MAX_COLUMNS // 2), max(0, n_tokens - MAX_COLUMNS))
     return slice(start, min(n_tokens, start + MAX_COLUMNS))
+
+
+def no_router_line(routings: Sequence[Routing | None], layer: int) -> str:
+    """Say where there are routers instead."""
+    others = [str(routing.layer) for routing in routings if routing is not None]
+    return (
+        f"Layer {layer} has no router that can be read. "
+        f"{'Layers' if len(others) > 1 else 'Layer'} with one: {', '.join(others) or 'none'}."
+    )
 
 
 def choice_line(routing: Routing, label: str, pos: int) -> str:
@@ -537,9 +551,9 @@ def try_next() -> None:
     )
     here = Path(__file__).parent
     for page, label in (
-        ("layers", "**Layers**: attention and feedforward together, layer by layer"),
-        ("attention", "**Attention**: how the tokens' vectors got here in the first place"),
-        ("block_architecture", "**Block architecture**: other feedforwards, then and now"),
+        ("layers", "**Layers**: both halves, layer by layer"),
+        ("attention", "**Attention**: what each token gathers first"),
+        ("block_architecture", "**Block architecture**: then and now"),
     ):
         if (here / f"{page}.py").exists():
             st.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:")

@@ -171,7 +171,7 @@ def strongest(neurons, effects, pos: int, word: int, layer: int) -> None:
     with one:
         views.pick_neuron(layer, n_neurons, which[0])
         st.markdown(
-            views.formula(neurons, neuron, pos, info.activation)
+            views.formula(neurons, neuron, pos, views.function_name(info))
             + f" It adds a vector of size {effects.sizes[neuron]:.3f}, which pushes these tokens:"
         )
         at = list(dict.fromkeys([*which, neuron])).index(neuron)
@@ -198,7 +198,8 @@ def strongest(neurons, effects, pos: int, word: int, layer: int) -> None:
 
 def activation(neurons, effects, pos: int, layer: int) -> None:
     """The activation function with this token's numbers on it; with a gate, what it lets by."""
-    st.subheader(f"What {info.activation} does to them", help=views.ACTIVATION_HELP)
+    name = views.function_name(info)
+    st.subheader(f"What {name} does", help=views.ACTIVATION_HELP)
     if neurons.pre_activation is None:
         st.info(
             "This family computes its activation function inside another step, so what goes into "
@@ -209,21 +210,21 @@ def activation(neurons, effects, pos: int, layer: int) -> None:
     first = views.ranked(effects, views.BY_EFFECT)[0]
     neuron = views.pick_neuron(layer, len(effects.sizes), first)
     which, points = views.dots(neurons, pos, neuron)
-    st.markdown(views.share_off(neurons, pos, info.activation))
+    st.markdown(views.share_off(neurons, pos, name))
     left, right = st.columns(2, gap="large") if neurons.gated else (st.container(), None)
     with left:
         st.plotly_chart(
             activation_curves(
-                {info.activation: views.curve(model, neurons, pos)},
+                {name: views.curve(model, neurons, pos)},
                 points,
                 output_name="what comes out: the gate" if neurons.gated else "activation",
             ),
             key="feedforward_curve",
-            alt=f"{info.activation} with the pre-activations of this token",
+            alt=f"{name} with the pre-activations of this token",
         )
         st.caption(
             ("" if len(which) == len(effects.sizes) else f"Drawn: {len(which)} of them, evenly. ")
-            + views.formula(neurons, neuron, pos, info.activation)
+            + views.formula(neurons, neuron, pos, name)
         )
     if right is not None:
         with right:
@@ -293,9 +294,9 @@ def switched_off(pos: int, word: int, layer: int) -> None:
 def experts(pos: int, layer: int) -> None:
     """Which experts the router of a layer picked for each token."""
     st.subheader("Which experts run?", help=views.EXPERTS_HELP)
-    routing = views.routing_of(*source)[layer]
-    if routing is None:
-        st.info(f"Layer {layer} has no router that can be read.", icon=":material/info:")
+    routings = views.routing_of(*source)
+    if (routing := routings[layer]) is None:
+        st.info(views.no_router_line(routings, layer), icon=":material/info:")
         return
     st.markdown(views.choice_line(routing, labels[pos], pos))
     span = views.expert_window(len(trace), pos)

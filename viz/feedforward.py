@@ -43,13 +43,14 @@ def feedforward_steps(
     layers = np.repeat(np.arange(n_layers), 2)
     figure = go.Figure()
     figure.add_scatter(
-        x=x.ravel(), y=values.ravel(), mode="lines", name="attention's step", hoverinfo="skip",
+        x=x.ravel(), y=values.ravel(), mode="lines", name="attention's step, to ●",
         line={"color": theme.ATTENTION, "dash": "dot", "width": 2}, connectgaps=True,
+        hoverinfo="skip",
     )  # fmt: skip
     steps = np.concatenate([values.astype(float), np.full((n_layers, 1), np.nan)], 1)
     figure.add_scatter(
         x=np.concatenate([x, x[:, 1:]], 1).ravel(), y=steps.ravel(), mode="lines",
-        name="the feedforward's step", line={"color": theme.FEEDFORWARD, "width": 4},
+        name="the feedforward's step, from ● to ■", line={"color": theme.FEEDFORWARD, "width": 4},
         hoverinfo="skip",
     )  # fmt: skip
     for side, name, symbol, colour in (
@@ -59,7 +60,8 @@ def feedforward_steps(
         texts = [_written(measure, float(value)) for value in values[:, side]]
         figure.add_scatter(
             x=x[:, side], y=values[:, side], mode="markers", name=name, text=texts,
-            customdata=layers[side::2], marker={"symbol": symbol, "size": 10, "color": colour},
+            showlegend=False, customdata=layers[side::2],
+            marker={"symbol": symbol, "size": 10, "color": colour},
             hovertemplate=f"layer %{{customdata}}, {name}<br>{theme.shorten(word, 30)}: "
             f"{measure} %{{text}}<extra></extra>",
         )  # fmt: skip
@@ -106,7 +108,7 @@ def switched_off_bars(
         go.Bar(
             x=list(range(n_layers)), y=probabilities, width=0.6, name="without this feedforward",
             marker={"color": theme.FEEDFORWARD, "pattern": {"shape": "/", "size": 5}},
-            text=["" if np.isnan(p) else _written("probability", p) for p in probabilities.tolist()]
+            text=["" if np.isnan(p) else _short(p) for p in probabilities.tolist()]
             if n_layers <= MAX_TEXT_COLUMNS else None,
             textposition="outside", cliponaxis=False, textangle=0,
             hovertemplate=f"without the feedforward of layer %{{x}}<br>{theme.shorten(word, 30)}: "
@@ -326,7 +328,7 @@ def expert_heatmap(
     figure = go.Figure(
         go.Heatmap(
             x=columns, y=list(range(n_experts)), z=weights.T.astype(np.float32),
-            colorscale=theme.scale(), zmin=-_highest(-weights),
+            colorscale=theme.scale(), zmin=-_highest(-weights), zmax=_highest(weights) or 1.0,
             texttemplate="%{z:.2f}" if written else None, hoverongaps=False,
             xgap=1 if written else 0, ygap=1, textfont={"size": 11},
             hovertemplate=f"token %{{x}}<br>expert %{{y}}: {measure} %{{z:.4f}}<extra></extra>",
@@ -384,6 +386,13 @@ def _written(measure: Measure, value: float) -> str:
     if measure == "probability":
         return percent(value) if value == 0 or value >= ALMOST_NOTHING else "<0.001 %"
     return f"{value:,.0f}" if measure == "rank" else f"{value:.3f}"
+
+
+def _short(probability: float) -> str:
+    """A whole percentage, with no false 0 or 100: for the top of a narrow bar."""
+    if 0 < probability < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
 
 
 def _highest(values: Float[np.ndarray, "..."]) -> float:
