@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks import Decoding, HookedModel, LayerTrace, ModelInfo, Trace
 from model_hooks import Stage as DecodingStage
+from pages import _feedforward_views as feedforward_views
 from pages._components import token_strip
 from pages._controls import decoding_controls, pick_layer, pick_position
 from pages._forward_flow import Card, Choice
@@ -247,6 +248,9 @@ def _block(view: View, recorded: LayerTrace) -> None:
         facts, vector = st.columns(2, gap="medium")
         facts.markdown(":violet-badge[Feedforward] Here each lane is alone.")
         facts.markdown(_feedforward_facts(info))
+        if feedforward_views.has_routers(view.model):
+            with facts:
+                _router_choice(view, layer)
         with vector:
             _added(view, recorded.mlp_out, limit, "feedforward", layer)
             path = anatomy.mlp_out.path if anatomy.mlp_out else anatomy.path
@@ -484,6 +488,13 @@ def _feedforward_facts(info: ModelInfo) -> str:
         f"A small neural network, the same for every lane: {width} (activation "
         f"`{info.activation}`{gated}).{experts} Most of what the model learned is stored here."
     )
+
+
+def _router_choice(view: View, layer: int) -> None:
+    source = selection().model, tuple(view.trace.token_ids.tolist())
+    if (routing := feedforward_views.routing_of(*source)[layer]) is not None:
+        label = visible(view.trace.tokens[view.pos])
+        st.markdown(feedforward_views.choice_line(routing, label, view.pos))
 
 
 def _size(array: Float[np.ndarray, "pos d_model"], pos: int) -> float:
