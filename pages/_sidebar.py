@@ -34,6 +34,12 @@ PRESETS = (
         "One token is far ahead of all others. In which layer does it take the lead?",
     ),
     Preset(
+        "A film title",
+        "The Shawshank",
+        "The model knows how it goes on. Which layer's feedforward brings the word, and what is "
+        "left without it?",
+    ),
+    Preset(
         "Wide open",
         "Sam was sad because he lost his",
         "Many words fit, so no token gets much: compare the entropy with that of a fixed phrase.",
