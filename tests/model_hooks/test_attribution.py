@@ -12,8 +12,9 @@ from transformers import (
     OpenAIGPTLMHeadModel,
 )
 
+from benchmarks.tiny_models import build
 from model_hooks import HookedModel, PromptError
-from model_hooks.attribution import attribute_logit, direct_effects
+from model_hooks.attribution import attribute_logit, direct_effects, token_direction
 from tests.conftest import WORDS, tiny_gpt2, tiny_llama, with_random_weights
 
 PROMPT = "the cat sat on the mat"
@@ -145,3 +146,13 @@ def test_norm_on_the_stream_is_not_called_exact(tokenizer):
 def test_token_the_model_lacks_is_refused(hooked, trace, token_id):
     with pytest.raises(PromptError):
         attribute_logit(hooked, trace, token_id)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "cohere", "gemma2", "opt", "openai-gpt"])
+def test_direction_of_a_token_gives_the_effects_of_the_models_own_tail(family, tokenizer):
+    model = HookedModel.wrap(build(family), tokenizer, family)
+    final = model.trace([1, 2, 3, 4]).layers[-1].resid_post[-1]
+    parts = np.random.default_rng(0).normal(size=(5, len(final)))
+    expected = direct_effects(model, parts, final, [7])[:, 0]
+    found = parts @ token_direction(model, final, 7)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())

@@ -71,3 +71,27 @@ def test_a_mixture_of_experts_says_why_it_has_no_single_layer(tokenizer):
     hooked = HookedModel.wrap(build("mixtral"), tokenizer, "mixtral")
     with pytest.raises(LayerError, match="experts"):
         hooked.neurons(hooked.trace([1, 2, 3]), 0)
+
+
+def test_an_activation_function_that_blocks_share_is_read_in_its_own_layer(tokenizer):
+    hooked = HookedModel.wrap(build("openai-gpt"), tokenizer, "openai-gpt")
+    trace = hooked.trace([1, 2, 3, 4])
+    for layer in (0, 1):
+        neurons = hooked.neurons(trace, layer)
+        assert not neurons.gated
+        np.testing.assert_array_equal(neurons.activated, neurons.activation)
+
+
+def test_what_is_no_feedforward_is_not_taken_for_one(tokenizer):
+    hooked = HookedModel.wrap(build("qwen3_next"), tokenizer, "qwen3_next")
+    with pytest.raises(LayerError, match="no single hidden layer"):
+        hooked.neurons(hooked.trace([1, 2, 3]), 0)
+    hooked = HookedModel.wrap(build("nemotron_h"), tokenizer, "nemotron_h")
+    with pytest.raises(LayerError, match="has no feedforward"):
+        hooked.neurons(hooked.trace([1, 2, 3]), 0)
+
+
+def test_curve_is_what_the_module_itself_makes_of_the_inputs(hooked, trace, neurons):
+    inputs = neurons.pre_activation[2]
+    found = hooked.activation_function(1, inputs)
+    np.testing.assert_allclose(found, neurons.activated[2], atol=1e-6)

@@ -2,12 +2,16 @@
 
 import base64
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from model_hooks import Decoding
+from benchmarks.tiny_models import build, tiny_tokenizer
+from model_hooks import Decoding, HookedModel
+from pages import _session
+from pages._feedforward_views import routing_of
 from pages._forward_flow import MAX_LANES, lanes_to_draw
 from pages._patterns import mean_patterns
 
@@ -201,3 +205,17 @@ def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring, o
     assert not app.exception
     assert "cannot be told apart" in " ".join(info.value for info in app.info)
     assert "It adds this vector" not in " ".join(text.value for text in app.markdown)
+
+
+def test_a_mixture_of_experts_names_the_routers_choice(open_page, monkeypatch):
+    model = HookedModel.wrap(build("mixtral"), tiny_tokenizer(), "mixtral")
+    monkeypatch.setattr(_session, "load_model", lambda name: model)
+    routing_of.clear()
+    app = open_page("forward_pass", stage="blocks", layer=1, prompt="w3 w5 w7")
+    assert not app.exception
+    with torch.no_grad():
+        ids = torch.tensor([model.encode("w3 w5 w7")])
+        logits = model.model(ids, output_router_logits=True).router_logits[1][-1]
+    expected = sorted(logits.topk(2).indices.tolist())
+    [line] = [text.value for text in app.markdown if "goes to" in text.value]
+    assert sorted(int(n) for n in re.findall(r"expert (\d+)", line)) == expected
