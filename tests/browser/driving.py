@@ -84,6 +84,7 @@ def settle(page: Page) -> None:
 
 def go_to(page: Page, title: str) -> None:
     """Change to another page by the sidebar."""
-    page.get_by_test_id("stSidebarNavLink").filter(has_text=title).click()
+    navigation = page.get_by_test_id("stSidebarNav")
+    navigation.get_by_role("link", name=title, exact=True).click()
     expect(page.get_by_role("heading", level=1, name=title, exact=True)).to_be_visible()
     settle(page)

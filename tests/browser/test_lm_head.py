@@ -46,6 +46,7 @@ def test_long_run_of_texts_can_be_stopped_and_keeps_what_it_has(lm_head):
     settle(page)
     page.get_by_label("Texts", exact=True).fill("100")
     page.get_by_label("Texts", exact=True).press("Enter")
+    expect(page.get_by_test_id("stProgress")).to_be_visible()  # it runs
     page.locator(".st-key-lm_head-texts-stop button").click()
     expect(page.get_by_text(re.compile(r"Stopped after \d+ of 100 texts"))).to_be_visible()
     settle(page)
