@@ -4,7 +4,6 @@ Not named `_attention.py`: Streamlit would take the two for one address.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -27,10 +26,10 @@ from model_hooks.patterns import (
     without_first_token,
 )
 from pages._components import head_tiles, token_strip
+from pages._next_pages import link_pages
 from pages._text import escape_markdown
 from viz.attention import block_size
 
-HERE = Path(__file__).parent
 STREAMED_FROM = 512
 """From this many tokens on, heads are computed one by one and not kept: they fill memory."""
 SPAN_FROM = 64
@@ -432,9 +431,7 @@ def try_next() -> None:
         "- Write a prompt that repeats itself, and sort by **Induction**.\n"
         "- Hide the first token: which heads have anything left?"
     )
-    for page, label in NEXT_PAGES.items():
-        if (HERE / f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=label)
+    link_pages(NEXT_PAGES)
 
 
 def _each_layer(trace: Trace, layers: Sequence[int]) -> Iterator[Float[np.ndarray, "head pos pos"]]:

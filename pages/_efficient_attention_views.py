@@ -1,7 +1,6 @@
 """What the tabs of the Efficient attention page share: runs with a change, and their comparison."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +11,11 @@ from jaxtyping import Float
 from model_hooks import HookedModel, InlookError, Intervention, LayerTrace, ModelInfo, Trace
 from model_hooks.choice import surprisals
 from pages._download import csv_button
+from pages._next_pages import link_pages
 from pages._selection import selection
 from pages._session import hooked_model, trace_of
 from pages._text import escape_markdown, visible
 from viz import before_after_bars, most_changed
-
-HERE = Path(__file__).parent
 
 COST_HELP = (
     "A text of n tokens has about n²/2 pairs of a query and a key, in every head of every layer. "
@@ -198,6 +196,4 @@ def try_next() -> None:
         "- Keep the first token in the window: does the loss come back?\n"
         "- Put all KV heads into one group, and compare with the model that was trained so."
     )
-    for page, label in NEXT_PAGES.items():
-        if (HERE / f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=label)
+    link_pages(NEXT_PAGES)

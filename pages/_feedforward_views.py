@@ -1,8 +1,7 @@
 """What the Feedforward page shows, worked out from the trace: long helpers of `feedforward.py`."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,8 @@ from model_hooks.feedforward import (
     promoted_tokens,
     strongest,
 )
-from pages._selection import select, selection
+from pages._next_pages import link_pages
+from pages._selection import selection
 from pages._session import hooked_model, trace_of
 from pages._text import escape_markdown, visible
 from viz.decoding import percent
@@ -287,19 +287,6 @@ def _chosen_neurons() -> dict[tuple[str, int], int]:
     return st.session_state.setdefault("feedforward.neurons", {})
 
 
-def clicked(key: str, field: str) -> int | None:
-    """Return the number that a click on a chart reports, None if nothing is clicked."""
-    points: list[dict[str, Any]] = st.session_state[key]["selection"]["points"]
-    value = points[0].get(field) if points else None
-    return None if value is None else int(value[0] if isinstance(value, list) else value)
-
-
-def pick_clicked_layer(key: str, field: str) -> None:
-    """Look at the layer whose mark was clicked."""
-    if (layer := clicked(key, field)) is not None:
-        select(layer=layer)
-
-
 def hovers(neurons: NeuronTrace, effects: NeuronEffects, pos: int, which: Sequence[int], word: str,
            pushed: Sequence[str]) -> list[str]:  # fmt: skip
     """Say in hovers what some neurons do; the tokens are already fit for Plotly."""
@@ -549,11 +536,11 @@ def try_next() -> None:
         "- Type a word that the model did *not* choose: which feedforward holds it down?\n"
         "- Choose an earlier token: every token has its own prediction, and its own neurons."
     )
-    here = Path(__file__).parent
-    for page, label in (
-        ("layers", "**Layers**: both halves, layer by layer"),
-        ("attention", "**Attention**: what each token gathers first"),
-        ("block_architecture", "**Block architecture**: then and now"),
-    ):
-        if (here / f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:")
+    link_pages(
+        {
+            "layers": "**Layers**: both halves, layer by layer",
+            "attention": "**Attention**: what each token gathers first",
+            "block_architecture": "**Block architecture**: then and now",
+        },
+        icon=":material/arrow_forward:",
+    )

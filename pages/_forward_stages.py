@@ -1,8 +1,7 @@
 """The five stages of a forward pass in detail: one function draws one stage."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -12,9 +11,11 @@ from streamlit.delta_generator import DeltaGenerator
 from model_hooks import Decoding, HookedModel, LayerTrace, ModelInfo, Trace
 from model_hooks import Stage as DecodingStage
 from pages import _feedforward_views as feedforward_views
+from pages._clicks import pick_clicked_layer
 from pages._components import token_strip
 from pages._controls import decoding_controls, pick_layer, pick_position
 from pages._forward_flow import Card, Choice
+from pages._next_pages import link_pages
 from pages._provenance import module_path, numbers_from
 from pages._selection import select, selection
 from pages._text import visible
@@ -157,7 +158,7 @@ def blocks(view: View) -> None:
         st.plotly_chart(
             layer_thumbnails(view.patterns, selected=layer),
             key="forward.layers",
-            on_select=_pick_clicked_layer,
+            on_select=lambda: pick_clicked_layer("forward.layers", "customdata"),
             selection_mode="points",
             alt=f"Attention patterns of all {info.n_layers} layers, side by side",
         )
@@ -501,13 +502,6 @@ def _size(array: Float[np.ndarray, "pos d_model"], pos: int) -> float:
     return float(np.linalg.norm(array[pos]))
 
 
-def _pick_clicked_layer() -> None:
-    points: list[dict[str, Any]] = st.session_state["forward.layers"]["selection"]["points"]
-    if points:
-        layer = points[0].get("customdata")
-        select(layer=int(layer[0] if isinstance(layer, list) else layer))
-
-
 def step_buttons(number: int) -> None:
     """Offer the stage before and the stage after."""
     with st.container(horizontal=True, horizontal_alignment="distribute"):
@@ -551,6 +545,5 @@ def try_next(number: int) -> None:
         "- Change one word of the prompt, and watch the last lane's prediction.\n"
         "- Choose **Sample** in the decoding options: is the favourite still picked?"
     )
-    for page in DEEPER[STAGES[number].name]:
-        if Path(__file__).with_name(f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=LINKS[page], icon=":material/arrow_forward:")
+    pages = DEEPER[STAGES[number].name]
+    link_pages({page: LINKS[page] for page in pages}, icon=":material/arrow_forward:")

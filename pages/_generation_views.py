@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -11,6 +10,7 @@ from model_hooks import Decoding, Generation, Step
 from pages import _draft as writing
 from pages._components import token_strip
 from pages._draft import Choice, Draft
+from pages._next_pages import link_pages
 from pages._selection import select
 from pages._text import escape_markdown, visible
 from viz import candidates_bars, choices_replay, step_costs
@@ -233,14 +233,14 @@ def branch_list(draft: Draft) -> None:
 def try_next() -> None:
     """Link to the pages that go on from here, as far as they exist."""
     st.subheader("Try next")
-    for page, label in (
-        ("attention", "**Attention**: what does each head read from?"),
-        ("layers", "**Layers**: when did the model make up its mind?"),
-        ("kv_cache", "**KV cache**: how much work do kept keys and values save?"),
-        ("lm_head", "**LM head**: how do the final scores become a choice?"),
-    ):
-        if (Path(__file__).parent / f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=label)
+    link_pages(
+        {
+            "attention": "**Attention**: what does each head read from?",
+            "layers": "**Layers**: when did the model make up its mind?",
+            "kv_cache": "**KV cache**: how much work do kept keys and values save?",
+            "lm_head": "**LM head**: how do the final scores become a choice?",
+        }
+    )
 
 
 def _numbers(choice: Choice) -> str:

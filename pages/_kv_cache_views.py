@@ -1,7 +1,6 @@
 """What the KV cache page draws of steps, races, the cache itself and a context that is full."""
 
 import html
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from model_hooks.timing import SideBySide, TimedRun, TimedStep
 from pages._components import heatmap_clicks, token_strip
 from pages._controls import pick_layer
 from pages._download import csv_button
+from pages._next_pages import link_pages
 from pages._provenance import numbers_from
 from pages._text import escape_markdown, visible
 from viz.kv_cache import (
@@ -281,13 +281,13 @@ def contents(pair: SideBySide) -> None:
 def try_next() -> None:
     """Link to the pages that go on from here, as far as they exist."""
     st.subheader("Try next")
-    for page, label in (
-        ("efficient_attention", "**Efficient attention**: how can reading the cache cost less?"),
-        ("generation", "**Generation**: switch the cache off while you write."),
-        ("attention", "**Attention**: what does each head read from the kept keys?"),
-    ):
-        if (Path(__file__).parent / f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=label)
+    link_pages(
+        {
+            "efficient_attention": "**Efficient attention**: how can reading the cache cost less?",
+            "generation": "**Generation**: switch the cache off while you write.",
+            "attention": "**Attention**: what does each head read from the kept keys?",
+        }
+    )
 
 
 def steps_frame(pair: SideBySide) -> pd.DataFrame:

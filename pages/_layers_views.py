@@ -1,7 +1,6 @@
 """What the Layers page shows, worked out from the trace: long helpers of `layers.py`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from model_hooks.lens import (
     read_lens,
     stream_points,
 )
+from pages._next_pages import link_pages
 from pages._provenance import module_path
 from pages._selection import select
 from pages._session import hooked_model, trace_of
@@ -494,11 +494,10 @@ def wide_figure(name: str, min_width: int = 720) -> Any:
 def try_next() -> None:
     """Link to the pages that go on from here, as far as they exist."""
     st.subheader("Try next")
-    here = Path(__file__).parent
-    for page, label in (
-        ("attention", "**Attention**: what did the layers read to get there?"),
-        ("feedforward", "**Feedforward**: which neurons pushed the word?"),
-        ("lm_head", "**LM head**: how do the final scores become a choice?"),
-    ):
-        if (here / f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=label)
+    link_pages(
+        {
+            "attention": "**Attention**: what did the layers read to get there?",
+            "feedforward": "**Feedforward**: which neurons pushed the word?",
+            "lm_head": "**LM head**: how do the final scores become a choice?",
+        }
+    )

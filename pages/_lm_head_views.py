@@ -1,7 +1,6 @@
 """What the LM head page shows of one choice: one score, its stages, the whole distribution."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from model_hooks.choice import (
 from pages._components import token_strip
 from pages._download import csv_button
 from pages._generation_views import candidate_table
+from pages._next_pages import link_pages
 from pages._provenance import module_path, numbers_from
 from pages._selection import select, selection
 from pages._session import hooked_model, trace_of
@@ -564,14 +564,13 @@ def try_next() -> None:
         "- Set **top-k** to 5 and look where the cut-off lands in *All tokens*.\n"
         "- In *Beam search*, try 2 beams, then 6: does the winner change?"
     )
-    here = Path(__file__).parent
-    for page, label in (
-        ("generation", "**Generation**: write token by token with these options"),
-        ("layers", "**Layers**: when did the winning score take shape?"),
-        ("kv_cache", "**KV cache**: how is all this writing kept fast?"),
-    ):
-        if (here / f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=label)
+    link_pages(
+        {
+            "generation": "**Generation**: write token by token with these options",
+            "layers": "**Layers**: when did the winning score take shape?",
+            "kv_cache": "**KV cache**: how is all this writing kept fast?",
+        }
+    )
 
 
 def _key(view: View, name: str) -> str:

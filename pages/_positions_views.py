@@ -1,7 +1,6 @@
 """What the Positions page says and works out about one model: long helpers of `positions.py`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from model_hooks.errors import InlookError
 from model_hooks.positions import Positions, PositionTable, positions_of, queries_and_keys
 from model_hooks.rotation import Rotation
 from pages._controls import pick_head, pick_layer, pick_position
+from pages._next_pages import link_pages
 from pages._session import hooked_model, token_ids_of
 from pages._text import escape_markdown, visible
 from viz.rotation import TurnedPair, chosen_pairs, turn_length
@@ -627,11 +627,12 @@ def reason_of(error: InlookError) -> None:
 def try_next() -> None:
     """Link to the pages that go on from here, as far as they exist."""
     st.subheader("Try next")
-    here = Path(__file__).parent
-    for page, label in (
-        ("attention", "**Attention**: which heads look at the token just before?"),
-        ("block_architecture", "**Block architecture**: what else changed since 2017?"),
-        ("efficient_attention", "**Efficient attention**: how far back does a layer look at all?"),
-    ):
-        if (here / f"{page}.py").exists():
-            st.page_link(f"pages/{page}.py", label=label)
+    link_pages(
+        {
+            "attention": "**Attention**: which heads look at the token just before?",
+            "block_architecture": "**Block architecture**: what else changed since 2017?",
+            "efficient_attention": (
+                "**Efficient attention**: how far back does a layer look at all?"
+            ),
+        }
+    )

@@ -1,7 +1,5 @@
 """Block architecture: what is inside a block, and what changed?"""
 
-from pathlib import Path
-
 import streamlit as st
 
 from model_hooks.architecture import ORIGINAL_2017
@@ -11,6 +9,7 @@ from pages import _block_architecture_twins as twins
 from pages import _block_architecture_views as views
 from pages._controls import pick_layer, pick_position
 from pages._download import csv_button
+from pages._next_pages import link_pages
 from pages._provenance import numbers_from
 from pages._selection import selection
 from pages._session import current_model, current_token_ids, current_trace
@@ -159,10 +158,11 @@ st.markdown(
     "- Load another model in the sidebar, such as a twin, and watch the marks change.\n"
     "- Under **LayerNorm, RMSNorm**, choose another token: is its mean always that small?"
 )
-for page, label in (
-    ("feedforward", "**Feedforward**: what its neurons do"),
-    ("positions", "**Positions**: how the model knows the order of words"),
-    ("efficient_attention", "**Efficient attention**: fewer keys, shorter reach"),
-):
-    if Path(__file__).with_name(f"{page}.py").exists():
-        st.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:")
+link_pages(
+    {
+        "feedforward": "**Feedforward**: what its neurons do",
+        "positions": "**Positions**: how the model knows the order of words",
+        "efficient_attention": "**Efficient attention**: fewer keys, shorter reach",
+    },
+    icon=":material/arrow_forward:",
+)

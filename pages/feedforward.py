@@ -7,6 +7,7 @@ import streamlit as st
 
 from model_hooks import InlookError
 from pages import _feedforward_views as views
+from pages._clicks import clicked, pick_clicked_layer
 from pages._components import heatmap_clicks, token_strip
 from pages._controls import current_position, pick_layer, pick_position
 from pages._download import csv_button
@@ -112,7 +113,7 @@ def steps(pos: int, word: int) -> int:
     st.plotly_chart(
         feedforward_steps(views.values_of(lens, measure), name, measure=measure, selected=layer),
         key="feedforward_steps",
-        on_select=lambda: views.pick_clicked_layer("feedforward_steps", "customdata"),
+        on_select=lambda: pick_clicked_layer("feedforward_steps", "customdata"),
         selection_mode="points",
         alt=f"{measure} of {name} before and after each layer's feedforward",
     )
@@ -161,7 +162,7 @@ def strongest(neurons, effects, pos: int, word: int, layer: int) -> None:
             ),
             key="feedforward_neurons",
             on_select=lambda: views.choose_neuron(
-                layer, views.clicked("feedforward_neurons", "customdata")
+                layer, clicked("feedforward_neurons", "customdata")
             ),
             selection_mode="points",
             alt=f"The {len(which)} strongest neurons of layer {layer}",
@@ -268,7 +269,7 @@ def switched_off(pos: int, word: int, layer: int) -> None:
             st.plotly_chart(
                 switched_off_bars(each, float(before[word]), name, selected=layer),
                 key="feedforward_each",
-                on_select=lambda: views.pick_clicked_layer("feedforward_each", "x"),
+                on_select=lambda: pick_clicked_layer("feedforward_each", "x"),
                 selection_mode="points",
                 alt=f"Probability of {name} without each layer's feedforward",
             )
