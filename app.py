@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages import _selection, _session, _sidebar
+from pages._chart import PLOTLY_ROUTE
 
 # One line per page: file, title, address. Each address differs from its file's name: Streamlit
 # first looks for a legacy `pages/` app, and on a match it would run the page without this file.
@@ -67,4 +68,4 @@ else:
     # It is the moment to say that `pages/` is no legacy app of Streamlit's own: if Streamlit took
     # it for one, the first visitor with a deep link would be told "Page not found".
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__)
+    app = st.App(__file__, routes=[PLOTLY_ROUTE])

@@ -17,6 +17,7 @@ from model_hooks import (
     Knockout,
     Trace,
 )
+from pages._chart import chart
 from pages._controls import current_position
 from pages._text import escape_markdown, visible
 from viz import before_after_bars, most_changed
@@ -79,7 +80,7 @@ def draw(
         f"{kept if before.argmax() == after.argmax() else changed}. Its probability goes from "
         f"{before.max():.1%} to {after[before.argmax()]:.1%}."
     )
-    st.plotly_chart(
+    chart(
         before_after_bars(tokens, before[token_ids], after[token_ids], change),
         key="attention_ablation_bars",
         alt=f"Probabilities of the next token, as it is and {change}",

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from model_hooks import HookedModel, Trace
 from model_hooks.arithmetic import QueryArithmetic, head_outputs, query_arithmetic
 from pages._attention_views import projection_of
+from pages._chart import chart
 from pages._text import escape_markdown
 from viz import dot_product, softmax_bars, weighted_sum
 
@@ -76,7 +77,7 @@ def _relevance(
         f"{len(steps.query)} numbers. Multiplied number by number and summed, they tell how well "
         "the two match."
     )
-    st.plotly_chart(
+    chart(
         dot_product(steps.query, steps.keys[key]),
         key="attention_dot_product",
         alt=f"Query {query}, key {key} and their product in layer {layer}, head {head}",
@@ -112,7 +113,7 @@ def _softmax(steps: QueryArithmetic, labels: Sequence[str], query: int, key: int
         f"**2. Softmax.** All {n_readable} scores that this query may have become weights that "
         "are positive and sum to 1; what comes later in the text is masked."
     )
-    st.plotly_chart(
+    chart(
         softmax_bars(
             steps.scores[: query + 1], steps.weights[: query + 1], labels[: query + 1], key
         ),
@@ -152,7 +153,7 @@ def _combination(
         "**3. Combination.** Each key's :green[value], another vector, is multiplied by its "
         "weight; the sum is the head's output for this query."
     )
-    st.plotly_chart(
+    chart(
         weighted_sum(
             steps.recorded[: query + 1], steps.values[: query + 1], labels[: query + 1], key
         ),

@@ -12,6 +12,7 @@ from model_hooks import NeuronTrace
 from model_hooks.architecture import BlockFacts
 from model_hooks.errors import InlookError
 from pages import _block_architecture_twins as twins
+from pages._chart import chart
 from pages._download import csv_button
 from pages._feedforward_views import neurons_of
 from pages._provenance import numbers_from
@@ -101,14 +102,14 @@ def _curves(neurons: NeuronTrace, facts: BlockFacts, pos: int, token: str) -> No
     names = [f"neuron {i}" for i in shown]
     left, right = st.columns(2, gap="medium")
     with left:
-        st.plotly_chart(
+        chart(
             activation_curves(curves, Points(before[shown], after[shown], names)),
             key="block_architecture.activations",
             alt="ReLU, GELU and SiLU, with this token's neurons on the curve of this model",
         )
     with right:
         if neurons.gated:
-            st.plotly_chart(
+            chart(
                 gate_and_up(after[shown], neurons.up[pos][shown], names),
                 key="block_architecture.gate",
                 alt="Each neuron's gate against what it is multiplied with",
@@ -159,7 +160,7 @@ def _losses() -> None:
     if len(found) < 2:
         st.info(twins.NO_CURVES, icon=":material/info:")
         return
-    st.plotly_chart(
+    chart(
         final_losses(
             [f"{name}: {TWINS[name]}" for name in found],
             list(found.values()),

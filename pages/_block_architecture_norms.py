@@ -21,6 +21,7 @@ from model_hooks.norms import (
     time_norms,
 )
 from pages import _block_architecture_twins as twins
+from pages._chart import chart
 from pages._download import csv_button
 from pages._provenance import numbers_from
 from pages._selection import selection
@@ -124,7 +125,7 @@ def place(info: ModelInfo, token_ids: tuple[int, ...]) -> None:
             return
         found = {info.name: measured_here(selection().model, token_ids, fresh)}
         what = f"the loaded model, {escape_markdown(info.name)}"
-    st.plotly_chart(
+    chart(
         stream_and_gradients(
             [Depth(name, numbers.sizes, numbers.gradients) for name, numbers in found.items()]
         ),
@@ -175,7 +176,7 @@ def _warmup() -> None:
     if not found:
         st.info(twins.NO_CURVES, icon=":material/info:")
         return
-    st.plotly_chart(
+    chart(
         loss_curves(
             [twins.curve_of(frames[0], WARMUP_RUNS[name]) for name, frames in found.items()]
         ),
@@ -253,14 +254,14 @@ def kind(
     st.caption(_check(steps))
     strips, scatter = st.columns([3, 2], gap="medium")
     with strips:
-        st.plotly_chart(
+        chart(
             norm_steps_strips(_strip_rows(layer_norm, rms_norm)),
             key="block_architecture.strips",
             alt="The first numbers of the vector after each step of both norms",
         )
         st.caption("Orange is negative, blue is positive; each row has a scale of its own.")
     with scatter:
-        st.plotly_chart(
+        chart(
             norm_comparison(layer_norm.normalised, rms_norm.normalised),
             key="block_architecture.norms",
             alt="Each number of the vector after LayerNorm over the same after RMSNorm",

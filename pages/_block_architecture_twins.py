@@ -16,6 +16,7 @@ from jaxtyping import Float
 from model_hooks import HookedModel, bundled_models, load_model
 from model_hooks.errors import InlookError
 from pages import _sidebar
+from pages._chart import chart
 from pages._download import csv_button
 from pages._provenance import numbers_from
 from pages._selection import selection
@@ -181,7 +182,7 @@ def _table(known: list[Twin]) -> None:
     if not shown:
         st.info(NO_CURVES, icon=":material/info:")
         return
-    st.plotly_chart(
+    chart(
         final_losses([t.name for t, _ in shown], [bits for _, bits in shown], measure=MEASURE),
         key="block_architecture.spread",
         alt="Where every seed of every twin ended, in bits per byte",
@@ -305,7 +306,7 @@ def _pair(known: list[Twin]) -> None:
     runs = [(name, runs_of(name)) for name in (first, second)]
     curves = [curve_of(frames[0], name) for name, frames in runs if frames]
     if curves:
-        st.plotly_chart(
+        chart(
             loss_curves(curves, from_step=50),
             key="block_architecture.pair_curves",
             alt=f"Training loss of {first} and {second}",
@@ -340,7 +341,7 @@ def _same_prompt(first: str, second: str) -> None:
     st.markdown("**The same prompt through both**")
     if len(reading.tokens) > 1:
         one, other = reading.actual
-        st.plotly_chart(
+        chart(
             probability_by_token(
                 [visible(token) for token in reading.tokens[1:]], one, other, (first, second), 1
             ),
@@ -354,7 +355,7 @@ def _same_prompt(first: str, second: str) -> None:
         )
     ids = most_changed(*reading.following)
     shown = [visible(token) for token in _small_model(first).token_strings(ids.tolist())]
-    st.plotly_chart(
+    chart(
         before_after_bars(
             shown, reading.following[0][ids], reading.following[1][ids], second, first
         ),

@@ -412,13 +412,6 @@ def pick_difference(found: tuple[Difference, ...], key: str) -> int:
     return chosen - 1
 
 
-def clicked_mark(chart_key: str, key: str) -> None:
-    """Choose the difference whose mark was clicked."""
-    points = st.session_state[chart_key]["selection"]["points"]
-    if points and (number := points[0].get("customdata")) is not None:
-        st.session_state[key] = int(number[0] if isinstance(number, list) else number)
-
-
 def numbers_of(facts: BlockFacts) -> tuple[tuple[Difference, ...], dict[str, int]]:
     """Return a block's differences from that of 2017, and the number of each one's mark."""
     found = differences(facts)

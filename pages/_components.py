@@ -34,20 +34,19 @@ MAX_LINES = 3000
 _FILES = Path(__file__).parent / "_components"
 
 
-def component(name: str) -> Callable[..., Any]:
+def component(name: str, *, isolate_styles: bool = True) -> Callable[..., Any]:
     """Register the component whose script and style lie in `_components/` under this name."""
     return st.components.v2.component(
         f"inlook_{name}",
         css=(_FILES / f"{name}.css").read_text(encoding="utf-8"),
         js=(_FILES / f"{name}.js").read_text(encoding="utf-8"),
+        isolate_styles=isolate_styles,
     )
 
 
 _token_strip = component("token_strip")
 _head_grid = component("head_grid")
 _head_lines = component("head_lines")
-_heatmap_clicks = component("heatmap_clicks")
-_chart_toolbar = component("chart_toolbar")
 
 
 def token_strip(
@@ -216,32 +215,6 @@ def head_lines(
     }
     _head_lines(key=key, data=data, on_picked_change=lambda: _picked(key, int, on_pick))
     return selected
-
-
-def heatmap_clicks(figure: str, *, key: str, on_pick: Callable[[tuple[int, int]], None]) -> None:
-    """Report clicks on the cells of a heatmap, which Streamlit's own charts keep to themselves.
-
-    Draws nothing. Offer another way to choose the same, for the keyboard.
-
-    Args:
-        figure: The key of the `st.plotly_chart`, or of a container around it.
-        key: The component's key.
-        on_pick: Called with the (row, column) that was clicked, before the page reruns.
-    """
-    _heatmap_clicks(
-        key=key,
-        data={"figure": figure},
-        on_picked_change=lambda: on_pick(tuple(st.session_state[key]["picked"])),
-    )
-
-
-def chart_toolbar() -> None:
-    """Let every chart be saved as SVG too, beside the PNG that its toolbar offers already.
-
-    Drawn once by the sidebar, it completes the toolbars of all charts of all pages. Plotly's own
-    configuration can name one format only, and Streamlit passes no functions on for a button.
-    """
-    _chart_toolbar(key="chart_toolbar", data={})
 
 
 def head_tiles(

@@ -19,6 +19,9 @@ from pages._session import current_model, current_token_ids, current_trace
 MAX_TIPS = 12
 """Branches kept; beyond, the one that was left longest ago is dropped."""
 
+VIEW = "generation.view"
+"""The fragment that draws the text: all that a step has to draw anew."""
+
 _DRAFT = "generation.draft"
 _MOVE = "generation.move"
 _TO_WRITE = "generation.to_write"
@@ -102,8 +105,21 @@ def current_draft(decoding: Decoding, use_cache: bool) -> Draft:
 
 
 def step_forward() -> None:
-    """Ask for the next token, as decoding picks it."""
+    """Ask for the next token, as decoding picks it; a callback of a button."""
     _ask(lambda draft: draft.generation.model.step(draft.generation), of_any_prompt=True)
+    st.rerun(VIEW)
+
+
+def step_back() -> None:
+    """Ask to take the newest generated token back; a callback of a button."""
+    _ask(lambda draft: draft.generation.rewind(min(1, len(draft.generation.steps))))
+    st.rerun(VIEW)
+
+
+def restart() -> None:
+    """Ask to take all generated tokens back; a callback of a button."""
+    rewind_to(0)
+    st.rerun(VIEW)
 
 
 def take_instead(pos: int, token_id: int) -> None:

@@ -16,6 +16,7 @@ from model_hooks.flash import (
     tile_sizes,
     tiled_accesses,
 )
+from pages._chart import chart
 from pages._controls import pick_head, pick_layer
 from pages._download import csv_button
 from pages._efficient_attention_views import ARITHMETIC, MEASURED, Subject, itemsize_of
@@ -108,7 +109,7 @@ def walk(subject: Subject) -> None:
     n_tokens = found.n_positions
     with picture:
         st.caption("**The matrix of scores, cut into tiles.** ● now, ✓ done, x left out (masked)")
-        st.plotly_chart(
+        chart(
             tile_map(
                 order,
                 (-(-n_tokens // found.rows), -(-n_tokens // found.columns)),
@@ -121,7 +122,7 @@ def walk(subject: Subject) -> None:
         )
     with tile:
         st.caption("**This tile in fast memory**: queries and keys of your prompt")
-        st.plotly_chart(
+        chart(
             tile_scores(step.scores, step.tile_weights, labels[step.queries], labels[step.keys]),
             key="efficient.tile",
             alt=f"Scores of queries {step.queries.start} to {step.queries.stop - 1} and keys "
@@ -131,7 +132,7 @@ def walk(subject: Subject) -> None:
     st.dataframe(_rows(step, labels[step.queries]), hide_index=True)
     st.markdown("**The output forms**: how far it is from the model's own, after each tile")
     distances = found.distances()
-    st.plotly_chart(
+    chart(
         output_distance(distances, now),
         key="efficient.distance",
         alt=f"Largest difference to the final output after each step, {distances[now]:.1e} now",
@@ -310,7 +311,7 @@ def traffic(subject: Subject) -> None:
             help="3nd + 2n + ceil(n / B_c) (3nd + 4n) numbers.",
         )  # fmt: skip
     lengths = TRAFFIC_LENGTHS
-    st.plotly_chart(
+    chart(
         memory_traffic(
             lengths,
             [standard_accesses(n, d_head) * itemsize for n in lengths],
@@ -401,7 +402,7 @@ def _results(run: BackendRun, was_running: bool) -> None:
     elif progress.failure:
         st.warning(progress.failure, icon=":material/error:")
     if progress.measurements:
-        st.plotly_chart(
+        chart(
             backend_costs(_lines(progress), run.lengths),
             key="efficient.backend_costs",
             alt="Time and peak memory of each backend against the length of the text",

@@ -17,6 +17,7 @@ from model_hooks import (
 )
 from model_hooks.choice import surprisals
 from model_hooks.interventions import kv_group_choices
+from pages._chart import chart
 from pages._controls import pick_head
 from pages._download import csv_button
 from pages._efficient_attention_views import (
@@ -62,7 +63,7 @@ def draw(subject: Subject) -> None:
     st.markdown(_in_words(sizes), help=SHARING_HELP)
     n_groups = _pick_groups(sizes)
     head = pick_head(info, key="efficient.head") if info.n_heads > 1 else 0
-    st.plotly_chart(
+    chart(
         head_sharing(sizes.n_heads, sizes.n_kv_heads, n_groups, selected=head),
         key="efficient.sharing",
         alt=f"{sizes.n_heads} query heads read {sizes.n_kv_heads} KV heads in {n_groups} groups",
@@ -247,7 +248,7 @@ def _twins(subject: Subject) -> None:
     names = {n: _kind(n, counts[0]) for n in counts}
     by_how = {(row.n_kv_heads, row.how): row.loss for row in rows}
     if n_run > 1:
-        st.plotly_chart(
+        chart(
             converted_and_trained(
                 list(names.values()),
                 [by_how.get((n, "converted by averaging")) for n in names],

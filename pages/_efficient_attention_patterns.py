@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from model_hooks import AttentionPattern, InterventionError, ModelInfo, Trace
+from pages._chart import chart
 from pages._controls import pick_layer
 from pages._download import csv_button
 from pages._efficient_attention_views import (
@@ -232,7 +233,7 @@ def _mask(pattern: AttentionPattern, subject: Subject, info: ModelInfo) -> None:
     own = trace.layers[layer].readable
     acts = pattern.layers is None or layer in pattern.layers
     left = own & pattern.readable(len(own)) if acts else own
-    st.plotly_chart(
+    chart(
         mask_picture(mask_cells(own, left), subject.labels),
         key="efficient.mask",
         alt=f"Which keys each query may read in layer {layer}: {left.sum()} of {own.sum()} pairs",
@@ -262,7 +263,7 @@ def _which_tokens(subject: Subject, before: Prediction, after: Prediction, chang
         f"{MEASURED} Up, in hatched orange: the token became harder to predict. Down, in green: "
         "easier."
     )
-    st.plotly_chart(
+    chart(
         loss_changes(before.bits[1:], after.bits[1:], subject.labels, f"with {change}"),
         key="efficient.loss_changes",
         alt=f"Added loss of each token of the prompt with {change}",
@@ -307,7 +308,7 @@ def _one_layer_at_a_time(
         f"({losses[worst] - before.loss:+.2f} bits per token); in all of them together "
         f"{after.loss - before.loss:+.2f}."
     )
-    st.plotly_chart(
+    chart(
         layer_losses(layers, losses, before.loss, after.loss),
         key="efficient.layer_losses",
         alt="Added loss with the pattern in one layer at a time",

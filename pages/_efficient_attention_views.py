@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from model_hooks import HookedModel, InlookError, Intervention, LayerTrace, ModelInfo, Trace
 from model_hooks.choice import surprisals
+from pages._chart import chart
 from pages._download import csv_button
 from pages._next_pages import link_pages
 from pages._selection import selection
@@ -112,7 +113,7 @@ def next_token(
         f"After {escape_markdown(subject.labels[-1])}, the most probable token {verdict}. Its "
         f"probability goes from {was.max():.1%} to {now[was.argmax()]:.1%}."
     )
-    st.plotly_chart(
+    chart(
         before_after_bars(tokens, was[token_ids], now[token_ids], change),
         key=f"{key}.bars",
         alt=f"Probabilities of the next token, as it is and {change}",

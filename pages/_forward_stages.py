@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from model_hooks import Decoding, HookedModel, LayerTrace, ModelInfo, Trace
 from model_hooks import Stage as DecodingStage
 from pages import _feedforward_views as feedforward_views
-from pages._clicks import pick_clicked_layer
+from pages._chart import chart
 from pages._components import token_strip
 from pages._controls import decoding_controls, pick_layer, pick_position
 from pages._forward_flow import Card, Choice
@@ -120,7 +120,7 @@ def embedding(view: View) -> None:
         f"(row {token_id:,}), as it enters the first block."
     )
     figure = vector_strip(vector, limit=color_limit(trace.embedding))
-    st.plotly_chart(
+    chart(
         figure,
         key="forward.embedding",
         alt=f"The {len(vector)} numbers of the embedding of token {view.pos}, one cell each",
@@ -155,11 +155,10 @@ def blocks(view: View) -> None:
     who_reads, what_is_added = st.columns(2, gap="medium")
     with who_reads:
         st.markdown("**All layers: who reads from whom**")
-        st.plotly_chart(
+        chart(
             layer_thumbnails(view.patterns, selected=layer),
             key="forward.layers",
-            on_select=lambda: pick_clicked_layer("forward.layers", "customdata"),
-            selection_mode="points",
+            on_click=lambda point: select(layer=int(point.customdata)),
             alt=f"Attention patterns of all {info.n_layers} layers, side by side",
         )
         st.caption(
@@ -184,7 +183,7 @@ def blocks(view: View) -> None:
             if told_apart
             else added_sizes(None, added, resid_post, selected=layer)
         )
-        st.plotly_chart(
+        chart(
             figure,
             key="forward.sizes",
             alt="Sizes of what is added to one token in every layer",
@@ -200,7 +199,7 @@ def _block(view: View, recorded: LayerTrace) -> None:
     parts = anatomy.parts
     st.markdown(f"##### Block {layer} for token {pos}, {view.token}")
     mixer = "Attention" if recorded.has_attention else "Mixing"
-    st.plotly_chart(
+    chart(
         block_diagram(
             anatomy.wiring,
             resid_pre=_size(recorded.resid_pre, pos),
@@ -264,7 +263,7 @@ def _pattern(view: View, layer: int) -> None:
     start = max(0, min(view.pos + 1, len(pattern)) - MAX_PATTERN)
     end = min(len(pattern), start + MAX_PATTERN)
     shown = slice(start, end)
-    st.plotly_chart(
+    chart(
         attention_heatmap(
             pattern[shown, shown],
             [visible(token) for token in view.trace.tokens[shown]],
@@ -293,7 +292,7 @@ def _added(
     view: View, added: Float[np.ndarray, "pos d_model"], limit: float, part: str, layer: int
 ) -> None:
     st.markdown(f"It adds this vector, of size **{_size(added, view.pos):.3g}**:")
-    st.plotly_chart(
+    chart(
         vector_strip(added[view.pos], limit=limit),
         key=f"forward.{part}",
         alt=f"The numbers that {part} of layer {layer} adds to token {view.pos}",
@@ -321,7 +320,7 @@ def lm_head(view: View) -> None:
         raw = Decoding().stages(logits, trace.token_ids[: view.pos + 1])[0]
         lane = f"**The lane of token {view.pos}**, {view.token}"
     st.markdown(f"{lane}: the vector that leaves block {info.n_layers - 1}.")
-    st.plotly_chart(
+    chart(
         vector_strip(final[view.pos]),
         key="forward.final",
         alt=f"The {final.shape[1]} numbers of the final vector of token {view.pos}",
@@ -340,7 +339,7 @@ def lm_head(view: View) -> None:
             on_click=lambda: select(pos=None),
         )  # fmt: skip
     st.markdown("**What comes next**, straight from the model:")
-    st.plotly_chart(
+    chart(
         next_token_bars(candidates([raw], view.token_of)),
         key="forward.next",
         alt="Probabilities of the most probable next tokens, and of all others together",
@@ -366,7 +365,7 @@ def choice(view: View) -> None:
         )
     st.markdown(f"{how}: **{token}**, with {percent(float(final[view.picked]))}.")
     rows = candidates(stages, view.token_of, chosen=view.picked)
-    st.plotly_chart(
+    chart(
         candidates_bars(rows, view.picked),
         key="forward.choice",
         alt="Probabilities of the candidates after the decoding options; the picked one is marked",

@@ -2,12 +2,14 @@
 
 import html
 from collections.abc import Sequence
+from unicodedata import east_asian_width
 
 import numpy as np
 import streamlit as st
 
 from model_hooks import Decoding, Generation, Step
 from pages import _draft as writing
+from pages._chart import Point, chart
 from pages._components import token_strip
 from pages._draft import Choice, Draft
 from pages._next_pages import link_pages
@@ -106,21 +108,24 @@ def rows_of(generation: Generation, choice: Choice) -> list[Candidate]:
 
 def candidate_chart(rows: Sequence[Candidate], choice: Choice, *, clickable: bool) -> None:
     """Draw the candidates; a click on one takes it."""
-    key = f"generation.candidates.{choice.pos}"
 
-    def take_clicked() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points and (token_id := int(points[0]["customdata"])) != OTHERS:
-            writing.take_instead(choice.pos, token_id)
+    def take_clicked(point: Point) -> None:
+        if point.customdata != OTHERS:
+            writing.take_instead(choice.pos, int(point.customdata))
 
-    st.plotly_chart(
+    chart(
         candidates_bars(rows, choice.token_id),
-        key=key,
-        on_select=take_clicked if clickable else "ignore",
-        selection_mode="points",
+        key="generation.candidates",
+        on_click=take_clicked if clickable else None,
+        view=room_for(rows),
         alt=f"Candidates for token {choice.pos}: "
         + ", ".join(f"{row.token} {percent(row.probability)}" for row in rows),
     )
+
+
+def room_for(rows: Sequence[Candidate]) -> int:
+    """Return how many columns the longest label takes; a wide character takes two."""
+    return max(sum(1 + (east_asian_width(c) in "WF") for c in row.token) for row in rows)
 
 
 def candidate_picker(generation: Generation, choice: Choice) -> None:
@@ -175,7 +180,7 @@ def candidate_table(rows: Sequence[Candidate], decoding: Decoding, chosen: int |
 def cost_chart(generation: Generation) -> None:
     """Draw what each step took."""
     steps = generation.steps
-    st.plotly_chart(
+    chart(
         step_costs(
             [visible(step.token) for step in steps],
             [step.rows_computed for step in steps],
@@ -202,7 +207,7 @@ def replay_chart(generation: Generation) -> None:
         rows.append(rows_of(generation, choice))
         before = visible(generation.model.decode(step.forward.token_ids[-16:]))
         contexts.append(before.replace("·", " ")[-40:])
-    st.plotly_chart(
+    chart(
         choices_replay(
             rows, [step.token_id for step in generation.steps[first:]], contexts, first + 1
         ),
@@ -280,6 +285,7 @@ def _how_picked(step: Step, now: Decoding) -> str:
 
 def _table_row(row: Candidate, penalty: bool, chosen: bool) -> str:
     name = html.escape(row.token)
+    name = f"<i>{name}</i>" if row.token_id == OTHERS else f"<code>{name}</code>"
     if row.removed_by:
         name = f"<s>{name}</s>"
     filtered = _number(row.tempered, ".3f")
@@ -297,7 +303,7 @@ def _table_row(row: Candidate, penalty: bool, chosen: bool) -> str:
     ]
     classes = " ".join(name for name, on in (("chosen", chosen), ("removed", row.removed_by)) if on)
     return (
-        f"<tr class='{classes}'><th scope='row'>{'▶ ' if chosen else ''}<code>{name}</code></th>"
+        f"<tr class='{classes}'><th scope='row'>{'▶ ' if chosen else ''}{name}</th>"
         + "".join(f"<td>{cell}</td>" for cell in cells)
         + "</tr>"
     )
@@ -317,13 +323,14 @@ def _tip_text(tip: Generation) -> str:
 
 _TABLE_CSS = """
 .stages { overflow-x: auto; }
-.stages table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-.stages th, .stages td { padding: 0.25rem 0.6rem; text-align: right; white-space: nowrap;
+.stages table { border-collapse: collapse; width: 100%; font-size: 0.875rem;
+  font-variant-numeric: tabular-nums; }
+.stages th, .stages td { padding: 0.25rem 0.35rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--st-border-color, rgba(128, 128, 128, 0.3)); font-weight: 400; }
 .stages thead th { vertical-align: bottom; font-weight: 600; white-space: normal; }
 .stages thead small { display: block; font-weight: 400; opacity: 0.75; }
 .stages th:first-child { text-align: left; }
 .stages tr.chosen > * { font-weight: 700; }
-.stages tr.removed > td { opacity: 0.65; }
+.stages tr.removed > td { opacity: 0.65; white-space: normal; }
 .stages tfoot > tr > * { font-weight: 600; }
 """

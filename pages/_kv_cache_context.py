@@ -6,6 +6,7 @@ import streamlit as st
 
 from model_hooks import HookedModel, InlookError, Knockout, ModelInfo
 from model_hooks.timing import SideBySide
+from pages._chart import chart
 from pages._download import csv_button
 from pages._selection import selection
 from pages._session import hooked_model, trace_of
@@ -68,7 +69,7 @@ def full_context(pair: SideBySide) -> None:
     p, q = (_softmax(logits) for logits in (before, after))
     ids = [int(i) for i in most_changed(p, q)]
     names = [visible(model.token_strings([i])[0]) for i in ids]
-    st.plotly_chart(
+    chart(
         before_after_bars(names, p[ids], q[ids], f"{n_dropped} oldest dropped"),
         key="kv_cache.dropped",
         alt="The most probable next tokens with the whole text and without its beginning",

@@ -7,6 +7,7 @@ import streamlit as st
 from model_hooks import Decoding, ModelInfo
 from model_hooks.timing import Race
 from model_hooks.untrained import GPT2_VOCABULARY
+from pages._chart import chart
 from pages._download import csv_button
 from pages._kv_cache_run import RaceSettings, Result
 from pages._kv_cache_views import facts_table, operations, proof, size_text, steps_frame
@@ -86,13 +87,13 @@ def race_results(result: Result) -> None:
     _verdict(result)
     curves, against_length = st.columns([1.25, 1], gap="medium")
     with curves:
-        st.plotly_chart(
+        chart(
             race_curves(on, off),
             key="kv_cache.curves",
             alt=f"Time per token and in all, {race.n_steps} tokens, cache on and off",
         )
     with against_length:
-        st.plotly_chart(
+        chart(
             ratio_curve(on, off),
             key="kv_cache.ratio",
             alt=f"Ratio of the times against length: {np.median(race.ratios):.2f} after "

@@ -6,6 +6,7 @@ import streamlit as st
 from model_hooks.cache_sizes import DTYPES, PUBLIC, CacheSizes, sizes_of
 from model_hooks.caching import layers_with_state
 from model_hooks.timing import SideBySide
+from pages._chart import chart
 from pages._download import csv_button
 from viz.kv_cache import byte_unit, size_bars, three_digits
 
@@ -103,7 +104,7 @@ def _bars(
         for kind, count in zip(kinds, counts, strict=True)
     ]
     sizes = [model.with_kv_heads(count).n_bytes(positions, batch) for count in counts]
-    st.plotly_chart(
+    chart(
         size_bars(names, sizes, actual=counts.index(model.n_kv_heads), memory=memory),
         key="kv_cache.size_bars",
         alt="Bytes of the cache: " + ", ".join(

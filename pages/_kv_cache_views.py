@@ -10,7 +10,8 @@ from model_hooks import ModelInfo
 from model_hooks.cache_sizes import sizes_of
 from model_hooks.caching import keys_and_values, layers_with_state
 from model_hooks.timing import SideBySide, TimedRun, TimedStep
-from pages._components import heatmap_clicks, token_strip
+from pages._chart import chart
+from pages._components import token_strip
 from pages._controls import pick_layer
 from pages._download import csv_button
 from pages._next_pages import link_pages
@@ -144,7 +145,7 @@ def grids(pair: SideBySide, step: int) -> None:
         with column:
             st.subheader(title, help=GRID_HELP)
             computed = [done.rows_computed for done in run.steps]
-            st.plotly_chart(
+            chart(
                 step_grid(
                     labels,
                     [done.pos for done in run.steps],
@@ -153,13 +154,9 @@ def grids(pair: SideBySide, step: int) -> None:
                     selected=step,
                 ),
                 key=f"kv_cache_grid_{name}",
+                on_cell=lambda cell: st.session_state.update({STEP: cell[0] + 1}),
                 alt=f"{title}: positions computed per step: "
                 + ", ".join(str(n) for n in computed[:40]),
-            )
-            heatmap_clicks(
-                f"kv_cache_grid_{name}",
-                key=f"kv_cache_clicks_{name}",
-                on_pick=lambda cell: st.session_state.update({STEP: cell[0] + 1}),
             )
 
 
@@ -236,7 +233,7 @@ def contents(pair: SideBySide) -> None:
         st.dataframe(table, hide_index=True, key="kv_cache.layers", height=height)
         st.caption(_sizes_check(run))
     with right:
-        st.plotly_chart(
+        chart(
             cache_growth([step.cache_bytes for step in run.steps], len(run.prompt_ids)),
             key="kv_cache.growth",
             alt="Bytes that the cache holds after each step",
@@ -262,7 +259,7 @@ def contents(pair: SideBySide) -> None:
     first = max(0, key.shape[1] - MOST_ROWS)
     start = last.pos - key.shape[1] + first
     labels = [visible(t) for t in run.model.token_strings(run.token_ids)][start : last.pos]
-    st.plotly_chart(
+    chart(
         cache_contents(key[head, first:], value[head, first:], labels, start=start),
         key="kv_cache.contents",
         alt=f"Keys and values of layer {layer}, KV head {head}, {len(labels)} positions",

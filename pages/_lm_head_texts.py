@@ -20,6 +20,7 @@ from model_hooks.continuations import (
     text_log_prob,
     texts_at_once,
 )
+from pages._chart import chart
 from pages._download import csv_button
 from pages._layers_views import wide_figure
 from pages._lm_head_views import View, greedy_note
@@ -94,7 +95,7 @@ def many_texts(view: View) -> None:
             return
     greedy, sampled = written.greedy, written.sampled
     with wide_figure("lm_head_tree"):
-        st.plotly_chart(
+        chart(
             text_tree(sampled, greedy, view.token_of),
             key="lm_head_tree",
             alt=f"A tree of {len(sampled)} sampled texts, and the greedy text above it",
@@ -178,7 +179,7 @@ def _draw_beams(view: View, found: BeamSearch, greedy: Text, check: float) -> No
         )  # fmt: skip
     st.markdown(verdict(found, greedy))
     with wide_figure("lm_head_beams", trellis_width(n_steps)):
-        st.plotly_chart(
+        chart(
             beam_trellis(found.steps, found.results, greedy, view.token_of, n_shown=n_shown),
             key="lm_head_beams",
             alt=f"Beam search with {found.n_beams} beams after {n_shown} of {n_steps} steps",

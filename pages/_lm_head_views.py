@@ -17,9 +17,10 @@ from model_hooks.choice import (
     surprisals,
     token_score,
 )
+from pages._chart import Point, chart
 from pages._components import token_strip
 from pages._download import csv_button
-from pages._generation_views import candidate_table
+from pages._generation_views import candidate_table, room_for
 from pages._next_pages import link_pages
 from pages._provenance import module_path, numbers_from
 from pages._selection import select, selection
@@ -173,16 +174,15 @@ def candidate_chart(view: View) -> None:
     rows = rows_of(view)
     key = _key(view, "candidates")
 
-    def follow_clicked() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points and (token_id := int(points[0]["customdata"])) != OTHERS:
-            _follow(view, token_id)
+    def follow_clicked(point: Point) -> None:
+        if point.customdata != OTHERS:
+            _follow(view, int(point.customdata))
 
-    st.plotly_chart(
+    chart(
         candidates_bars(rows, view.token_id, chosen_is="followed"),
         key=key,
-        on_select=follow_clicked,
-        selection_mode="points",
+        on_click=follow_clicked,
+        view=room_for(rows),
         alt="Candidates: " + ", ".join(f"{row.token} {percent(row.probability)}" for row in rows),
     )
     csv_button(lambda: stages_frame(view), "candidates")
@@ -233,7 +233,7 @@ def one_score(view: View) -> None:
         f"`[{n_tokens}, {width}]` times `[{width}]` gives `[{n_tokens}]` scores."
     )
     token = theme.shorten(view.token_of(view.token_id))
-    st.plotly_chart(
+    chart(
         dot_product(
             score.vector,
             score.row,
@@ -347,7 +347,7 @@ def stage_lines(stages: tuple[Stage, ...], decoding: Decoding, token_id: int) ->
 def whole_distribution(view: View) -> None:
     """Every token of the vocabulary by rank."""
     raw, final = view.stages[0].probabilities, view.stages[-1].probabilities
-    st.plotly_chart(
+    chart(
         ranked_distribution(raw, final, view.token_of, chosen=view.token_id),
         key="lm_head_ranked",
         alt=f"The probabilities of all {len(raw):,} tokens by rank, on a log scale",
@@ -379,7 +379,7 @@ def temperature(view: View) -> None:
     options = replace(sampling, temperature=1.0, seed=0)
     free, filtered = curves_of(selection().model, ids, view.pos, options)
     filters = _filters(sampling)
-    st.plotly_chart(
+    chart(
         entropy_by_temperature(
             TEMPERATURES,
             free,
@@ -495,7 +495,7 @@ def draws(view: View) -> None:
         probabilities = np.append(probabilities, stage.probabilities[others].sum())
         drawn = np.append(drawn, counts[others].sum())
     spread = expected_spread(np.minimum(probabilities, 1.0), n_draws)
-    st.plotly_chart(
+    chart(
         drawn_counts(names, drawn, spread, n_draws),
         key="lm_head_draws",
         alt=f"How often each token came in {n_draws} draws, and how often was to be expected",

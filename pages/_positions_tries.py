@@ -22,6 +22,7 @@ from model_hooks.rope_scaling import (
     why_not_scalable,
 )
 from pages import _positions_views as views
+from pages._chart import chart
 from pages._components import token_strip
 from pages._download import csv_button
 from pages._selection import selection
@@ -161,7 +162,7 @@ def _bars(
 ) -> None:
     token_ids = most_changed(before, after)
     tokens = [visible(model.token_strings([int(i)])[0]) for i in token_ids]
-    st.plotly_chart(
+    chart(
         before_after_bars(tokens, before[token_ids], after[token_ids], change),
         key=key,
         alt=f"Probabilities of the next token, as it is and with {change}",
@@ -234,7 +235,7 @@ def shift() -> None:
         )
         for name in names
     }  # fmt: skip
-    st.plotly_chart(
+    chart(
         shift_change(grid, lines, by),
         key="positions_shift",
         alt="Share of the prediction that changes when the whole text is moved",
@@ -522,7 +523,7 @@ def _own_text(name: str, prompt: str, length: int) -> tuple[int, ...]:
 
 
 def _draw_losses(lines: dict[Run, LossLine]) -> None:
-    st.plotly_chart(
+    chart(
         loss_by_position(list(lines.values()), sorted({run.trained for run in lines})),
         key="positions_losses",
         alt="Mean loss of predicting a token, by its position in a long text",

@@ -9,7 +9,6 @@ from safetensors import safe_open
 import model_hooks
 from model_hooks.errors import InlookError
 from pages import _session
-from pages._components import chart_toolbar
 from pages._selection import select, selection
 from pages._text import escape_markdown
 
@@ -96,7 +95,6 @@ def draw() -> None:
         _prompt_box()
         _preset_picker()
         _model_picker()
-        chart_toolbar()
 
 
 def draw_token_count() -> None:

@@ -5,7 +5,8 @@ import streamlit as st
 from pages import _attention_ablation as ablation
 from pages import _attention_arithmetic as arithmetic
 from pages import _attention_views as views
-from pages._components import head_grid, head_lines, heatmap_clicks, token_strip
+from pages._chart import chart
+from pages._components import head_grid, head_lines, token_strip
 from pages._controls import current_position, pick_head, pick_layer, pick_position
 from pages._download import csv_button
 from pages._selection import select
@@ -41,7 +42,7 @@ def pick_cell(cell: tuple[int, int], span: slice) -> None:
 @st.fragment
 def explore() -> None:
     """Draw everything below the question; a click reruns nothing else."""
-    all_heads, one_head = st.columns([5, 6], gap="large")
+    all_heads, one_head = st.columns([11, 12], gap="large")
     with all_heads:
         st.subheader("All heads", help=views.GRID_HELP)
         layer = pick_layer(model.info, key="attention.layer", only_attention=True)
@@ -72,7 +73,13 @@ def explore() -> None:
             measure=shown.measure,
             highest=shown.highest,
         )
-        st.plotly_chart(figure, key="attention_matrix", alt=f"{shown.measure}, {shown.name}")
+        chart(
+            figure,
+            key="attention_matrix",
+            alt=f"{shown.measure}, {shown.name}",
+            on_cell=lambda cell: pick_cell(cell, span),
+            view=(labels[span], shown.measure),
+        )
         st.caption(views.mask_note(model.info, layer))
         csv_button(lambda: views.table_of(shown, trace.tokens), "attention")
 
@@ -116,11 +123,6 @@ def explore() -> None:
                 arithmetic.draw(model, trace, labels, layer, head, query)
             else:
                 ablation.draw(model, trace, labels, layer, head)
-    heatmap_clicks(
-        "attention_matrix",
-        key="attention_matrix_clicks",
-        on_pick=lambda cell: pick_cell(cell, span),
-    )
 
 
 explore()

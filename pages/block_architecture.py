@@ -7,6 +7,7 @@ from pages import _block_architecture_activations as activations
 from pages import _block_architecture_norms as norms
 from pages import _block_architecture_twins as twins
 from pages import _block_architecture_views as views
+from pages._chart import chart
 from pages._controls import pick_layer, pick_position
 from pages._download import csv_button
 from pages._next_pages import link_pages
@@ -51,7 +52,7 @@ def explore() -> None:
     then, now = st.columns(2, gap="medium")
     with then:
         st.subheader("2017", help=views.PICTURE_HELP)
-        st.plotly_chart(
+        chart(
             block_structure(views.pieces_of(ORIGINAL_2017, views.D_MODEL_2017)),
             key="block_architecture.then",
             alt="The block of 2017: attention, then feedforward, with a LayerNorm on each sum",
@@ -61,10 +62,10 @@ def explore() -> None:
         )
     with now:
         st.subheader(f"{escape_markdown(info.name)}, block {layer}", help=views.PICTURE_HELP)
-        st.plotly_chart(
+        chart(
             block_structure(views.pieces_of(facts, info.d_model, numbers)),
             key="block_architecture.now",
-            on_select=lambda: views.clicked_mark("block_architecture.now", CHOSEN),
+            on_click=lambda point: st.session_state.update({CHOSEN: int(point.customdata)}),
             alt=f"Block {layer} of the loaded model; numbers mark what differs from 2017",
         )
         st.caption(
@@ -121,7 +122,7 @@ def whole() -> None:
     """The encoder-decoder picture, and where the parameters are."""
     picture, parts = st.columns([4, 5], gap="large")
     with picture:
-        st.plotly_chart(
+        chart(
             encoder_decoder(),
             key="block_architecture.2017",
             alt="The encoder-decoder of 2017 with the path of a decoder-only model marked",
@@ -137,7 +138,7 @@ def whole() -> None:
         )
         st.markdown("##### Where the parameters are")
         frame = views.parts_frame(parameters)
-        st.plotly_chart(
+        chart(
             parameter_bars(
                 list(frame.part),
                 frame.parameters.to_numpy(),

@@ -7,8 +7,8 @@ import streamlit as st
 
 from model_hooks import InlookError
 from pages import _feedforward_views as views
-from pages._clicks import clicked, pick_clicked_layer
-from pages._components import heatmap_clicks, token_strip
+from pages._chart import chart
+from pages._components import token_strip
 from pages._controls import current_position, pick_layer, pick_position
 from pages._download import csv_button
 from pages._layers_views import NO_NUMBERS, read_from
@@ -110,11 +110,10 @@ def steps(pos: int, word: int) -> int:
             key="feedforward.best",
             on_click=lambda: select(layer=best),
         )
-    st.plotly_chart(
+    chart(
         feedforward_steps(views.values_of(lens, measure), name, measure=measure, selected=layer),
         key="feedforward_steps",
-        on_select=lambda: pick_clicked_layer("feedforward_steps", "customdata"),
-        selection_mode="points",
+        on_click=lambda point: select(layer=int(point.customdata)),
         alt=f"{measure} of {name} before and after each layer's feedforward",
     )
     read_from(model, len(lens.layers), 2)
@@ -148,7 +147,7 @@ def strongest(neurons, effects, pos: int, word: int, layer: int) -> None:
     by_effect = order == views.BY_EFFECT
     many, one = st.columns(2, gap="large")
     with many:
-        st.plotly_chart(
+        chart(
             neuron_bars(
                 which,
                 (effects.effects if by_effect else effects.sizes)[which],
@@ -161,10 +160,7 @@ def strongest(neurons, effects, pos: int, word: int, layer: int) -> None:
                 selected=neuron,
             ),
             key="feedforward_neurons",
-            on_select=lambda: views.choose_neuron(
-                layer, clicked("feedforward_neurons", "customdata")
-            ),
-            selection_mode="points",
+            on_click=lambda point: views.choose_neuron(layer, int(point.customdata)),
             alt=f"The {len(which)} strongest neurons of layer {layer}",
         )  # fmt: skip
         numbers_from(neurons.path, neurons.activation.shape, "input", layer=layer)
@@ -176,7 +172,7 @@ def strongest(neurons, effects, pos: int, word: int, layer: int) -> None:
             + f" It adds a vector of size {effects.sizes[neuron]:.3f}, which pushes these tokens:"
         )
         at = list(dict.fromkeys([*which, neuron])).index(neuron)
-        st.plotly_chart(
+        chart(
             promoted_bars(pushed[at], pushes[at].effects, "added to the token's score"),
             key="feedforward_pushes",
             alt=f"Tokens that neuron {neuron} promotes and suppresses",
@@ -214,7 +210,7 @@ def activation(neurons, effects, pos: int, layer: int) -> None:
     st.markdown(views.share_off(neurons, pos, name))
     left, right = st.columns(2, gap="large") if neurons.gated else (st.container(), None)
     with left:
-        st.plotly_chart(
+        chart(
             activation_curves(
                 {name: views.curve(model, neurons, pos)},
                 points,
@@ -229,7 +225,7 @@ def activation(neurons, effects, pos: int, layer: int) -> None:
         )
     if right is not None:
         with right:
-            st.plotly_chart(
+            chart(
                 gate_and_up(
                     neurons.activated[pos, which],
                     neurons.up[pos, which],
@@ -266,18 +262,17 @@ def switched_off(pos: int, word: int, layer: int) -> None:
         )
         if asked:
             each = views.without_each(*source, pos, word)
-            st.plotly_chart(
+            chart(
                 switched_off_bars(each, float(before[word]), name, selected=layer),
                 key="feedforward_each",
-                on_select=lambda: pick_clicked_layer("feedforward_each", "x"),
-                selection_mode="points",
+                on_click=lambda point: select(layer=int(point.x)),
                 alt=f"Probability of {name} without each layer's feedforward",
             )
             csv_button(lambda: views.each_frame(each, float(before[word])), "switched_off")
     with here:
         st.markdown(f"**The next token, with and without layer {layer}'s feedforward**")
         ids = most_changed(before, after)
-        st.plotly_chart(
+        chart(
             before_after_bars(
                 [views.shown(model, i) for i in ids],
                 before[ids],
@@ -302,7 +297,7 @@ def experts(pos: int, layer: int) -> None:
     st.markdown(views.choice_line(routing, labels[pos], pos))
     span = views.expert_window(len(trace), pos)
     weights = routing.scores if routing.chosen is None else routing.weights
-    st.plotly_chart(
+    chart(
         expert_heatmap(
             weights[span],
             labels[span],
@@ -311,12 +306,8 @@ def experts(pos: int, layer: int) -> None:
             selected=pos,
         ),
         key="feedforward_experts",
+        on_cell=lambda cell: select(pos=span.start + cell[1]),
         alt=f"Experts that layer {layer}'s router picked for each token",
-    )
-    heatmap_clicks(
-        "feedforward_experts",
-        key="feedforward_experts_clicks",
-        on_pick=lambda cell: select(pos=span.start + cell[1]),
     )
     if routing.chosen is not None:
         st.caption(views.load_line(routing))

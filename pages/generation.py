@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from model_hooks import InlookError
+from model_hooks import Generation, InlookError
 from pages import _draft as writing
 from pages._controls import cache_control, decoding_controls, pick_head, pick_layer
 from pages._generation_views import (
@@ -21,6 +21,7 @@ from pages._generation_views import (
 from pages._selection import selection
 from pages._session import current_model
 from pages._text import escape_markdown
+from viz.decoding import Candidate
 
 MOST_PER_RUN = 500
 
@@ -31,35 +32,104 @@ st.markdown(
     "Press **Step** and watch."
 )
 
-# No fragment: a click inside one waits until its run is over, and Stop could not stop anything.
 info = current_model().info
 buttons = st.container(horizontal=True, vertical_alignment="bottom")
 progress = st.empty()
-message = st.empty()
-text = st.container()
-chart, options = st.columns([2.4, 1], gap="large")
-with options:
-    st.subheader("How it is picked")
-    decoding = decoding_controls(info, key="generation.decoding")
-    use_cache = cache_control(key="generation.use_cache")
 
-try:
-    draft = writing.current_draft(decoding, use_cache)
-except InlookError as error:
-    st.error(escape_markdown(str(error)), icon=":material/error:")
-    st.stop()
 
+@st.fragment(key=writing.VIEW)
+def view() -> None:
+    """Draw the text, the choice and what led to it; a click here reruns nothing else."""
+    message = st.empty()
+    try:
+        draft = writing.current_draft(decoding, use_cache)
+    except InlookError as error:
+        message.error(escape_markdown(str(error)), icon=":material/error:")
+        return
+    run_on()
+
+    generation = draft.generation
+    n_prompt, n_tokens = len(generation.prompt_ids), len(generation.token_ids)
+    newest = n_tokens - 1 if generation.steps else n_tokens
+    pos = newest if selection().pos is None else min(selection().pos, n_tokens)
+    if problem := writing.problem():
+        message.error(escape_markdown(problem), icon=":material/error:")
+    elif generation.finished:
+        message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
+
+    strip = st.container()
+    layer_box, head_box = st.columns([1, 1.9])
+    with layer_box:
+        layer = pick_layer(info, key="generation.layer", only_attention=True)
+    with head_box:
+        head = pick_head(info, key="generation.head", mean=True)
+    try:
+        choice = writing.choice_at(generation, pos, layer)
+    except InlookError as error:
+        message.error(escape_markdown(str(error)), icon=":material/error:")
+        choice = writing.choice_at(generation, pos := newest, layer)
+    with strip:
+        text_strip(generation, choice, head)
+        attention_note(generation, choice, layer, head)
+
+    token_facts(generation, choice)
+    rows = rows_of(generation, choice) if choice.stages else []
+    if rows:
+        may_take = pos >= n_prompt
+        candidate_chart(rows, choice, clickable=may_take)
+        if may_take:
+            candidate_picker(generation, choice)
+        else:
+            st.caption("The prompt stays as it is; change it in the sidebar.")
+
+    if len(draft.tips) > 1 or (draft.tips and draft.tip is None):
+        branch_list(draft)
+    details(generation, rows, choice.token_id)
+
+
+def run_on() -> None:
+    """Write the tokens that a run was asked for, then draw the page anew."""
+    if not n_to_write:
+        return
+    for n_done, generation in enumerate(writing.write_tokens(n_to_write), 1):
+        tail = escape_markdown(generation.text[-80:].replace("\n", " "))
+        progress.progress(n_done / n_to_write, f"{n_done} of {n_to_write} tokens: …{tail}")
+    st.rerun()
+
+
+def details(generation: Generation, rows: list[Candidate], token_id: int | None) -> None:
+    """Draw what lies below the chart, one at a time: a click redraws only what is seen."""
+    numbers, costs, replay = st.tabs(
+        ["Numbers, stage by stage", "Cost of each step", "Replay"],
+        key="generation.tabs",
+        on_change="rerun",
+    )
+    with numbers:
+        if numbers.open and rows:
+            candidate_table(rows, decoding, token_id)
+    with costs:
+        if costs.open and generation.steps:
+            cost_chart(generation)
+        elif costs.open:
+            st.info("Take a step, and its cost appears here.")
+    with replay:
+        if replay.open and generation.steps:
+            replay_chart(generation)
+        elif replay.open:
+            st.info("Take some steps, and you can replay them here.")
+
+
+# The buttons stand outside the fragment: a click inside one waits until its run is over, and Stop
+# could not stop anything.
 n_to_write = writing.tokens_to_write()
 with buttons:
-    n_written = len(draft.generation.steps)
     st.button(
         "Step", key="generation.step", icon=":material/play_arrow:", shortcut="N", type="primary",
         help="Write one token (key N).", on_click=writing.step_forward,
     )  # fmt: skip
     st.button(
         "Back", key="generation.back", icon=":material/undo:", shortcut="B",
-        disabled=n_written == 0, help="Take the last token back (key B).",
-        on_click=writing.rewind_to, args=(n_written - 1,),
+        help="Take the last token back (key B).", on_click=writing.step_back,
     )  # fmt: skip
     n_per_run = st.number_input(
         "Tokens per run", 1, MOST_PER_RUN, 20, key="generation.n_per_run", width=120,
@@ -76,77 +146,15 @@ with buttons:
     )  # fmt: skip
     st.button(
         "Restart", key="generation.restart", icon=":material/restart_alt:", shortcut="Shift+B",
-        disabled=n_written == 0, help="Go back to the prompt (Shift and B).",
-        on_click=writing.rewind_to, args=(0,),
+        help="Go back to the prompt (Shift and B).", on_click=writing.restart,
     )  # fmt: skip
-
-if n_to_write:
-    for n_done, generation in enumerate(writing.write_tokens(n_to_write), 1):
-        tail = escape_markdown(generation.text[-80:].replace("\n", " "))
-        progress.progress(n_done / n_to_write, f"{n_done} of {n_to_write} tokens: …{tail}")
-    st.rerun()
-
-generation = draft.generation
-token_ids = generation.token_ids
-n_prompt, n_tokens = len(generation.prompt_ids), len(token_ids)
-newest = n_tokens - 1 if generation.steps else n_tokens
-pos = newest if selection().pos is None else min(selection().pos, n_tokens)
-
-if problem := writing.problem():
-    message.error(escape_markdown(problem), icon=":material/error:")
-elif generation.finished:
-    message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
-
+text, options = st.columns([2.8, 1], gap="large")
+with options:
+    st.subheader("How it is picked")
+    decoding = decoding_controls(info, key="generation.decoding")
+    use_cache = cache_control(key="generation.use_cache")
 with text:
-    strip = st.container()
-    layer_box, head_box = st.columns([1, 1.4])
-    with layer_box:
-        layer = pick_layer(info, key="generation.layer", only_attention=True)
-    with head_box:
-        head = pick_head(info, key="generation.head", mean=True)
-    try:
-        choice = writing.choice_at(generation, pos, layer)
-    except InlookError as error:
-        message.error(escape_markdown(str(error)), icon=":material/error:")
-        choice = writing.choice_at(generation, pos := newest, layer)
-    with strip:
-        text_strip(generation, choice, head)
-        attention_note(generation, choice, layer, head)
-
-with chart:
-    token_facts(generation, choice)
-    if choice.stages:
-        rows = rows_of(generation, choice)
-        may_take = pos >= n_prompt
-        candidate_chart(rows, choice, clickable=may_take)
-        if may_take:
-            candidate_picker(generation, choice)
-        else:
-            st.caption("The prompt stays as it is; change it in the sidebar.")
-
-if len(draft.tips) > 1 or (draft.tips and draft.tip is None):
-    branch_list(draft)
-
-tabs = st.tabs(
-    ["Numbers, stage by stage", "Cost of each step", "Replay"],
-    key="generation.tabs",
-    on_change="rerun",
-)
-with tabs[0]:
-    if tabs[0].open and choice.stages:
-        candidate_table(rows, decoding, choice.token_id)
-with tabs[1]:
-    if tabs[1].open:
-        if generation.steps:
-            cost_chart(generation)
-        else:
-            st.info("Take a step, and its cost appears here.")
-with tabs[2]:
-    if tabs[2].open:
-        if generation.steps:
-            replay_chart(generation)
-        else:
-            st.info("Take some steps, and you can replay them here.")
+    view()
 
 st.caption(
     "Things to try: sample with a temperature of 1.5 and watch the bars flatten; take the second "

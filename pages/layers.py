@@ -5,7 +5,8 @@ import streamlit as st
 
 from model_hooks.lens import ranks_of
 from pages import _layers_views as views
-from pages._components import heatmap_clicks, token_strip
+from pages._chart import chart
+from pages._components import token_strip
 from pages._controls import current_position, pick_layer, pick_position
 from pages._download import csv_button
 from pages._provenance import numbers_from
@@ -100,14 +101,12 @@ def table(pos: int) -> None:
         selected=pos,
     )
     with views.wide_figure("layers_lens"):
-        st.plotly_chart(
-            figure, key="layers_lens", alt="The most probable next token after each layer"
+        chart(
+            figure,
+            key="layers_lens",
+            alt="The most probable next token after each layer",
+            on_cell=lambda cell: views.select_cell(lens, cell),
         )
-    heatmap_clicks(
-        "layers_lens",
-        key="layers_lens_clicks",
-        on_pick=lambda cell: views.select_cell(lens, cell),
-    )
     views.read_from(model, *lens.final_ranks.shape)
     csv_button(lambda: views.lens_frame(lens, rows, trace, model), "logit_lens")
 
@@ -130,7 +129,7 @@ def curves(reading: views.Reading, words: list[int], layer: int) -> None:
         measure=measure,
         selected=layer,
     )
-    st.plotly_chart(figure, key="layers_words", alt=f"{measure} of watched words after each layer")
+    chart(figure, key="layers_words", alt=f"{measure} of watched words after each layer")
     views.read_from(model, len(names))
     csv_button(
         lambda: views.words_frame(names, words, shown, probabilities, ranks), "watched_words"
@@ -150,7 +149,7 @@ def halves(reading: views.Reading, layer: int) -> None:
         ["embedding", *(reading.points[i].after for i in states[1:])],
         shown,
     )
-    st.plotly_chart(
+    chart(
         figure, key="layers_halves", alt=f"What attention and feedforward of layer {layer} change"
     )
     views.read_from(model, len(states), blocks=f"`{model.anatomy.blocks[layer].path}`")
@@ -173,9 +172,7 @@ def parts(pos: int, reading: views.Reading, words: list[int], layer: int) -> Non
             token=views.logit_name(model, found),
             selected=layer,
         )
-        st.plotly_chart(
-            figure, key="layers_parts", alt=f"What each part adds to the logit of {name}"
-        )
+        chart(figure, key="layers_parts", alt=f"What each part adds to the logit of {name}")
         st.markdown(views.strongest(found, escape_markdown(name)))
     else:
         st.info(views.inexact_reason(info, told_apart), icon=":material/info:")
@@ -190,7 +187,7 @@ def growth(pos: int, layer: int) -> None:
     """How the residual stream grows and turns."""
     measures = views.growth(trace, pos)
     figure = stream_growth(*measures, selected=layer)
-    st.plotly_chart(figure, key="layers_growth", alt="Length and cosine similarity of the vector")
+    chart(figure, key="layers_growth", alt="Length and cosine similarity of the vector")
     numbers_from(
         None,
         (info.n_layers + 1, len(trace), info.d_model),

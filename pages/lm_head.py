@@ -56,15 +56,15 @@ def explore() -> None:
         height=150,
         label="Token whose vector goes into the LM head",
     )
-    chart, options = st.columns([2.4, 1], gap="large")
+    drawing, options = st.columns([2.4, 1], gap="large")
     with options:
         pick_position(trace.tokens, key="lm_head.pos", label="Choice after")
         decoding = decoding_controls(model.info, key="lm_head.decoding")
     view = views.view_of(model, trace, pos, decoding)
     if view is None:
-        chart.error(views.NO_NUMBERS, icon=":material/error:")
+        drawing.error(views.NO_NUMBERS, icon=":material/error:")
         return
-    with chart:
+    with drawing:
         st.markdown(views.answer(view))
         views.candidate_chart(view)
         views.pick_token(view)

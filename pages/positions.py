@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages import _positions_tries as tries
 from pages import _positions_views as views
+from pages._chart import chart
 from pages._components import token_strip
 from pages._controls import current_position, pick_head
 from pages._download import csv_button
@@ -70,7 +71,7 @@ def turned() -> None:
     both = moving == views.BOTH
     pairs, scores, steps, start = views.slider_of(pair, rotation, both)
     moved = "both moved by" if both else "position of the query"
-    st.plotly_chart(
+    chart(
         rotation_slider(pairs, scores, steps, moved=moved, start=start, measure=pair.measure),
         key="positions_rotation",
         alt=f"Pairs of query {pair.query_pos} and key {pair.key_pos}, turned by their positions",
@@ -97,7 +98,7 @@ def which_pairs() -> None:
     pair, rotation = picked
     terms, rest = views.terms_of(pair, rotation)
     st.markdown(views.terms_sentence(terms, rest, pair, labels))
-    st.plotly_chart(
+    chart(
         pair_terms(terms, rotation.wavelengths, rest),
         key="positions_terms",
         alt=f"What each pair adds to the score of query {pair.query_pos} and key {pair.key_pos}",
@@ -105,7 +106,7 @@ def which_pairs() -> None:
     csv_button(lambda: views.terms_frame(terms, rest, rotation), "rotation_pairs")
     st.subheader(f"All heads of layer {pair.layer}", help=views.USE_HELP)
     use = views.use_of(name, tuple(int(i) for i in trace.token_ids), pair.layer)
-    st.plotly_chart(
+    chart(
         pair_use(use, rotation.wavelengths, pair.head),
         key="positions_use",
         alt=f"How much each head of layer {pair.layer} uses each pair",
@@ -123,7 +124,7 @@ def wavelengths() -> None:
     marks = {"this prompt": len(trace)}
     if model.info.context_size:
         marks["context"] = model.info.context_size
-    st.plotly_chart(
+    chart(
         wavelength_lines(rotation.wavelengths, others, marks),
         key="positions_wavelengths",
         alt="Tokens per turn of every pair of dimensions",
@@ -147,13 +148,13 @@ def vectors() -> None:
     table = facts.table
     picture, alike = st.columns(2)
     with picture:
-        st.plotly_chart(
+        chart(
             position_vectors(table.vectors),
             key="positions_vectors",
             alt=f"The {len(table.vectors)} position vectors of this model",
         )
     with alike:
-        st.plotly_chart(
+        chart(
             position_similarity(table.vectors),
             key="positions_similarity",
             alt="Cosine between the vectors of every two positions",
@@ -166,7 +167,7 @@ def vectors() -> None:
 def bias() -> None:
     """What is added to scores by distance."""
     head = pick_head(model.info, key="positions.head")
-    st.plotly_chart(
+    chart(
         bias_by_distance(facts.bias, head),
         key="positions_bias",
         alt="What is added to a score by the distance between query and key, per head",

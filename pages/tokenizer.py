@@ -4,6 +4,7 @@ import streamlit as st
 
 from model_hooks import InlookError
 from pages import _tokenizer_views as about
+from pages._chart import chart
 from pages._components import token_strip
 from pages._controls import pick_position
 from pages._download import csv_button
@@ -105,7 +106,7 @@ def merges_of(word: about.Word, steps: tuple[about.MergeStep, ...]) -> None:
     rows = [[visible(view.readable(i)) for i in step.token_ids] for step in steps]
     ladder, table = st.columns([3, 2])
     with ladder:
-        st.plotly_chart(
+        chart(
             merge_ladder(rows, [s.made for s in steps[1:]], [s.merge.rank for s in steps[1:]]),
             key="tokenizer.merges",
             alt=f"Merges of {visible(word.text)}: {len(rows[0])} pieces become {len(rows[-1])}",

@@ -1,4 +1,4 @@
-// All heads of all layers as small multiples: one button with a canvas per head.
+// All heads of all layers as small multiples: one button with a picture per head.
 // data: uint32 length of a JSON header, the header, then one byte per pixel: 0 for a masked key, else
 // 1 + 254 * sqrt(weight).
 const instances = new WeakMap();
@@ -62,14 +62,27 @@ function update(grid, bytes, parentElement) {
   const shape = JSON.stringify([header.layers, header.n_heads, header.captions, header.label]);
   if (grid.shape !== shape) {
     grid.shape = shape;
+    grid.picture = null;
     build(grid, header);
   }
   const palette = colours(parentElement);
-  grid.tiles.forEach((tile, i) => paint(tile.firstChild, pixels, i, header.size, palette));
+  const picture = [pixels, palette];
+  if (!grid.picture || !picture.every((part, i) => equal(part, grid.picture[i]))) {
+    grid.picture = picture;
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = header.size;
+    grid.tiles.forEach((tile, i) => {
+      tile.style.backgroundImage = `url(${paint(canvas, pixels, i, header.size, palette)})`;
+    });
+  }
   if (grid.n_sent !== header.n_sent) {
     grid.n_sent = header.n_sent;
     mark(grid, header.selected);
   }
+}
+
+function equal(one, other) {
+  return one.length === other.length && one.every((number, i) => number === other[i]);
 }
 
 function build(grid, { layers, n_heads, captions, label }) {
@@ -118,7 +131,6 @@ function tile(grid, layer, head, caption = "") {
   made.dataset.head = head;
   made.title = `Layer ${layer}, head ${head}${caption}`;
   made.setAttribute("aria-label", made.title);
-  made.append(document.createElement("canvas"));
   grid.tiles.push(made);
   return made;
 }
@@ -129,13 +141,14 @@ function rowLength(grid) {
   return second < 0 ? grid.tiles.length : second;
 }
 
+// A picture, not a canvas of its own: many canvases slow down every frame of the page.
 function paint(canvas, pixels, tile, size, palette) {
-  canvas.width = canvas.height = size;
   const image = new ImageData(size, size);
   const out = new Uint32Array(image.data.buffer);
   const start = tile * size * size;
   for (let i = 0; i < size * size; i++) out[i] = palette[pixels[start + i]];
   canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas.toDataURL();
 }
 
 // 256 colours between the theme's sequential chart colours, as little-endian RGBA; masked is transparent.

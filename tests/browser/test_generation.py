@@ -33,6 +33,14 @@ def press(page, name):
     settle(page)
 
 
+def step(page):
+    """Press Step and wait for the new token."""
+    n_chips = chips(page).count()
+    button(page, "step").click()
+    expect(chips(page)).to_have_count(n_chips + 1)
+    settle(page)
+
+
 def bars(page):
     """What the candidate chart draws."""
     chart = page.locator("[class*='st-key-generation-candidates'] .js-plotly-plot")
@@ -82,7 +90,7 @@ def test_stopped_run_keeps_what_it_wrote_and_a_reload_restores_it(writing):
 
 
 def test_click_on_a_candidate_takes_it_and_leaves_a_branch(writing):
-    press(writing, "step")
+    step(writing)
     n_chips, before = chips(writing).count(), bars(writing)
     assert sum(before["own"]) == pytest.approx(1)
     chart = writing.locator("[class*='st-key-generation-candidates'] .js-plotly-plot")
@@ -100,7 +108,7 @@ def test_click_on_a_candidate_takes_it_and_leaves_a_branch(writing):
 
 
 def test_click_on_an_earlier_token_shows_the_distribution_it_came_from(writing):
-    press(writing, "step")
+    step(writing)
     newest = bars(writing)
     chips(writing).nth(2).click()
     settle(writing)
@@ -111,7 +119,7 @@ def test_click_on_an_earlier_token_shows_the_distribution_it_came_from(writing):
 
 def test_replay_is_scrubbed_to_any_step(writing):
     for _ in range(3):
-        press(writing, "step")
+        step(writing)
     writing.get_by_role("tab", name="Replay").click()
     replay = writing.locator(".st-key-generation-replay .js-plotly-plot")
     expect(replay.locator(".slider-container")).to_be_visible()

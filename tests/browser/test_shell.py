@@ -104,7 +104,7 @@ def test_dark_theme_reaches_page_and_components(open_browser, app_url):
     shades = {}
     for scheme in ("light", "dark"):
         page = open_browser(f"{app_url}{ATTENTION}", scheme=scheme)
-        page.locator(".tile canvas").first.wait_for()
+        page.locator(".tile").first.wait_for()
         shades[scheme] = page.evaluate(
             "() => [document.querySelector('.stApp'),"
             " document.querySelector('[data-testid=stBidiComponentIsolated]')]"

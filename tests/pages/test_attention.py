@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.pages.charts import drawn
+
 PROMPT = "the cat sat on the mat"
 
 
@@ -19,7 +21,7 @@ def numbers(sent, dtype):
 
 def matrix(app):
     """The numbers of the drawn heatmap."""
-    z = json.loads(app.get("plotly_chart")[0].proto.spec)["data"][0]["z"]
+    z = drawn(app)[0].figure["data"][0]["z"]
     return numbers(z, np.float32).reshape([int(n) for n in z["shape"].split(",")])
 
 
@@ -209,7 +211,7 @@ def test_switching_a_head_off_equals_zeroing_its_rows_of_the_projection(open_pag
             torch.softmax(m(ids).logits[0, -1], -1).numpy() for m in (plain_copy(hooked), model)
         ]
     order = np.argsort(-np.maximum(*expected), kind="stable")
-    before, after = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"]
+    before, after = drawn(app)[-1].figure["data"]
     np.testing.assert_allclose(numbers(before["x"], np.float64), expected[0][order], atol=1e-5)
     np.testing.assert_allclose(numbers(after["x"], np.float64), expected[1][order], atol=1e-5)
     assert np.abs(expected[0] - expected[1]).max() > 1e-3
@@ -226,9 +228,9 @@ def test_cutting_one_link_equals_masking_its_score_by_hand(open_page, hooked):
     with torch.inference_mode():
         logits = plain_copy(hooked)(ids, attention_mask=mask).logits[0, -1]
     expected = torch.softmax(logits, -1).numpy()
-    drawn = json.loads(app.get("plotly_chart")[-1].proto.spec)["data"][1]
+    after = drawn(app)[-1].figure["data"][1]
     np.testing.assert_allclose(
-        np.sort(numbers(drawn["x"], np.float64)), np.sort(expected), atol=1e-5
+        np.sort(numbers(after["x"], np.float64)), np.sort(expected), atol=1e-5
     )
     for where in ("This layer", "This head"):
         app.segmented_control(key="attention_link.where").set_value(where).run()

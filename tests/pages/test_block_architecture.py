@@ -16,6 +16,7 @@ from pages import _block_architecture_twins as twins
 from pages import _block_architecture_views as views
 from pages import _feedforward_views, _session
 from tests.conftest import WORDS, tiny_llama, with_random_weights
+from tests.pages.charts import drawn
 from tests.pages.conftest import PROMPT
 from tests.pages.test_layers import numbers
 
@@ -94,10 +95,7 @@ def tiny_twins(monkeypatch, tmp_path, pair):
 
 def charts(app):
     """The charts on the page by the beginning of what they are described as."""
-    return {
-        chart.proto.alt if hasattr(chart.proto, "alt") else str(i): json.loads(chart.proto.spec)
-        for i, chart in enumerate(app.get("plotly_chart"))
-    }
+    return {found.alt: found.figure for found in drawn(app)}
 
 
 def chart(app, beginning):

@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import json
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from pages import _efficient_attention_kv_heads as kv_heads
 from pages import _efficient_attention_views as views
 from pages import _session
 from tests.conftest import tiny_llama
+from tests.pages.charts import drawn
 
 PROMPT = "the cat sat on the mat"
 N = 6
@@ -42,7 +42,7 @@ def open_tab(open_page, title=None, **link):
 
 
 def charts(app):
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    return [chart.figure for chart in drawn(app)]
 
 
 def numbers(sent):

@@ -1,7 +1,5 @@
 """The Feedforward page shows the model's own numbers, and its sums hold."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,6 +10,7 @@ from model_hooks.feedforward import neuron_effects
 from pages import _feedforward_views as views
 from pages import _session
 from tests.conftest import WORDS, tiny_llama, with_random_weights
+from tests.pages.charts import drawn
 from tests.pages.test_layers import numbers
 
 NEURONS, ACTIVATION, OFF = "The neurons", "The activation function", "Switch it off"
@@ -34,7 +33,7 @@ def open_tab(app, title):
 
 
 def chart(app, index):
-    return json.loads(app.get("plotly_chart")[index].proto.spec)["data"]
+    return drawn(app)[index].figure["data"]
 
 
 def text_of(app):
@@ -68,9 +67,7 @@ def test_dots_on_the_curve_are_the_recorded_numbers(open_page, hooked, trace):
     dots = next(data for data in chart(app, TAB) if data["mode"] == "markers")
     np.testing.assert_allclose(numbers(dots["x"]), neurons.pre_activation[2], rtol=1e-5)
     np.testing.assert_allclose(numbers(dots["y"]), neurons.activated[2], rtol=1e-5, atol=1e-7)
-    assert ("Gate and up" in " ".join(e.proto.alt for e in app.get("plotly_chart"))) == (
-        neurons.gated
-    )
+    assert ("Gate and up" in " ".join(chart.alt for chart in drawn(app))) == (neurons.gated)
 
 
 def test_switching_off_shows_what_zeroing_by_hand_gives(open_page, hooked, trace):

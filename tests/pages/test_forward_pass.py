@@ -14,6 +14,7 @@ from pages import _session
 from pages._feedforward_views import routing_of
 from pages._forward_flow import MAX_LANES, lanes_to_draw
 from pages._patterns import mean_patterns
+from tests.pages.charts import drawn
 
 N_TOKENS = 6
 STAGES = ["tokenizer", "embedding", "blocks", "lm_head", "choice"]
@@ -46,9 +47,9 @@ def walk(app):
 
 def chart(app, alt):
     """The data of the figure whose text alternative begins so."""
-    for element in app.get("plotly_chart"):
-        if element.proto.alt.startswith(alt):
-            return json.loads(element.proto.spec)["data"]
+    for found in drawn(app):
+        if found.alt.startswith(alt):
+            return found.figure["data"]
     raise AssertionError(f"no figure {alt!r}")
 
 
@@ -162,7 +163,7 @@ def test_an_empty_prompt_gets_one_sentence(open_page, prompt):
     app = open_page()
     app.sidebar.text_area(key="prompt").set_value(prompt).run()
     assert len(app.info) == 1
-    assert not app.get("plotly_chart")
+    assert not drawn(app)
     assert not app.exception
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from model_hooks import HookedModel
+from tests.pages.charts import drawn
 
 TEXT = "the cat sat on the mat"
 N_PROMPT = 6
@@ -21,7 +22,10 @@ def hooked(tokenizer, tiny_model):
 
 
 def press(app, name):
-    return app.button(key=f"generation.{name}").click().run()
+    """Press a button; those of single steps draw only a part anew, so see the whole again."""
+    app.button(key=f"generation.{name}").click().run()
+    assert not app.exception
+    return app.run() if name in ("step", "back", "restart") else app
 
 
 def tokens(app):
@@ -32,7 +36,7 @@ def tokens(app):
 
 
 def chart(app, which=0):
-    return json.loads(app.get("plotly_chart")[which].proto.spec)
+    return drawn(app)[which].figure
 
 
 def text_of(app):

@@ -3,7 +3,6 @@
 import base64
 import copy
 import itertools
-import json
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import torch
 from benchmarks.tiny_models import build, tiny_tokenizer
 from model_hooks import HookedModel
 from pages import _kv_cache_run, _session
+from tests.pages.charts import drawn
 
 TEXT = "the cat sat on the mat"
 WORDS = "w11 w12 w13 w14 w15 w16 w17 w18 w19"
@@ -57,7 +57,7 @@ def tables(app):
 
 
 def charts(app):
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    return [chart.figure for chart in drawn(app)]
 
 
 def chart(app, axis):

@@ -1,7 +1,5 @@
 """The Layers page shows the model's own numbers, and each check on it holds."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from pages import _layers_views as views
 from pages import _session
 from pages._words import find_word
 from tests.conftest import WORDS, tiny_llama, with_random_weights
+from tests.pages.charts import drawn
 from tests.pages.conftest import PROMPT
 
 LENS, TAB = range(2)
@@ -27,7 +26,7 @@ def _no_kept_readings():
 
 
 def chart(app, index):
-    return json.loads(app.get("plotly_chart")[index].proto.spec)
+    return drawn(app)[index].figure
 
 
 def open_tab(app, title):
@@ -187,7 +186,7 @@ def test_link_beyond_the_model_shows_what_there_is(open_page):
     for title in TABS:
         open_tab(app, title)
         assert not app.exception
-        assert len(app.get("plotly_chart")) == 2
+        assert len(drawn(app)) == 2
 
 
 def test_numbers_that_are_none_get_one_sentence(open_page, tokenizer, monkeypatch):
@@ -210,5 +209,5 @@ def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring, o
     assert not app.exception
     assert "cannot be told apart" in text_of(app)
     assert app.toggle(key="layers.halves").disabled
-    figures = " ".join(element.proto.alt for element in app.get("plotly_chart"))
+    figures = " ".join(chart.alt for chart in drawn(app))
     assert "adds to the logit" not in figures

@@ -20,6 +20,7 @@ from pages import _lm_head_texts as texts
 from pages import _lm_head_views as views
 from pages import _session
 from tests.conftest import WORDS, tiny_llama, with_random_weights
+from tests.pages.charts import drawn
 from tests.pages.conftest import PROMPT
 
 SAMPLE = {"strategy": "sample", "temperature": 0.7, "top_k": 5, "top_p": 0.95, "min_p": 0.02}
@@ -52,7 +53,7 @@ def open_section(open_page):
 
 
 def figure(app, index=-1):
-    return json.loads(app.get("plotly_chart")[index].proto.spec)
+    return drawn(app)[index].figure
 
 
 def numbers(values):

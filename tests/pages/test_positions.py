@@ -14,6 +14,7 @@ from pages import _positions_tries as tries
 from pages import _positions_views as views
 from pages import _session
 from tests.conftest import tiny_llama
+from tests.pages.charts import drawn
 from tests.pages.conftest import PROMPT
 
 rotary = pytest.mark.parametrize("hooked", [tiny_llama], indirect=True, ids=["llama"])
@@ -30,9 +31,9 @@ def _nothing_kept(monkeypatch):
 
 def chart(app, alt):
     """The figure whose description begins so."""
-    for element in app.get("plotly_chart"):
-        if element.proto.alt.startswith(alt):
-            return json.loads(element.proto.spec)
+    for found in drawn(app):
+        if found.alt.startswith(alt):
+            return found.figure
     raise AssertionError(f"no figure described as {alt}...")
 
 

@@ -9,6 +9,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_hooks import HookedModel, TokenizerView
 from pages import _tokenizer_views
+from tests.pages.charts import drawn
 
 END = "<|endoftext|>"
 MERGES = [("h", "e"), ("Ġ", "t"), ("Ġt", "he")]
@@ -95,7 +96,7 @@ def test_the_chosen_token_chooses_its_word(open_page):
 def test_a_tokenizer_without_merges_says_how_it_cuts(open_page):
     app = open_page("tokenizer", prompt="the cat")
     assert "merges nothing" in texts(app)
-    assert not app.get("plotly_chart")
+    assert not drawn(app)
     assert not app.exception
 
 

@@ -1,0 +1,108 @@
+"""Charts are updated in place, report clicks, and are saved from their toolbar."""
+
+import re
+from xml.etree import ElementTree
+
+from playwright.sync_api import expect
+
+from tests.browser.driving import go_to, settle
+
+
+def saved(page, chart, button, folder):
+    with page.expect_download() as download:
+        chart.get_by_role("button", name=button).click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_chart_is_saved_as_svg_and_as_png(page, tmp_path):
+    go_to(page, "Generation")
+    chart = page.get_by_role("figure", name=re.compile("^Candidates"))
+    expect(chart.locator(".barlayer")).to_be_visible()
+    chart.hover()
+    svg = saved(page, chart, "Download plot as an SVG", tmp_path)
+    assert svg.suffix == ".svg"
+    root = ElementTree.parse(svg).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "candidate token" in "".join(root.itertext())
+    png = saved(page, chart, "Download plot as a PNG", tmp_path)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert png.stem == svg.stem
+    assert png.stem.startswith("inlook-generation")
+
+
+def test_toolbar_is_complete_after_the_chart_changed_and_by_keyboard(page, tmp_path):
+    go_to(page, "Generation")
+    page.get_by_role("button", name="Step").click()
+    settle(page)
+    chart = page.get_by_role("figure", name=re.compile("^Candidates"))
+    expect(chart.locator(".barlayer")).to_be_visible()
+    chart.get_by_role("button", name="Download plot as a PNG").focus()
+    svg = chart.get_by_role("button", name="Download plot as an SVG")
+    page.keyboard.press("Tab")
+    expect(svg).to_be_focused()
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename.endswith(".svg")
+    expect(svg).to_have_count(1)
+
+
+def test_svg_can_be_saved_on_a_phone_with_the_sidebar_closed(open_browser, app_url, tmp_path):
+    page = open_browser(app_url + "/why-this-token", width=400)
+    chart = page.get_by_role("figure", name=re.compile("^Candidates"))
+    expect(chart.locator(".barlayer")).to_be_visible()
+    chart.hover()
+    assert saved(page, chart, "Download plot as an SVG", tmp_path).suffix == ".svg"
+
+
+def test_click_updates_the_chart_in_place_and_keeps_its_zoom(open_browser, app_url):
+    page = open_browser(app_url + "/what-each-head-reads")
+    chart = page.get_by_role("figure", name="attention weight, Layer 0, head 0")
+    expect(chart.locator(".heatmaplayer image")).to_be_visible()
+    box = chart.locator(".nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.6 * box["height"], steps=5)
+    page.mouse.up()
+    zoom = "(chart) => [chart._fullLayout.xaxis.range, chart._fullLayout.yaxis.range]"
+    zoomed = chart.evaluate(zoom)
+    assert zoomed[0][1] - zoomed[0][0] < 6
+    chart.evaluate("(chart) => { chart.seenBefore = true; }")
+    page.get_by_role("button", name="Layer 2, head 3").click()
+    changed = page.get_by_role("figure", name="attention weight, Layer 2, head 3")
+    expect(changed).to_be_visible()
+    settle(page)
+    assert changed.evaluate("(chart) => chart.seenBefore")
+    assert changed.evaluate(zoom) == zoomed
+
+
+def test_click_on_a_cell_of_a_heatmap_reaches_the_page(open_browser, app_url):
+    page = open_browser(app_url + "/what-each-head-reads")
+    chart = page.get_by_role("figure", name="attention weight, Layer 0, head 0")
+    expect(chart.locator(".heatmaplayer image")).to_be_visible()
+    box = chart.locator(".nsewdrag").bounding_box()
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.65 * box["height"])
+    expect(page).to_have_url(re.compile(r"pos=6"))
+
+
+def test_chart_takes_its_colours_from_the_theme(open_browser, app_url):
+    drawn = {}
+    for scheme in ("light", "dark"):
+        page = open_browser(app_url + "/what-each-head-reads", scheme=scheme)
+        chart = page.get_by_role("figure", name="attention weight, Layer 0, head 0")
+        expect(chart.locator(".heatmaplayer image")).to_be_visible()
+        drawn[scheme] = chart.evaluate(
+            "(chart) => [chart._fullLayout.paper_bgcolor, ...chart.data[0].colorscale.flat()]"
+        )
+        assert not any(str(colour).startswith("#0000") for colour in drawn[scheme])
+    assert drawn["light"][0] == "#ffffff"
+    assert drawn["light"] != drawn["dark"]
+
+
+def test_plotly_comes_from_the_app_itself_and_compressed(page, app_url):
+    with page.expect_response(re.compile("/vendor/plotly")) as response:
+        go_to(page, "Attention")
+    assert response.value.url.startswith(app_url)
+    assert response.value.headers["content-encoding"] == "gzip"
+    assert "max-age" in response.value.headers["cache-control"]
