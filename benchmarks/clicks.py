@@ -1,24 +1,30 @@
 """How long a click takes until its result is painted, per page, in Chromium.
 
-    python -m benchmarks.clicks [--clicks 9]
+    python -m benchmarks.clicks [--clicks 9] [--sized] [--tokens 256]
 
 From the click to two animation frames after the page last changed, in the browser's own clock:
 the server, the network of one machine and the drawing are all in it. Prints medians as a table;
-only an idle machine gives numbers worth quoting (the goal is 150 ms).
+only an idle machine gives numbers worth quoting (the goal is 150 ms). `--sized` opens a model of
+GPT-2's size with random weights, 12 layers of 12 heads, instead of the bundled one (the goal is 1 s
+with 256 tokens).
 """
 
 import argparse
 import statistics
 import tempfile
+import urllib.parse
 from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from playwright.sync_api import Locator, Page, sync_playwright
+from transformers import AutoTokenizer
 
+from benchmarks.sized_models import build
 from tests.browser.driving import launch, serve, settle
 
+ROOT = Path(__file__).parents[1]
 QUIET_MS = 600
 """A page that has not changed for so long has finished painting."""
 
@@ -71,9 +77,24 @@ ACTIONS = (
 )
 
 
-def click_times(page: Page, url: str, action: Action, n_clicks: int) -> list[float]:
+def link(folder: Path, n_tokens: int | None, sized: bool) -> str:
+    """Return the query string that opens a model with a prompt of so many tokens."""
+    query = {}
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "models/storyteller")
+    if sized:
+        build("GPT-2 124M").save_pretrained(folder / "gpt2-size")
+        tokenizer.save_pretrained(folder / "gpt2-size")
+        query["model"] = str(folder / "gpt2-size")
+    if n_tokens:
+        text = (ROOT / "pages/_positions_story.txt").read_text(encoding="utf-8")
+        ids = tokenizer(text, truncation=True, max_length=n_tokens)["input_ids"]
+        query["prompt"] = tokenizer.decode(ids[1:])
+    return urllib.parse.urlencode(query)
+
+
+def click_times(page: Page, address: str, action: Action, n_clicks: int) -> list[float]:
     """Return milliseconds from click to paint, without those of the first click."""
-    page.goto(url + action.address)
+    page.goto(address)
     settle(page)
     targets = action.targets(page)
     targets.first.wait_for()
@@ -94,18 +115,21 @@ def main() -> None:
     """Measure every action and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clicks", type=int, default=9, help="clicks per action")
-    n_clicks = parser.parse_args().clicks
+    parser.add_argument("--sized", action="store_true", help="a model of GPT-2's size")
+    parser.add_argument("--tokens", type=int, help="tokens of the prompt (default: the app's own)")
+    args = parser.parse_args()
     with (
-        tempfile.TemporaryDirectory() as logs,
-        serve(Path(logs) / "server.txt") as url,
+        tempfile.TemporaryDirectory() as folder,
+        serve(Path(folder) / "server.txt") as url,
         sync_playwright() as playwright,
     ):
+        query = link(Path(folder), args.tokens, args.sized)
         browser = launch(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
         print("| page | click | median ms | slowest ms |")
         print("|---|---|---|---|")
         for action in ACTIONS:
-            times = click_times(page, url, action, n_clicks)
+            times = click_times(page, f"{url}{action.address}?{query}", action, args.clicks)
             median, slowest = statistics.median(times), max(times)
             print(f"| {action.page} | {action.name} | {median:.0f} | {slowest:.0f} |", flush=True)
         browser.close()

@@ -33,6 +33,9 @@ MAX_WORK = 5e11
 """Multiplications in the LM head that one picture may take: some ten seconds."""
 AROUND, ALL = "Around this token", "All tokens"
 
+LEAST_NAMED = 0.005
+"""A part that adds less to a logit is not named: it would read as 0.00."""
+
 LENS_HELP = (
     "After every layer, the vector of the selected token is sent straight to the end of the model: "
     "through the final norm and the LM head, as if no layer came after. What comes out is the "
@@ -475,8 +478,9 @@ def strongest(found: Attribution, name: str) -> str:
         named[f"attention {layer}"] = float(found.attention[layer])
         named[f"feedforward {layer}"] = float(found.feedforward[layer])
     order = sorted(named, key=lambda part: -named[part])
-    for_it = [f"**{part}** ({named[part]:+.2f})" for part in order[:2] if named[part] > 0]
-    against_it = [f"**{part}** ({named[part]:+.2f})" for part in order[:-3:-1] if named[part] < 0]
+    pushes = {part: f"**{part}** ({value:+.2f})" for part, value in named.items()}
+    for_it = [pushes[part] for part in order[:2] if named[part] >= LEAST_NAMED]
+    against_it = [pushes[part] for part in order[:-3:-1] if named[part] <= -LEAST_NAMED]
     sentence = f"Most for {name}: {' and '.join(for_it) or 'nothing'}."
     return sentence + (f" Most against: {' and '.join(against_it)}." if against_it else "")
 

@@ -131,6 +131,7 @@ function dress(layout, { text, line, page, family }) {
   const title = { color: text, size: TITLE_PX };
   const axis = { gridcolor: line, zerolinecolor: line, tickcolor: line, automargin: true, ticklabeloverflow: "allow", tickfont: { color: text, size: TEXT_PX }, minor: { gridcolor: line } };
   layout.template ??= {};
+  for (const trace of layout.template.data?.icicle ?? []) delete trace.textfont; // white on light blue
   layout.template.layout = merged(layout.template.layout ?? {}, {
     font, paper_bgcolor: page, plot_bgcolor: page,
     title: { font: { family, size: HEADING_PX, color: text }, xanchor: "left", x: 0, pad: { l: 4 } },
