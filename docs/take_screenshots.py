@@ -41,6 +41,7 @@ def take(page: Page, url: str, shot: Shot) -> None:
     settle(page)
     for button in shot.presses:
         page.get_by_role("button", name=button).first.click()
+        page.wait_for_timeout(500)  # two clicks in one go are taken for one
         settle(page)
     page.locator(shot.painted).first.wait_for()
     page.mouse.move(0, 0)

@@ -23,7 +23,10 @@ SEVERAL, ARITHMETIC, ABLATION = (
 DEEPER = {SEVERAL: views.SEVERAL_HELP, ARITHMETIC: arithmetic.HELP, ABLATION: ablation.HELP}
 
 st.title("Attention")
-st.markdown("Which earlier tokens does each head read from?")
+st.markdown(
+    "**Which earlier tokens does each head read from?** A token learns what came before it by "
+    "attention. Every layer looks back several times in parallel; each of these looks is a head."
+)
 
 model = current_model()
 trace = current_trace()

@@ -11,8 +11,8 @@ from viz import candidates
 
 st.title("Forward pass")
 st.markdown(
-    "What happens between my prompt and the next token? The text becomes **tokens**, every token "
-    "becomes a **vector** with a lane of its own, and the last lane becomes the **prediction**."
+    "**What happens between my prompt and the next token?** The text becomes *tokens*, every token "
+    "becomes a *vector* with a lane of its own, and the last lane becomes the *prediction*."
 )
 model, trace = current_model(), current_trace()
 

@@ -103,13 +103,13 @@ def choices_replay(
     replay = go.Figure(frames[0].data, first.layout, frames)
     replay.update_layout(frames[0].layout)
     return replay.update_layout(
-        height=n_rows * theme.CELL_PX + 250,
-        margin={"t": 110, "b": 140},
+        height=n_rows * theme.CELL_PX + 300,
+        margin={"t": 110, "b": 190},
         title={"font": {"size": 15}, "x": 0, "y": 0.98, "yanchor": "top"},
         updatemenus=[
             {
                 "type": "buttons", "direction": "left", "showactive": False,
-                "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom", "pad": {"b": 34},
+                "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "pad": {"t": 130},
                 "buttons": [
                     {"label": "▶ Play", "method": "animate", "args": [None, play]},
                     {"label": "❚❚ Pause", "method": "animate", "args": [[None], animate]},

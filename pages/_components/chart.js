@@ -105,19 +105,17 @@ function config(Plotly, name) {
   };
 }
 
-// Figures name the colours of Streamlit's Plotly theme by placeholders, #000001 and so on.
+// Figures name the colours of Streamlit's Plotly theme by placeholders, "#000001" and so on.
 function coloured(text, style) {
   const value = (name) => style.getPropertyValue(`--st-${name}`).trim();
   const list = (name) => value(`chart-${name}-colors`).split(/,(?![^(]*\))/).map((colour) => colour.trim());
   const lists = [list("categorical"), list("sequential"), list("diverging")];
   const rest = { 36: "text-color", 37: "text-color", 38: "background-color", 39: "border-color", 40: "secondary-background-color" };
-  return text.replaceAll(/#0000([0-4]\d)/g, (whole, digits) => {
-    const number = Number(digits) - 1;
-    if (number < 0) return whole;
-    const colours = lists[Math.floor(number / 10)];
-    if (colours) return colours[(number % 10) % colours.length];
-    return rest[number + 1] ? value(rest[number + 1]) : whole;
-  });
+  const colour = (number) => {
+    const colours = lists[Math.floor((number - 1) / 10)];
+    return colours ? colours[((number - 1) % 10) % colours.length] : value(rest[number] ?? "text-color");
+  };
+  return text.replaceAll(/"#0000(0[1-9]|[1-3]\d|40)"/g, (_, digits) => `"${colour(Number(digits))}"`);
 }
 
 function look(style) {
