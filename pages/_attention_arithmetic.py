@@ -10,6 +10,7 @@ from model_hooks import HookedModel, Trace
 from model_hooks.arithmetic import QueryArithmetic, head_outputs, query_arithmetic
 from pages._attention_views import projection_of
 from pages._chart import chart
+from pages._controls import number_of
 from pages._text import escape_markdown
 from viz import dot_product, softmax_bars, weighted_sum
 
@@ -49,8 +50,8 @@ def draw(
     _combination(model, trace, steps, labels, layer, head, query, key)
 
 
-def pick(key: int) -> None:
-    """Choose the key to look at, as a click in the matrix does."""
+def pick(key: int | None) -> None:
+    """Choose the key to look at, as a click in the matrix does; None for the one read most."""
     st.session_state[CHOSEN] = key
 
 
@@ -65,7 +66,7 @@ def _pick_key(labels: Sequence[str], row: Float[np.ndarray, "key"], query: int) 
         format_func=lambda pos: f"{pos}: {labels[pos]} ({row[pos]:.3f})",
         help="Which token is read, with its attention weight. A click in the matrix chooses "
         "query and key at once.",
-        on_change=lambda: pick(st.session_state[KEY]),
+        on_change=lambda: pick(number_of(KEY)),
     )
 
 

@@ -38,8 +38,8 @@ MAX_GRADIENT_WORK = 4e10
 MAX_UNTRAINED = 3e7
 """Parameters up to which a model is built anew with random weights."""
 WARMUP_RUNS = {
-    "adam-post-norm-warmup": "norm after, with warm-up",
-    "adam-post-norm-no-warmup": "norm after, no warm-up",
+    "adam-slow-post-norm-warmup": "norm after, with warm-up",
+    "adam-slow-post-norm-no-warmup": "norm after, no warm-up",
     "adam-pre-norm-no-warmup": "norm before, no warm-up",
 }
 TRAINED, FRESH = "trained", "before training"
@@ -189,7 +189,8 @@ def _warmup() -> None:
     ]
     st.markdown(
         "**Warm-up** raises the learning rate slowly over the first steps, as in 2017. The same "
-        f"small model, trained with Adam alone, ends at a loss of: {', '.join(ends)}."
+        f"small model, trained with Adam alone, ends at a loss of: {', '.join(ends)}. With "
+        "the norm before, the learning rate was three times as high."
     )
     numbers_from(None, (len(found),), "runs in `training/curves/adam-*.csv`")
 

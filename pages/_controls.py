@@ -29,6 +29,9 @@ ALWAYS_CHOSEN = ("strategy", "layer")
 """Fields for which a widget never reports None by its user's will: only when its first run was cut
 short, before its value reached the browser. The next run shows the selection again."""
 
+NUMBERED = ("pos", "layer", "head")
+"""Fields that select boxes offer under labels of their own."""
+
 MAX_WIDGET_INTEGER = 2**53 - 1
 """Browsers cannot count further."""
 
@@ -81,7 +84,8 @@ def pick_position(
         label: Its label.
         default: The position shown while none was chosen; None for the last one.
     """
-    _seed(key, current_position(len(tokens), default))
+    # Set each time: a browser that is not told goes on showing the label of the last prompt.
+    st.session_state[key] = current_position(len(tokens), default)
     return st.selectbox(
         label,
         range(len(tokens)),
@@ -165,6 +169,16 @@ def cache_control(*, key: str) -> bool:
     )
 
 
+def number_of(key: str) -> int | None:
+    """Return the number that a select box reports, or None: for its callback.
+
+    The browser reports a label. Where the options have changed since, as those of another prompt,
+    Streamlit finds no number for it and hands on the label itself: nothing was chosen.
+    """
+    value = st.session_state[key]
+    return None if isinstance(value, str) else value
+
+
 def _seed(key: str, value: Any) -> None:
     """Give a widget its value before it is drawn; only if it differs, to keep what is typed."""
     if key not in st.session_state or st.session_state[key] != value:
@@ -182,6 +196,8 @@ def _clamped(field: str, value: float, low: float, high: float) -> Any:
 def _store(field: str, key: str, none_is: Any = None) -> None:
     value = st.session_state[key]
     if value is None and field in ALWAYS_CHOSEN:
+        return
+    if field in NUMBERED and isinstance(value, str):  # see `number_of`
         return
     select(**{field: None if none_is is not None and value == none_is else value})
 

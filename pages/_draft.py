@@ -25,6 +25,7 @@ VIEW = "generation.view"
 _DRAFT = "generation.draft"
 _MOVE = "generation.move"
 _TO_WRITE = "generation.to_write"
+_RUNS = "generation.runs"
 _PROBLEM = "generation.problem"
 
 
@@ -107,19 +108,19 @@ def current_draft(decoding: Decoding, use_cache: bool) -> Draft:
 def step_forward() -> None:
     """Ask for the next token, as decoding picks it; a callback of a button."""
     _ask(lambda draft: draft.generation.model.step(draft.generation), of_any_prompt=True)
-    st.rerun(VIEW)
+    _draw_view()
 
 
 def step_back() -> None:
     """Ask to take the newest generated token back; a callback of a button."""
     _ask(lambda draft: draft.generation.rewind(min(1, len(draft.generation.steps))))
-    st.rerun(VIEW)
+    _draw_view()
 
 
 def restart() -> None:
     """Ask to take all generated tokens back; a callback of a button."""
     rewind_to(0)
-    st.rerun(VIEW)
+    _draw_view()
 
 
 def take_instead(pos: int, token_id: int) -> None:
@@ -157,7 +158,9 @@ def ask_to_write(n_tokens: int) -> None:
 
 def tokens_to_write() -> int:
     """Return how many tokens were asked for, once: whatever the user does next stops the run."""
-    return st.session_state.pop(_TO_WRITE, 0)
+    n_tokens = st.session_state.pop(_TO_WRITE, 0)
+    st.session_state[_RUNS] = n_tokens > 0
+    return n_tokens
 
 
 def write_tokens(n_tokens: int) -> Iterator[Generation]:
@@ -212,6 +215,12 @@ def choice_at(generation: Generation, pos: int, layer: int) -> Choice:
 def written_ids(generation: Generation) -> tuple[int, ...]:
     """Return the IDs of the generated tokens."""
     return tuple(step.token_id for step in generation.steps)
+
+
+def _draw_view() -> None:
+    """Have the text alone drawn anew. In a run, the buttons around it have to change as well."""
+    if not st.session_state.get(_RUNS):
+        st.rerun(VIEW)
 
 
 def _ask(move: Callable[[Draft], Generation], of_any_prompt: bool = False) -> None:

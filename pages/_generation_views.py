@@ -11,6 +11,7 @@ from model_hooks import Decoding, Generation, Step
 from pages import _draft as writing
 from pages._chart import Point, chart
 from pages._components import token_strip
+from pages._controls import number_of
 from pages._draft import Choice, Draft
 from pages._next_pages import link_pages
 from pages._selection import select
@@ -134,6 +135,11 @@ def candidate_picker(generation: Generation, choice: Choice) -> None:
     order = np.argsort(-choice.stages[0].scores, kind="stable")[:N_TO_PICK].tolist()
     key = f"generation.take.{choice.pos}.{len(generation.token_ids)}"
     strings = generation.model.token_strings
+
+    def take_chosen() -> None:
+        if (token_id := number_of(key)) is not None:
+            writing.take_instead(choice.pos, token_id)
+
     what = "Take another token instead" if choice.token_id is not None else "Take a token yourself"
     st.selectbox(
         f"{what}: choose here, or click its bar",
@@ -143,7 +149,7 @@ def candidate_picker(generation: Generation, choice: Choice) -> None:
         format_func=lambda i: f"{visible(strings([i])[0])}   {percent(float(probabilities[i]))}",
         placeholder=f"The {len(order)} most probable ones",
         help="What was written from this position on stays as a branch.",
-        on_change=lambda: writing.take_instead(choice.pos, st.session_state[key]),
+        on_change=take_chosen,
     )
 
 

@@ -19,6 +19,7 @@ from model_hooks.choice import (
 )
 from pages._chart import Point, chart
 from pages._components import token_strip
+from pages._controls import number_of
 from pages._download import csv_button
 from pages._generation_views import candidate_table, room_for
 from pages._next_pages import link_pages
@@ -194,8 +195,7 @@ def pick_token(view: View) -> None:
     if view.token_id not in order:
         order.append(view.token_id)
     key = _key(view, "follow")
-    if st.session_state.get(key) != view.token_id:
-        st.session_state[key] = view.token_id
+    st.session_state[key] = view.token_id  # each time: its label changes with the options
     probabilities = view.stages[-1].probabilities
     st.selectbox(
         "Token to follow",
@@ -203,7 +203,7 @@ def pick_token(view: View) -> None:
         key=key,
         format_func=lambda i: f"{view.token_of(i)}   {percent(float(probabilities[i]))} (ID {i})",
         help="Its numbers fill the formulas below. A click on its bar chooses it, too.",
-        on_change=lambda: _follow(view, st.session_state[key]),
+        on_change=lambda: _follow(view, number_of(key)),
     )
 
 
@@ -585,8 +585,8 @@ def _followed(view: View) -> int:
     return chosen if known else int(view.logits.argmax())
 
 
-def _follow(view: View, token_id: int) -> None:
-    st.session_state[_key(view, "followed")] = int(token_id)
+def _follow(view: View, token_id: int | None) -> None:
+    st.session_state[_key(view, "followed")] = token_id
 
 
 def _filters(decoding: Decoding) -> str:

@@ -125,8 +125,9 @@ def _two_places(places: Sequence[int], labels: Sequence[str]) -> tuple[int, int]
     ):
         with column:
             key = f"positions.swap.{name}"
-            if st.session_state.get(key) not in places:
-                st.session_state[key] = places[default]
+            known = st.session_state.get(key) in places
+            # Set each time: a browser that is not told goes on showing the last prompt's label.
+            st.session_state[key] = st.session_state[key] if known else places[default]
             chosen.append(
                 st.selectbox(name, places, key=key, format_func=lambda p: f"{p}: {labels[p]}")
             )

@@ -13,7 +13,7 @@ from model_hooks import HookedModel, Trace
 from model_hooks.errors import InlookError
 from model_hooks.positions import Positions, PositionTable, positions_of, queries_and_keys
 from model_hooks.rotation import Rotation
-from pages._controls import pick_head, pick_layer, pick_position
+from pages._controls import number_of, pick_head, pick_layer, pick_position
 from pages._next_pages import link_pages
 from pages._session import hooked_model, token_ids_of
 from pages._text import escape_markdown, visible
@@ -251,7 +251,7 @@ def _pick_key(labels: Sequence[str], query: int) -> int:
     st.session_state[KEY] = max(0, query - 1) if chosen is None or chosen > query else chosen
 
     def keep() -> None:
-        st.session_state[CHOSEN] = st.session_state[KEY]
+        st.session_state[CHOSEN] = number_of(KEY)
 
     return st.selectbox(
         "Key token",

@@ -157,7 +157,9 @@ def _watched(log_probs: Float[np.ndarray, "vocab"]) -> list[int]:
 
 
 def _watch(token_ids: Sequence[int]) -> None:
-    st.session_state[_WATCHED][selection().model] = list(dict.fromkeys(token_ids))[:MAX_WORDS]
+    # A label instead of an ID belongs to the options of another prompt.
+    known = (token_id for token_id in token_ids if not isinstance(token_id, str))
+    st.session_state[_WATCHED][selection().model] = list(dict.fromkeys(known))[:MAX_WORDS]
     st.session_state.pop(_NOTE, None)
 
 

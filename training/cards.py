@@ -33,10 +33,13 @@ datasets: [roneneldan/TinyStories]
 ---
 """
 WARMUP_RUNS = {
-    "adam-post-norm-warmup": ("after", "yes"),
-    "adam-post-norm-no-warmup": ("after", "no"),
-    "adam-pre-norm-no-warmup": ("before", "no"),
+    "adam-slow-post-norm-warmup": "after",
+    "adam-slow-post-norm-no-warmup": "after",
+    "adam-post-norm-warmup": "after",
+    "adam-post-norm-no-warmup": "after",
+    "adam-pre-norm-no-warmup": "before",
 }
+"""By run: where it normalises."""
 
 
 WITHOUT_FACTS = {"storyteller": "storyteller-no-facts", "twin-swiglu": "no-facts"}
@@ -226,7 +229,7 @@ def seeds_section(names: list[str]) -> str:
 def warmup_section() -> str:
     """Post-norm with and without warm-up, if those runs were made."""
     lines = []
-    for name, (placement, warmup) in WARMUP_RUNS.items():
+    for name, placement in WARMUP_RUNS.items():
         if (CURVES / f"{name}-seed0.csv").exists():
             curve = read_curve(f"{name}-seed0")
             early = next(point for point in curve if point["valid_bits_per_byte"])
@@ -234,7 +237,8 @@ def warmup_section() -> str:
                 row(
                     f"[{name}](../training/curves/{name}-seed0.csv)",
                     placement,
-                    warmup,
+                    recipes()[name]["train"]["lr"],
+                    recipes()[name]["train"]["warmup"] or "none",
                     early["valid_bits_per_byte"],
                     curve[-1]["valid_bits_per_byte"],
                     f"{max(float(point['gradient_norm']) for point in curve):.1f}",
@@ -248,9 +252,9 @@ def warmup_section() -> str:
             "The transformer of 2017 normalised after each sublayer and raised its learning rate "
             "slowly at first. The\nsame small model trained with AdamW alone, curves kept, weights "
             "not:\n",
-            row("run", "normalisation", "warm-up", "bits per byte after 100 steps", "at the end",
-                "largest gradient norm logged"),
-            "|---|---|---|---|---|---|",
+            row("run", "normalisation", "learning rate", "warm-up steps",
+                "bits per byte after 100 steps", "at the end", "largest gradient norm logged"),
+            "|---|---|---|---|---|---|---|",
             *lines,
         ]
     )  # fmt: skip

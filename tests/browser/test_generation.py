@@ -89,6 +89,23 @@ def test_stopped_run_keeps_what_it_wrote_and_a_reload_restores_it(writing):
     expect(chips(writing)).to_have_count(start + written)
 
 
+def test_step_in_the_middle_of_a_run_ends_the_run(writing):
+    start = chips(writing).count()
+    writing.locator(".st-key-generation-n_per_run input").fill("400")
+    writing.keyboard.press("Enter")
+    settle(writing)
+    button(writing, "run").click()
+    writing.get_by_text(re.compile(r"\d+ of 400 tokens")).wait_for()
+    button(writing, "step").click()
+    expect(button(writing, "stop")).to_be_disabled()
+    settle(writing)
+    expect(writing.get_by_text(re.compile(r"\d+ of 400 tokens"))).to_have_count(0)
+    written = chips(writing).count() - start
+    assert 1 < written < 400
+    writing.wait_for_timeout(500)
+    expect(chips(writing)).to_have_count(start + written)
+
+
 def test_click_on_a_candidate_takes_it_and_leaves_a_branch(writing):
     step(writing)
     n_chips, before = chips(writing).count(), bars(writing)

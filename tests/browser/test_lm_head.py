@@ -1,11 +1,13 @@
 """The LM head page in a real browser: follow a token, write many texts, step a beam search."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from tests.browser.driving import settle
+from tests.browser.driving import ROOT, settle
 
 PATH = "/vector-to-probabilities"
 
@@ -38,8 +40,18 @@ def test_clicked_bar_is_followed_through_the_stages(lm_head):
     expect(page.locator(".stages tr.chosen")).to_contain_text(second)
 
 
-def test_long_run_of_texts_can_be_stopped_and_keeps_what_it_has(lm_head):
-    page = lm_head("Many texts")
+@pytest.fixture(scope="module")
+def slow_model(tmp_path_factory):
+    """A folder with a model that takes long to write many texts, on any machine."""
+    folder = tmp_path_factory.mktemp("slow")
+    AutoTokenizer.from_pretrained(ROOT / "models/storyteller").save_pretrained(folder)
+    config = GPT2Config(vocab_size=4096, n_positions=128, n_embd=512, n_layer=8, n_head=8)
+    GPT2LMHeadModel(config).half().save_pretrained(folder)
+    return folder
+
+
+def test_long_run_of_texts_can_be_stopped_and_keeps_what_it_has(lm_head, slow_model):
+    page = lm_head("Many texts", f"strategy=sample&model={quote(str(slow_model))}")
     expect(page.locator(".st-key-lm_head_tree .iciclelayer").first).to_be_visible()
     page.get_by_label("Tokens each").fill("60")
     page.get_by_label("Tokens each").press("Enter")

@@ -57,6 +57,17 @@ def test_copied_link_restores_the_view_in_another_browser(page, open_browser):
     ).to_be_checked()
 
 
+def test_another_prompt_after_a_token_was_chosen_keeps_the_page_whole(page):
+    go_to(page, "Attention")
+    chooser = page.get_by_role("combobox", name="Query token")
+    chooser.click()
+    page.get_by_role("option", name="4: ·time").click()
+    expect(page).to_have_url(re.compile("pos=4"))
+    write_prompt(page, "Sue saw a big red ball and ran")
+    settle(page)
+    expect(chooser).to_have_value("4: ·big")
+
+
 def test_back_button_returns_to_the_view_before(page):
     write_prompt(page, "Tom saw a big")
     page.wait_for_timeout(1100)

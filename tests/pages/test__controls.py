@@ -37,6 +37,25 @@ def controls(*, n_layers=2, n_heads=2, n_tokens=3, **link):
     return app
 
 
+def stale(field):
+    """Report a label of an older prompt, as a browser does whose options have changed."""
+    import streamlit as st
+
+    from pages import _controls, _selection
+
+    _selection.select(**{field: 1})
+    st.session_state["widget"] = "9: ·little"
+    _controls._store(field, "widget")
+    st.session_state["got"] = getattr(_selection.selection(), field), _controls.number_of("widget")
+
+
+@pytest.mark.parametrize("field", ["pos", "layer", "head"])
+def test_label_that_is_offered_no_more_changes_nothing(field):
+    app = AppTest.from_function(stale, args=(field,)).run()
+    assert not app.exception
+    assert app.session_state["got"] == (1, None)
+
+
 @pytest.mark.parametrize(("n_layers", "n_heads"), [(1, 1), (2, 4), (12, 12), (48, 64)])
 def test_link_beyond_the_model_is_clamped(n_layers, n_heads):
     app = controls(n_layers=n_layers, n_heads=n_heads, layer=99, head=99, pos=99)
