@@ -6,14 +6,14 @@ the browser's history bring it back.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
 from jaxtyping import Float
 
 from model_hooks import Decoding, Generation, InlookError, Stage, Step
-from pages._selection import select, selection
+from pages._selection import Selection, select, selection
 from pages._session import current_model, current_token_ids, current_trace
 
 MAX_TIPS = 12
@@ -25,7 +25,7 @@ VIEW = "generation.view"
 _DRAFT = "generation.draft"
 _MOVE = "generation.move"
 _TO_WRITE = "generation.to_write"
-_RUNS = "generation.runs"
+_DRAWN = "generation.drawn"
 _PROBLEM = "generation.problem"
 
 
@@ -158,9 +158,8 @@ def ask_to_write(n_tokens: int) -> None:
 
 def tokens_to_write() -> int:
     """Return how many tokens were asked for, once: whatever the user does next stops the run."""
-    n_tokens = st.session_state.pop(_TO_WRITE, 0)
-    st.session_state[_RUNS] = n_tokens > 0
-    return n_tokens
+    st.session_state.pop(_DRAWN, None)
+    return st.session_state.pop(_TO_WRITE, 0)
 
 
 def write_tokens(n_tokens: int) -> Iterator[Generation]:
@@ -217,10 +216,23 @@ def written_ids(generation: Generation) -> tuple[int, ...]:
     return tuple(step.token_id for step in generation.steps)
 
 
+def remember_drawn() -> None:
+    """Note that the whole page was drawn, with the selection as it is: the last thing it does."""
+    st.session_state[_DRAWN] = _around_the_text()
+
+
 def _draw_view() -> None:
-    """Have the text alone drawn anew. In a run, the buttons around it have to change as well."""
-    if not st.session_state.get(_RUNS):
+    """Have the text alone drawn anew, if all around it is as it should be.
+
+    It is not while a run goes on, or when a click came before another prompt or option was drawn.
+    """
+    if st.session_state.get(_DRAWN) == _around_the_text():
         st.rerun(VIEW)
+
+
+def _around_the_text() -> Selection:
+    """Return the part of the selection that is drawn outside the text."""
+    return replace(selection(), written=(), pos=None, layer=0, head=0)
 
 
 def _ask(move: Callable[[Draft], Generation], of_any_prompt: bool = False) -> None:

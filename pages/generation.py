@@ -161,3 +161,4 @@ st.caption(
     "candidate and see where the story goes; switch the KV cache off and compare the cost."
 )
 try_next()
+writing.remember_drawn()

@@ -20,6 +20,8 @@ FLAGS = [
 ]  # fmt: skip
 START_S = 120
 TIMEOUT_MS = 30_000
+BEGIN_MS = 200
+"""So long it may take until the browser knows that a click has started a run."""
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -73,8 +75,11 @@ def launch(playwright: Playwright) -> Browser:
 def settle(page: Page) -> None:
     """Wait until the script has run, nothing is stale and no exception is shown.
 
-    Charts and components paint a little later: `expect` the picture itself.
+    Charts and components paint a little later: `expect` the picture itself. After a click whose
+    effect matters to the next step, `expect` that effect too: on a busy machine the run may begin
+    later than this looks.
     """
+    page.wait_for_timeout(BEGIN_MS)
     app = page.get_by_test_id("stApp")
     expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
     expect(app).to_have_attribute("data-test-script-state", "notRunning")

@@ -8,6 +8,14 @@ from playwright.sync_api import expect
 from tests.browser.driving import go_to, settle
 
 
+def open_matrix(open_browser, app_url, **options):
+    """Open the Attention page; return it and its matrix."""
+    page = open_browser(app_url + "/what-each-head-reads", **options)
+    chart = page.get_by_role("figure", name="attention weight, Layer 0, head 0")
+    expect(chart.locator(".heatmaplayer image")).to_be_visible()
+    return page, chart
+
+
 def saved(page, chart, button, folder):
     with page.expect_download() as download:
         chart.get_by_role("button", name=button).click()
@@ -57,9 +65,7 @@ def test_svg_can_be_saved_on_a_phone_with_the_sidebar_closed(open_browser, app_u
 
 
 def test_click_updates_the_chart_in_place_and_keeps_its_zoom(open_browser, app_url):
-    page = open_browser(app_url + "/what-each-head-reads")
-    chart = page.get_by_role("figure", name="attention weight, Layer 0, head 0")
-    expect(chart.locator(".heatmaplayer image")).to_be_visible()
+    page, chart = open_matrix(open_browser, app_url)
     box = chart.locator(".nsewdrag").bounding_box()
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
     page.mouse.down()
@@ -78,9 +84,7 @@ def test_click_updates_the_chart_in_place_and_keeps_its_zoom(open_browser, app_u
 
 
 def test_click_on_a_cell_of_a_heatmap_reaches_the_page(open_browser, app_url):
-    page = open_browser(app_url + "/what-each-head-reads")
-    chart = page.get_by_role("figure", name="attention weight, Layer 0, head 0")
-    expect(chart.locator(".heatmaplayer image")).to_be_visible()
+    page, chart = open_matrix(open_browser, app_url)
     box = chart.locator(".nsewdrag").bounding_box()
     page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.65 * box["height"])
     expect(page).to_have_url(re.compile(r"pos=6"))
@@ -89,9 +93,7 @@ def test_click_on_a_cell_of_a_heatmap_reaches_the_page(open_browser, app_url):
 def test_chart_takes_its_colours_from_the_theme(open_browser, app_url):
     drawn = {}
     for scheme in ("light", "dark"):
-        page = open_browser(app_url + "/what-each-head-reads", scheme=scheme)
-        chart = page.get_by_role("figure", name="attention weight, Layer 0, head 0")
-        expect(chart.locator(".heatmaplayer image")).to_be_visible()
+        _, chart = open_matrix(open_browser, app_url, scheme=scheme)
         drawn[scheme] = chart.evaluate(
             "(chart) => [chart._fullLayout.paper_bgcolor, ...chart.data[0].colorscale.flat()]"
         )

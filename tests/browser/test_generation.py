@@ -33,6 +33,15 @@ def press(page, name):
     settle(page)
 
 
+def begin_long_run(page):
+    """Have 400 tokens written, and wait for the first."""
+    page.locator(".st-key-generation-n_per_run input").fill("400")
+    page.keyboard.press("Enter")
+    settle(page)
+    button(page, "run").click()
+    page.get_by_text(re.compile(r"\d+ of 400 tokens")).wait_for()
+
+
 def step(page):
     """Press Step and wait for the new token."""
     n_chips = chips(page).count()
@@ -72,13 +81,23 @@ def test_letters_typed_into_the_prompt_take_no_step(writing):
     expect(chips(writing)).to_have_count(start)
 
 
+def test_step_right_after_another_prompt_and_option_uses_both(writing):
+    sample = writing.get_by_role("radio", name="Sample", exact=True)
+    box = writing.get_by_role("textbox", name="Prompt")
+    sample.click()
+    box.fill("Sue saw a big red")
+    button(writing, "step").click()
+    expect(writing).to_have_url(re.compile("strategy=sample"))
+    expect(writing).to_have_url(re.compile(r"prompt=Sue"))
+    expect(writing.get_by_text("6 of 512 tokens")).to_be_visible()
+    expect(chips(writing)).to_have_count(8)
+    expect(sample).to_be_checked()
+    expect(writing.get_by_text("Drawn at random")).to_be_visible()
+
+
 def test_stopped_run_keeps_what_it_wrote_and_a_reload_restores_it(writing):
     start = chips(writing).count()
-    writing.locator(".st-key-generation-n_per_run input").fill("400")
-    writing.keyboard.press("Enter")
-    settle(writing)
-    button(writing, "run").click()
-    writing.get_by_text(re.compile(r"\d+ of 400 tokens")).wait_for()
+    begin_long_run(writing)
     press(writing, "stop")
     expect(writing.get_by_text(re.compile(r"\d+ of 400 tokens"))).to_have_count(0)
     written = chips(writing).count() - start
@@ -91,11 +110,7 @@ def test_stopped_run_keeps_what_it_wrote_and_a_reload_restores_it(writing):
 
 def test_step_in_the_middle_of_a_run_ends_the_run(writing):
     start = chips(writing).count()
-    writing.locator(".st-key-generation-n_per_run input").fill("400")
-    writing.keyboard.press("Enter")
-    settle(writing)
-    button(writing, "run").click()
-    writing.get_by_text(re.compile(r"\d+ of 400 tokens")).wait_for()
+    begin_long_run(writing)
     button(writing, "step").click()
     expect(button(writing, "stop")).to_be_disabled()
     settle(writing)

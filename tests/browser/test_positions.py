@@ -50,7 +50,7 @@ def test_deeper_view_is_drawn_when_it_is_opened(open_browser, app_url):
     assert page.locator(".st-key-positions_swap").count() == 0
     page.get_by_role("tab", name="Swap two tokens").click()
     expect(page.locator(".st-key-positions_swap .barlayer")).to_be_visible()
-    assert page.locator(".st-key-positions_rotation").count() == 0
+    expect(page.locator(".st-key-positions_rotation")).to_have_count(0)
     expect(page.get_by_text(re.compile("of the probability went to other tokens"))).to_be_visible()
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     assert width <= 400
