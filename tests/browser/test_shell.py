@@ -61,9 +61,9 @@ def test_copied_link_restores_the_view_in_another_browser(page, open_browser):
 def test_another_prompt_after_a_token_was_chosen_keeps_the_page_whole(page):
     go_to(page, "Attention")
     chooser = page.get_by_role("combobox", name="Query token")
-    chooser.fill("4: ·time")
-    chooser.press("Enter")
+    page.locator(".st-key-attention_tokens .token").nth(4).click()
     expect(page).to_have_url(re.compile("pos=4"))
+    expect(chooser).to_have_value("4: ·time")
     settle(page)
     write_prompt(page, "Sue saw a big red ball and ran")
     settle(page)
