@@ -98,8 +98,8 @@ class Recording:
 
     def rows(self, tensor: Tensor, dim: int = 0) -> Tensor:
         """Return the rows to keep of a tensor whose axis `dim` is the position."""
-        if self.new_rows is None or tensor.shape[dim] < self.new_rows:
-            return tensor
+        if self.new_rows is None or tensor.shape[dim] <= self.new_rows:
+            return tensor  # all of them: nothing else is kept alive with it
         return tensor.narrow(dim, tensor.shape[dim] - self.new_rows, self.new_rows).clone()
 
     def begin(self, block: nn.Module, stream: Tensor) -> None:
