@@ -45,6 +45,7 @@ def draw() -> None:
     _session.open_model()
     _sidebar.draw_token_count()
     page.run()
+    _sidebar.remember_drawn()
 
 
 def navigation() -> st.Page:

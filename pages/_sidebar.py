@@ -12,6 +12,8 @@ from pages import _session
 from pages._selection import select, selection
 from pages._text import escape_markdown
 
+_DRAWN = "sidebar.drawn"
+
 
 class Preset(NamedTuple):
     """A prompt worth trying and what to look for."""
@@ -97,6 +99,27 @@ def draw() -> None:
         _model_picker()
 
 
+def remember_drawn() -> None:
+    """Note that a run came to its end, so that the browser has the sidebar as it should be."""
+    st.session_state[_DRAWN] = True
+
+
+def _show(key: str, value: object) -> None:
+    """Give a widget its value before it is drawn: until a run came to its end, and on a change."""
+    if not st.session_state.get(_DRAWN) or st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+
+def _chosen(key: str, default: str) -> str | None:
+    """Return what a widget reports; None for its default, as long as no run came to its end.
+
+    A quick click cuts the first run short, and what it set may never reach the browser. Then a
+    widget reports Streamlit's default for it, which nobody chose.
+    """
+    value = st.session_state[key]
+    return None if value == default and not st.session_state.get(_DRAWN) else value
+
+
 def draw_token_count() -> None:
     """Fill in the token count, once the model is open."""
     slot = st.session_state.pop("sidebar.count")
@@ -127,15 +150,14 @@ def _model_picker() -> None:
         model = sizes[name]
         return f"{name} ({model.n_parameters / 1e6:.1f}M, {model.n_bytes / 1e6:.0f} MB)"
 
-    if st.session_state.get("model") != selection().model:
-        st.session_state["model"] = selection().model
+    _show("model", selection().model)
     st.selectbox(
         "Model",
         names,
         key="model",
         format_func=describe,
         help="Parameters (in millions) and size on disk.",
-        on_change=lambda: select(model=st.session_state["model"]),
+        on_change=lambda: _open_model(names[0]),
     )
     with st.expander("Your own model"):
         st.text_input(
@@ -148,27 +170,35 @@ def _model_picker() -> None:
         )
 
 
+def _open_model(default: str) -> None:
+    if name := _chosen("model", default):
+        select(model=name)
+
+
 def _open_own_model() -> None:
     if name := st.session_state["own_model"].strip():
         select(model=name)
 
 
 def _prompt_box() -> None:
-    if st.session_state.get("prompt") != selection().prompt:
-        st.session_state["prompt"] = selection().prompt
+    _show("prompt", selection().prompt)
     st.text_area(
         "Prompt",
         key="prompt",
         height=100,
-        on_change=lambda: select(prompt=st.session_state["prompt"]),
+        on_change=_take_prompt,
     )
     st.session_state["sidebar.count"] = st.empty()
 
 
+def _take_prompt() -> None:
+    if (prompt := _chosen("prompt", "")) is not None:
+        select(prompt=prompt)
+
+
 def _preset_picker() -> None:
     preset = next((p for p in PRESETS if p.prompt == selection().prompt), None)
-    if st.session_state.get("preset") != preset:
-        st.session_state["preset"] = preset
+    _show("preset", preset)
     st.selectbox(
         "Prompts to try",
         PRESETS,

@@ -30,6 +30,20 @@ def test_fresh_server_answers_a_deep_link_with_the_whole_app(open_browser, tmp_p
         expect(page.get_by_text("Page not found")).to_have_count(0)
 
 
+def test_click_before_the_first_page_is_drawn_keeps_the_prompt(chromium, app_url):
+    for wait_ms in (0, 30, 80):
+        page = chromium.new_page()
+        page.goto(f"{app_url}?prompt=The%20cat")
+        link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Generation")
+        link.wait_for()
+        page.wait_for_timeout(wait_ms)
+        link.click()
+        expect(page.get_by_role("heading", level=1, name="Generation")).to_be_visible()
+        settle(page)
+        expect(prompt_box(page)).to_have_value("The cat")
+        page.close()
+
+
 def test_prompt_model_and_layer_survive_a_change_of_page(page):
     write_prompt(page, "Tom saw a big")
     go_to(page, "Attention")

@@ -20,6 +20,7 @@ def shell():
     _session.open_model()
     _sidebar.draw_token_count()
     st.title(len(_session.current_trace().tokens))
+    _sidebar.remember_drawn()
 
 
 @pytest.fixture
@@ -115,3 +116,24 @@ def test_loading_freezes_the_garbage_collector(tiny_session):
 def test_traces_are_shared_by_token_ids(tiny_session):
     ids = _session.token_ids_of("any", "the cat")
     assert _session.trace_of("any", ids) is _session.trace_of("any", ids)
+
+
+def cut_short(drawn):
+    """Report an empty prompt, as a browser does that never got the one of the first run."""
+    import streamlit as st
+
+    from pages import _selection, _sidebar
+
+    _selection.select(prompt="the dog")
+    if drawn:
+        _sidebar.remember_drawn()
+    st.session_state["prompt"] = ""
+    _sidebar._take_prompt()
+    st.session_state["got"] = _selection.selection().prompt
+
+
+@pytest.mark.parametrize(("drawn", "prompt"), [(False, "the dog"), (True, "")])
+def test_prompt_is_emptied_by_the_user_alone(drawn, prompt):
+    app = AppTest.from_function(cut_short, args=(drawn,)).run()
+    assert not app.exception
+    assert app.session_state["got"] == prompt
