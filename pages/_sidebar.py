@@ -1,6 +1,7 @@
 """The sidebar every page shares: model, prompt, preset prompts and the prompt's token count."""
 
 import math
+import time
 from typing import NamedTuple
 
 import streamlit as st
@@ -13,6 +14,8 @@ from pages._selection import select, selection
 from pages._text import escape_markdown
 
 _DRAWN = "sidebar.drawn"
+SETTLE_S = 1.5
+"""So long after the first drawing, no reader empties the prompt, but a slow browser may."""
 
 
 class Preset(NamedTuple):
@@ -100,24 +103,29 @@ def draw() -> None:
 
 
 def remember_drawn() -> None:
-    """Note that a run came to its end, so that the browser has the sidebar as it should be."""
-    st.session_state[_DRAWN] = True
+    """Note when a run first came to its end: soon the browser has the sidebar as it should be."""
+    st.session_state.setdefault(_DRAWN, time.monotonic())
+
+
+def _is_settled() -> bool:
+    """Say whether the browser has had time to take over what the first run set."""
+    return time.monotonic() - st.session_state.get(_DRAWN, math.inf) >= SETTLE_S
 
 
 def _show(key: str, value: object) -> None:
-    """Give a widget its value before it is drawn: until a run came to its end, and on a change."""
-    if not st.session_state.get(_DRAWN) or st.session_state.get(key) != value:
+    """Give a widget its value before it is drawn: until the browser is settled, and on a change."""
+    if not _is_settled() or st.session_state.get(key) != value:
         st.session_state[key] = value
 
 
 def _chosen(key: str, default: str) -> str | None:
-    """Return what a widget reports; None for its default, as long as no run came to its end.
+    """Return what a widget reports; None for its default, until the browser is settled.
 
     A quick click cuts the first run short, and what it set may never reach the browser. Then a
     widget reports Streamlit's default for it, which nobody chose.
     """
     value = st.session_state[key]
-    return None if value == default and not st.session_state.get(_DRAWN) else value
+    return None if value == default and not _is_settled() else value
 
 
 def draw_token_count() -> None:

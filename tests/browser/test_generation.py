@@ -98,7 +98,8 @@ def test_step_right_after_another_prompt_and_option_uses_both(writing):
 def test_stopped_run_keeps_what_it_wrote_and_a_reload_restores_it(writing):
     start = chips(writing).count()
     begin_long_run(writing)
-    press(writing, "stop")
+    button(writing, "stop").click(force=True)  # at once, while the progress still moves
+    settle(writing)
     expect(writing.get_by_text(re.compile(r"\d+ of 400 tokens"))).to_have_count(0)
     written = chips(writing).count() - start
     assert 0 < written < 400

@@ -38,6 +38,7 @@ def tiny_session(monkeypatch, hooked):
     for cache in caches:
         cache.clear()
     monkeypatch.setattr(_session, "load_model", lambda name: hooked)
+    monkeypatch.setattr("pages._sidebar.SETTLE_S", 0)
     monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", ServedPagesManager)
     yield
     for cache in caches:

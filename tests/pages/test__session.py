@@ -133,7 +133,8 @@ def cut_short(drawn):
 
 
 @pytest.mark.parametrize(("drawn", "prompt"), [(False, "the dog"), (True, "")])
-def test_prompt_is_emptied_by_the_user_alone(drawn, prompt):
+def test_prompt_is_emptied_by_the_user_alone(drawn, prompt, monkeypatch):
+    monkeypatch.setattr("pages._sidebar.SETTLE_S", 0)
     app = AppTest.from_function(cut_short, args=(drawn,)).run()
     assert not app.exception
     assert app.session_state["got"] == prompt
