@@ -57,11 +57,12 @@ def chart(
         on_click: Called with the mark that was clicked, before the page reruns. Offer another way
             to choose the same, for the keyboard.
         on_cell: Called with the (row, column) of a heatmap's cell instead.
-        view: What the axes show. While it stays the same, so does the reader's zoom; by default a
-            new figure is shown whole.
+        view: What the axes show. While it stays the same, so does the reader's zoom, and the room
+            beside the axes unless given labels need more; by default a new figure is shown whole.
     """
     data = {
         "figure": figure.to_json(validate=False),
+        "height": figure.layout.height,
         "alt": alt,
         "name": "inlook-" + key.replace("_", "-").replace(".", "-"),
         "view": None if view is None else str(view),

@@ -6,26 +6,22 @@ the browser's history bring it back.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 from jaxtyping import Float
 
 from model_hooks import Decoding, Generation, InlookError, Stage, Step
-from pages._selection import Selection, select, selection
+from pages._selection import select, selection
 from pages._session import current_model, current_token_ids, current_trace
 
 MAX_TIPS = 12
 """Branches kept; beyond, the one that was left longest ago is dropped."""
 
-VIEW = "generation.view"
-"""The fragment that draws the text: all that a step has to draw anew."""
-
 _DRAFT = "generation.draft"
 _MOVE = "generation.move"
 _TO_WRITE = "generation.to_write"
-_DRAWN = "generation.drawn"
 _PROBLEM = "generation.problem"
 
 
@@ -108,19 +104,16 @@ def current_draft(decoding: Decoding, use_cache: bool) -> Draft:
 def step_forward() -> None:
     """Ask for the next token, as decoding picks it; a callback of a button."""
     _ask(lambda draft: draft.generation.model.step(draft.generation), of_any_prompt=True)
-    _draw_view()
 
 
 def step_back() -> None:
     """Ask to take the newest generated token back; a callback of a button."""
     _ask(lambda draft: draft.generation.rewind(min(1, len(draft.generation.steps))))
-    _draw_view()
 
 
 def restart() -> None:
     """Ask to take all generated tokens back; a callback of a button."""
     rewind_to(0)
-    _draw_view()
 
 
 def take_instead(pos: int, token_id: int) -> None:
@@ -152,13 +145,18 @@ def forget_branches() -> None:
 
 
 def ask_to_write(n_tokens: int) -> None:
-    """Ask for up to `n_tokens` tokens."""
+    """Ask for up to `n_tokens` tokens; a callback of a button, which has the whole page drawn."""
     st.session_state[_TO_WRITE] = n_tokens
+    st.rerun()
+
+
+def is_asked_to_write() -> bool:
+    """Tell whether `tokens_to_write` is about to return any."""
+    return _TO_WRITE in st.session_state
 
 
 def tokens_to_write() -> int:
-    """Return how many tokens were asked for, once: whatever the user does next stops the run."""
-    st.session_state.pop(_DRAWN, None)
+    """Return how many tokens were asked for, once: the next run of the page writes none."""
     return st.session_state.pop(_TO_WRITE, 0)
 
 
@@ -214,25 +212,6 @@ def choice_at(generation: Generation, pos: int, layer: int) -> Choice:
 def written_ids(generation: Generation) -> tuple[int, ...]:
     """Return the IDs of the generated tokens."""
     return tuple(step.token_id for step in generation.steps)
-
-
-def remember_drawn() -> None:
-    """Note that the whole page was drawn, with the selection as it is: the last thing it does."""
-    st.session_state[_DRAWN] = _around_the_text()
-
-
-def _draw_view() -> None:
-    """Have the text alone drawn anew, if all around it is as it should be.
-
-    It is not while a run goes on, or when a click came before another prompt or option was drawn.
-    """
-    if st.session_state.get(_DRAWN) == _around_the_text():
-        st.rerun(VIEW)
-
-
-def _around_the_text() -> Selection:
-    """Return the part of the selection that is drawn outside the text."""
-    return replace(selection(), written=(), pos=None, layer=0, head=0)
 
 
 def _ask(move: Callable[[Draft], Generation], of_any_prompt: bool = False) -> None:

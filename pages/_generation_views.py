@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Sequence
-from unicodedata import east_asian_width
 
 import numpy as np
 import streamlit as st
@@ -61,7 +60,7 @@ def token_facts(generation: Generation, choice: Choice) -> None:
     n_prompt, n_tokens = len(generation.prompt_ids), len(generation.token_ids)
     if choice.token_id is None:
         st.subheader("What comes next?")
-        st.caption(f"Nothing is picked yet: these are the candidates for token {choice.pos}.")
+        story = f"Nothing is picked yet: these are the candidates for token {choice.pos}."
     else:
         name = escape_markdown(visible(generation.tokens[choice.pos]))
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -76,10 +75,11 @@ def token_facts(generation: Generation, choice: Choice) -> None:
             st.info("Nothing comes before the first token, so the model never predicts it.")
             return
         if choice.pos < n_prompt:
-            st.caption("From your prompt. The chart shows what the model expected here.")
+            story = "From your prompt. The chart shows what the model expected here."
         else:
-            st.caption(_how_picked(choice.step, generation.decoding))
-    st.markdown(_numbers(choice), help=NUMBERS_HELP)
+            story = _how_picked(choice.step, generation.decoding)
+    # One element: each costs the browser a few milliseconds of every step.
+    st.markdown(f"{story}\n\n{_numbers(choice)}", help=NUMBERS_HELP)
 
 
 def attention_note(generation: Generation, choice: Choice, layer: int, head: int | None) -> None:
@@ -118,22 +118,18 @@ def candidate_chart(rows: Sequence[Candidate], choice: Choice, *, clickable: boo
         candidates_bars(rows, choice.token_id),
         key="generation.candidates",
         on_click=take_clicked if clickable else None,
-        view=room_for(rows),
+        view="candidates",
         alt=f"Candidates for token {choice.pos}: "
         + ", ".join(f"{row.token} {percent(row.probability)}" for row in rows),
     )
-
-
-def room_for(rows: Sequence[Candidate]) -> int:
-    """Return how many columns the longest label takes; a wide character takes two."""
-    return max(sum(1 + (east_asian_width(c) in "WF") for c in row.token) for row in rows)
 
 
 def candidate_picker(generation: Generation, choice: Choice) -> None:
     """Let the user take another token without a mouse."""
     probabilities = choice.stages[-1].probabilities
     order = np.argsort(-choice.stages[0].scores, kind="stable")[:N_TO_PICK].tolist()
-    key = f"generation.take.{choice.pos}.{len(generation.token_ids)}"
+    key = "generation.take"
+    st.session_state[key] = None  # what was taken before is no choice for this token
     strings = generation.model.token_strings
 
     def take_chosen() -> None:
@@ -174,7 +170,7 @@ def candidate_table(rows: Sequence[Candidate], decoding: Decoding, chosen: int |
     total = sum(row.probability for row in rows)
     raw_total = sum(row.raw_probability for row in rows)
     st.html(
-        f"<style>{_TABLE_CSS}</style><div class='stages'><table><thead><tr>"
+        "<div class='stages'><table><thead><tr>"
         + "".join(f"<th scope='col'>{cell}</th>" for cell in head)
         + f"</tr></thead><tbody>{body}</tbody><tfoot><tr><th scope='row' colspan='4'>Sum</th>"
         + f"<td>{percent(round(raw_total, 9))}</td>"
@@ -325,18 +321,3 @@ def _tip_text(tip: Generation) -> str:
     dots = "…" if len(ids) > TIP_TOKENS else ""
     plural = "token" if len(ids) == 1 else "tokens"
     return escape_markdown(f"{len(ids)} {plural}: {dots}{tail}")
-
-
-_TABLE_CSS = """
-.stages { overflow-x: auto; }
-.stages table { border-collapse: collapse; width: 100%; font-size: 0.875rem;
-  font-variant-numeric: tabular-nums; }
-.stages th, .stages td { padding: 0.25rem 0.35rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--st-border-color, rgba(128, 128, 128, 0.3)); font-weight: 400; }
-.stages thead th { vertical-align: bottom; font-weight: 600; white-space: normal; }
-.stages thead small { display: block; font-weight: 400; opacity: 0.75; }
-.stages th:first-child { text-align: left; }
-.stages tr.chosen > * { font-weight: 700; }
-.stages tr.removed > td { opacity: 0.65; white-space: normal; }
-.stages tfoot > tr > * { font-weight: 600; }
-"""

@@ -21,7 +21,7 @@ from pages._chart import Point, chart
 from pages._components import token_strip
 from pages._controls import number_of
 from pages._download import csv_button
-from pages._generation_views import candidate_table, room_for
+from pages._generation_views import candidate_table
 from pages._next_pages import link_pages
 from pages._provenance import module_path, numbers_from
 from pages._selection import select, selection
@@ -183,7 +183,7 @@ def candidate_chart(view: View) -> None:
         candidates_bars(rows, view.token_id, chosen_is="followed"),
         key=key,
         on_click=follow_clicked,
-        view=room_for(rows),
+        view="candidates",
         alt="Candidates: " + ", ".join(f"{row.token} {percent(row.probability)}" for row in rows),
     )
     csv_button(lambda: stages_frame(view), "candidates")

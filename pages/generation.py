@@ -24,6 +24,7 @@ from pages._text import escape_markdown
 from viz.decoding import Candidate
 
 MOST_PER_RUN = 500
+DETAILS = NUMBERS, COSTS, REPLAY = "Numbers, stage by stage", "Cost of each step", "Replay"
 
 st.title("Generation")
 st.markdown(
@@ -32,26 +33,28 @@ st.markdown(
     "Press **Step** and watch."
 )
 
-info = current_model().info
-buttons = st.container(horizontal=True, vertical_alignment="bottom")
-progress = st.empty()
 
-
-@st.fragment(key=writing.VIEW)
+@st.fragment
 def view() -> None:
     """Draw the text, the choice and what led to it; a click here reruns nothing else."""
-    message = st.empty()
+    problem = None
     try:
         draft = writing.current_draft(decoding, use_cache)
     except InlookError as error:
-        message.error(escape_markdown(str(error)), icon=":material/error:")
+        problem = str(error)
+    n_to_write = writing.tokens_to_write()
+    buttons(disabled=n_to_write > 0 or problem is not None)
+    if problem is not None:
+        st.error(escape_markdown(problem), icon=":material/error:")
         return
-    run_on()
+    if n_to_write:
+        run_on(n_to_write)
 
     generation = draft.generation
     n_prompt, n_tokens = len(generation.prompt_ids), len(generation.token_ids)
     newest = n_tokens - 1 if generation.steps else n_tokens
     pos = newest if selection().pos is None else min(selection().pos, n_tokens)
+    message = st.empty()
     if problem := writing.problem():
         message.error(escape_markdown(problem), icon=":material/error:")
     elif generation.finished:
@@ -87,10 +90,37 @@ def view() -> None:
     details(generation, rows, choice.token_id)
 
 
-def run_on() -> None:
+def buttons(*, disabled: bool) -> None:
+    """Draw what writes tokens and takes them back."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        st.button(
+            "Step", key="generation.step", icon=":material/play_arrow:", shortcut="N",
+            type="primary", help="Write one token (key N).", disabled=disabled,
+            on_click=writing.step_forward,
+        )  # fmt: skip
+        st.button(
+            "Back", key="generation.back", icon=":material/undo:", shortcut="B",
+            help="Take the last token back (key B).", disabled=disabled,
+            on_click=writing.step_back,
+        )  # fmt: skip
+        st.button(
+            "Restart", key="generation.restart", icon=":material/restart_alt:",
+            shortcut="Shift+B", help="Go back to the prompt (Shift and B).", disabled=disabled,
+            on_click=writing.restart,
+        )  # fmt: skip
+        n_per_run = st.number_input(
+            "Tokens per run", 1, MOST_PER_RUN, 20, key="generation.n_per_run", width=104,
+            persist_state="session", disabled=disabled,
+        )  # fmt: skip
+        st.button(
+            f"Run {n_per_run}", key="generation.run", icon=":material/fast_forward:",
+            shortcut="G", help="Write that many tokens, or until the text ends (key G).",
+            disabled=disabled, on_click=writing.ask_to_write, args=(n_per_run,),
+        )  # fmt: skip
+
+
+def run_on(n_to_write: int) -> None:
     """Write the tokens that a run was asked for, then draw the page anew."""
-    if not n_to_write:
-        return
     for n_done, generation in enumerate(writing.write_tokens(n_to_write), 1):
         tail = escape_markdown(generation.text[-80:].replace("\n", " "))
         progress.progress(n_done / n_to_write, f"{n_done} of {n_to_write} tokens: …{tail}")
@@ -99,56 +129,32 @@ def run_on() -> None:
 
 def details(generation: Generation, rows: list[Candidate], token_id: int | None) -> None:
     """Draw what lies below the chart, one at a time: a click redraws only what is seen."""
-    numbers, costs, replay = st.tabs(
-        ["Numbers, stage by stage", "Cost of each step", "Replay"],
-        key="generation.tabs",
-        on_change="rerun",
-    )
-    with numbers:
-        if numbers.open and rows:
+    # Streamlit's tabs would take a tenth of the time of a step.
+    shown = st.segmented_control(
+        "Below the chart", DETAILS, default=DETAILS[0], required=True, wrap=True,
+        key="generation.details", label_visibility="collapsed", persist_state="session",
+    )  # fmt: skip
+    if shown == NUMBERS:
+        if rows:
             candidate_table(rows, decoding, token_id)
-    with costs:
-        if costs.open and generation.steps:
-            cost_chart(generation)
-        elif costs.open:
-            st.info("Take a step, and its cost appears here.")
-    with replay:
-        if replay.open and generation.steps:
-            replay_chart(generation)
-        elif replay.open:
-            st.info("Take some steps, and you can replay them here.")
+    elif not generation.steps:
+        st.info("Take a step, and you see it here.")
+    elif shown == COSTS:
+        cost_chart(generation)
+    else:
+        replay_chart(generation)
 
 
-# The buttons stand outside the fragment: a click inside one waits until its run is over, and Stop
-# could not stop anything.
-n_to_write = writing.tokens_to_write()
-with buttons:
-    st.button(
-        "Step", key="generation.step", icon=":material/play_arrow:", shortcut="N", type="primary",
-        help="Write one token (key N).", on_click=writing.step_forward,
-    )  # fmt: skip
-    st.button(
-        "Back", key="generation.back", icon=":material/undo:", shortcut="B",
-        help="Take the last token back (key B).", on_click=writing.step_back,
-    )  # fmt: skip
-    n_per_run = st.number_input(
-        "Tokens per run", 1, MOST_PER_RUN, 20, key="generation.n_per_run", width=120,
-        persist_state="session",
-    )  # fmt: skip
-    st.button(
-        f"Run {n_per_run}", key="generation.run", icon=":material/fast_forward:", shortcut="G",
-        help="Write that many tokens, or until the text ends (key G).",
-        disabled=n_to_write > 0, on_click=writing.ask_to_write, args=(n_per_run,),
-    )  # fmt: skip
-    st.button(
-        "Stop", key="generation.stop", icon=":material/stop:", shortcut="X",
-        disabled=n_to_write == 0, help="Stop the run; what is written stays (key X).",
-    )  # fmt: skip
-    st.button(
-        "Restart", key="generation.restart", icon=":material/restart_alt:", shortcut="Shift+B",
-        help="Go back to the prompt (Shift and B).", on_click=writing.restart,
-    )  # fmt: skip
+info = current_model().info
 text, options = st.columns([2.8, 1], gap="large")
+# Stop stands outside the fragment: a click inside one waits until its run is over.
+if writing.is_asked_to_write():
+    with st.container(key="generation_running", horizontal=True, vertical_alignment="center"):
+        progress = st.progress(0.0, "Writing…")
+        st.button(
+            "Stop", key="generation.stop", icon=":material/stop:", shortcut="X",
+            help="Stop the run; what is written stays (key X).",
+        )  # fmt: skip
 with options:
     st.subheader("How it is picked")
     decoding = decoding_controls(info, key="generation.decoding")
@@ -161,4 +167,3 @@ st.caption(
     "candidate and see where the story goes; switch the KV cache off and compare the cost."
 )
 try_next()
-writing.remember_drawn()

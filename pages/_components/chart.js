@@ -1,6 +1,7 @@
 // Draws a Plotly figure, and updates it in place when it changes: nothing is torn down, so a click is
 // painted sooner, nothing flickers, and the reader's zoom can stay.
 const charts = new WeakMap();
+let measure;
 const TEXT_PX = 12, TITLE_PX = 14, HEADING_PX = 16, HEIGHT_PX = 450, PNG_SCALE = 2;
 const SVG_ICON = { width: 24, height: 24, path: "M3 17.2V21h3.8L17.8 10 14 6.2zM20.7 7a1 1 0 0 0 0-1.4l-2.3-2.3a1 1 0 0 0-1.4 0L15.2 5 19 8.8z" };
 const FULL_ICON = { width: 24, height: 24, path: "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z" };
@@ -47,14 +48,14 @@ async function draw(chart) {
   const { box, data } = chart;
   box.setAttribute("aria-label", data.alt);
   box.classList.toggle("clickable", data.clickable);
-  const style = getComputedStyle(box);
-  const figure = JSON.parse(coloured(data.figure, style));
-  const height = figure.layout.height ?? HEIGHT_PX;
+  const height = data.height ?? HEIGHT_PX;
   box.style.minHeight = `${height}px`;
   const full = document.fullscreenElement === box;
   const size = [box.clientWidth, full ? box.clientHeight : height];
   if (!size[0]) return; // in a closed tab: drawn when it opens
-  const wanted = JSON.stringify([data.figure, data.view, size, look(style)]);
+  const style = getComputedStyle(box);
+  const worn = look(style);
+  const wanted = JSON.stringify([data.figure, data.view, size, worn]);
   if (chart.wanted === wanted) return;
   chart.wanted = wanted;
   let Plotly;
@@ -65,21 +66,34 @@ async function draw(chart) {
     return;
   }
   if (chart.gone || chart.wanted !== wanted) return;
+  const figure = JSON.parse(coloured(data.figure, style));
   [figure.layout.width, figure.layout.height] = size;
   figure.layout.uirevision = data.view ?? undefined;
-  dress(figure.layout, look(style));
-  // The same axes need the same room: measuring their labels again would take half of the time.
-  const frame = data.view && JSON.stringify([data.view, size]);
-  if (frame && frame === chart.frame) figure.layout.margin = { ...chart.margin, autoexpand: false };
+  dress(figure.layout, worn);
+  // The same axes need the same room: finding it again would take half of the time.
+  const frame = data.view && JSON.stringify([data.view, size, worn.family]);
+  const labels = frame && labelWidth(figure.layout, worn.family);
+  const fits = frame && frame === chart.frame && labels <= chart.labels;
+  if (fits) figure.layout.margin = { ...chart.margin, autoexpand: false };
   chart.config ??= config(Plotly, data.name); // another one would have everything built anew
-  await Plotly.react(box, { ...figure, config: chart.config });
+  const drawing = Plotly.react(box, { ...figure, config: chart.config });
   if (!chart.drawn) box.on("plotly_click", ({ points }) => chart.data.clickable && report(chart, points));
   chart.drawn = true;
-  if (frame !== chart.frame) {
+  await drawing;
+  if (frame && !fits) {
     const { l, r, t, b } = box._fullLayout._size;
-    [chart.frame, chart.margin] = [frame, { l, r, t, b, pad: figure.layout.margin?.pad }];
+    chart.margin = { l, r, t, b, pad: figure.layout.margin?.pad };
+    [chart.frame, chart.labels] = [frame, labels];
   }
   box.classList.remove("waiting");
+}
+
+// The widest label beside the y axis in pixels, were all of them bold; 0 where they are not given.
+function labelWidth({ yaxis }, family) {
+  measure ??= document.createElement("canvas").getContext("2d");
+  measure.font = `bold ${yaxis?.tickfont?.size ?? TEXT_PX}px ${family}`;
+  const plain = (label) => label.replaceAll(/<[^>]*>/g, "").replaceAll(/&\w+;/g, "M");
+  return Math.max(0, ...(yaxis?.ticktext ?? []).map((label) => measure.measureText(plain(label)).width));
 }
 
 // Of several marks on one spot, a heatmap's cell goes first.

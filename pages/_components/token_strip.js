@@ -129,7 +129,7 @@ function mark(strip, pos) {
     element.setAttribute("aria-selected", i === pos);
     if (pos !== null) element.tabIndex = i === pos ? 0 : -1;
   });
-  if (pos !== null) reveal(strip.root, strip.chips[pos]);
+  if (pos !== null) requestAnimationFrame(() => strip.selected === pos && reveal(strip.root, strip.chips[pos]));
 }
 
 // Scrolls the strip, never the page.
