@@ -21,6 +21,7 @@ from model_hooks.architecture import (
     count_parameters,
     differences,
 )
+from pages._controls import show_value
 from pages._selection import selection
 from pages._session import hooked_model
 from viz.architecture import BlockPieces, Piece
@@ -398,8 +399,8 @@ _EXPLANATIONS: dict[str, Callable[[Scene], str]] = {
 def pick_difference(found: tuple[Difference, ...], key: str) -> int:
     """Let the user choose a difference; return its place in the list."""
     options = list(range(1, len(found) + 1))
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = options[0]
+    known = st.session_state.get(key)
+    show_value(key, known if known in options else options[0])
     chosen = st.segmented_control(
         "What changed since 2017",
         options,

@@ -13,6 +13,7 @@ pages share, Streamlit empties the widget when the page changes. Every one works
 A figure or component that lets the user click calls `select(layer=2, head=5)` in its callback.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,10 @@ short, before its value reached the browser. The next run shows the selection ag
 
 NUMBERED = ("pos", "layer", "head")
 """Fields that select boxes offer under labels of their own."""
+
+NEW_S = 5.0
+"""So long a widget is new on the page: even a slow browser has drawn it by then."""
+_SHOWN = "controls.shown"
 
 MAX_WIDGET_INTEGER = 2**53 - 1
 """Browsers cannot count further."""
@@ -115,7 +120,7 @@ def decoding_controls(info: ModelInfo, *, key: str) -> Decoding:
     Out-of-range values of a link are clamped. With greedy decoding, the options of sampling
     are shown but disabled.
     """
-    _seed(f"{key}.strategy", selection().strategy)
+    show_value(f"{key}.strategy", selection().strategy)
     strategy = st.segmented_control(
         "How to pick the next token",
         ["greedy", "sample"],
@@ -158,7 +163,7 @@ def decoding_controls(info: ModelInfo, *, key: str) -> Decoding:
 
 def cache_control(*, key: str) -> bool:
     """Let the user switch the KV cache on or off."""
-    _seed(key, selection().use_cache)
+    show_value(key, selection().use_cache)
     return st.toggle(
         "KV cache",
         key=key,
@@ -169,6 +174,20 @@ def cache_control(*, key: str) -> bool:
     )
 
 
+def show_value(key: str, value: Any) -> None:
+    """Give a widget its value before it is drawn: on a change, and while it is new on the page.
+
+    A quick second click begins another run before the browser has drawn what the first one sent.
+    Then it draws what the second one sends alone, so the value has to be in there too. Later a
+    value that stays the same is not sent again, to keep what is being typed.
+    """
+    shown = st.session_state.setdefault(_SHOWN, {})
+    if key not in st.session_state:
+        shown[key] = time.monotonic()
+    if st.session_state.get(key) != value or time.monotonic() - shown.get(key, 0) < NEW_S:
+        st.session_state[key] = value
+
+
 def number_of(key: str) -> int | None:
     """Return the number that a select box reports, or None: for its callback.
 
@@ -177,12 +196,6 @@ def number_of(key: str) -> int | None:
     """
     value = st.session_state[key]
     return None if isinstance(value, str) else value
-
-
-def _seed(key: str, value: Any) -> None:
-    """Give a widget its value before it is drawn; only if it differs, to keep what is typed."""
-    if key not in st.session_state or st.session_state[key] != value:
-        st.session_state[key] = value
 
 
 def _clamped(field: str, value: float, low: float, high: float) -> Any:
@@ -208,7 +221,7 @@ def _choice(label: str, field: str, options: list, *, key: str, help: str) -> An
         known = [option for option in options if option is not None]
         chosen = min(known, key=lambda option: abs(option - (chosen or 0)))
         select(**{field: chosen})
-    _seed(key, chosen)
+    show_value(key, chosen)
     arguments: dict = {
         "format_func": lambda option: "Mean" if option is None else str(option),
         "key": key,
@@ -227,7 +240,7 @@ def _slider(
 ) -> float | None:  # fmt: skip
     key = f"{key}.{field}"
     value = getattr(selection(), field)
-    _seed(key, none_is if value is None else _clamped(field, value, low, high))
+    show_value(key, none_is if value is None else _clamped(field, value, low, high))
     chosen = st.slider(
         label, low, high, step=step, key=key, help=help, disabled=disabled,
         on_change=_store, args=(field, key, none_is),
@@ -241,7 +254,7 @@ def _whole_number(
 ) -> int:  # fmt: skip
     key = f"{key}.{field}"
     value = getattr(selection(), field)
-    _seed(key, none_is if value is None else _clamped(field, value, 0, high))
+    show_value(key, none_is if value is None else _clamped(field, value, 0, high))
     return st.number_input(
         label, 0, high, step=1, key=key, help=help, disabled=disabled,
         on_change=_store, args=(field, key, none_is),

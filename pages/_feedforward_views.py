@@ -20,6 +20,7 @@ from model_hooks.feedforward import (
     promoted_tokens,
     strongest,
 )
+from pages._controls import show_value
 from pages._next_pages import link_pages
 from pages._selection import selection
 from pages._session import hooked_model, trace_of
@@ -257,8 +258,7 @@ def pick_neuron(layer: int, n_neurons: int, first: int) -> int:
     """Let the reader choose a neuron of a layer; at first, the strongest one."""
     key = f"feedforward.neuron.{selection().model}.{layer}"
     chosen = _chosen_neurons().get((selection().model, layer), first)
-    if st.session_state.get(key) != chosen:
-        st.session_state[key] = chosen
+    show_value(key, chosen)
     return st.number_input(
         f"Neuron of layer {layer} (0 to {n_neurons - 1})",
         0,

@@ -7,6 +7,7 @@ import streamlit as st
 from model_hooks import HookedModel, InlookError, Knockout, ModelInfo
 from model_hooks.timing import SideBySide
 from pages._chart import chart
+from pages._controls import show_value
 from pages._download import csv_button
 from pages._selection import selection
 from pages._session import hooked_model, trace_of
@@ -32,11 +33,9 @@ def full_context(pair: SideBySide) -> None:
         return
     size_box, what_box = st.columns([1, 2.4], gap="large")
     with size_box:
-        if st.session_state.get("kv_cache.context", 0) > most:
-            st.session_state["kv_cache.context"] = most
-        size = st.number_input(
-            "Pretended context size", 1, most, max(1, most // 2), key="kv_cache.context"
-        )
+        key = "kv_cache.context"
+        show_value(key, min(st.session_state.get(key, max(1, most // 2)), most))
+        size = st.number_input("Pretended context size", 1, most, key=key)
     with what_box:
         what = st.segmented_control(
             "When it is full",

@@ -8,6 +8,7 @@ from model_hooks import Decoding, ModelInfo
 from model_hooks.timing import Race
 from model_hooks.untrained import GPT2_VOCABULARY
 from pages._chart import chart
+from pages._controls import show_value
 from pages._download import csv_button
 from pages._kv_cache_run import RaceSettings, Result
 from pages._kv_cache_views import facts_table, operations, proof, size_text, steps_frame
@@ -34,9 +35,11 @@ HARDLY = 1.2
 def race_settings(info: ModelInfo, decoding: Decoding) -> RaceSettings:
     """Let the user choose what to race."""
     prompt_ids = current_token_ids()
+    n_prompt = st.session_state.get("kv_cache.n_prompt", len(prompt_ids))
     if st.session_state.get(PROMPT) != prompt_ids:
         st.session_state[PROMPT] = prompt_ids
-        st.session_state["kv_cache.n_prompt"] = len(prompt_ids)
+        n_prompt = len(prompt_ids)
+    show_value("kv_cache.n_prompt", n_prompt)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         untrained = st.segmented_control(
             "Model", [False, True], default=False, required=True, key="kv_cache.untrained",

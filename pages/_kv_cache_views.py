@@ -12,7 +12,7 @@ from model_hooks.caching import keys_and_values, layers_with_state
 from model_hooks.timing import SideBySide, TimedRun, TimedStep
 from pages._chart import chart
 from pages._components import token_strip
-from pages._controls import pick_layer
+from pages._controls import pick_layer, show_value
 from pages._download import csv_button
 from pages._next_pages import link_pages
 from pages._provenance import numbers_from
@@ -126,8 +126,7 @@ def step_slider(pair: SideBySide, step: int) -> None:
     """Choose the step by keyboard or mouse."""
     if len(pair) < 2:
         return
-    if st.session_state.get("kv_cache.slider") != step + 1:
-        st.session_state["kv_cache.slider"] = step + 1
+    show_value("kv_cache.slider", step + 1)
     st.slider(
         "Step to look at", 1, len(pair), key="kv_cache.slider",
         on_change=lambda: st.session_state.update({STEP: st.session_state["kv_cache.slider"]}),

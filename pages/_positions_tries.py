@@ -24,6 +24,7 @@ from model_hooks.rope_scaling import (
 from pages import _positions_views as views
 from pages._chart import chart
 from pages._components import token_strip
+from pages._controls import show_value
 from pages._download import csv_button
 from pages._selection import selection
 from pages._session import hooked_model
@@ -210,8 +211,8 @@ def shift() -> None:
     if not names:
         return
     furthest = max(rooms[name] for name in names)
-    if st.session_state.get("positions.shift", furthest + 1) > furthest:
-        st.session_state["positions.shift"] = max(1, furthest // 4)
+    shift = st.session_state.get("positions.shift", furthest + 1)
+    show_value("positions.shift", shift if shift <= furthest else max(1, furthest // 4))
     by = st.slider(
         "Move the text by", 0, furthest, key="positions.shift",
         help="How many positions further on the first token is said to stand.",

@@ -10,6 +10,7 @@ from safetensors import safe_open
 import model_hooks
 from model_hooks.errors import InlookError
 from pages import _session
+from pages._controls import show_value
 from pages._selection import select, selection
 from pages._text import escape_markdown
 
@@ -112,12 +113,6 @@ def _is_settled() -> bool:
     return time.monotonic() - st.session_state.get(_DRAWN, math.inf) >= SETTLE_S
 
 
-def _show(key: str, value: object) -> None:
-    """Give a widget its value before it is drawn: until the browser is settled, and on a change."""
-    if not _is_settled() or st.session_state.get(key) != value:
-        st.session_state[key] = value
-
-
 def _chosen(key: str, default: str) -> str | None:
     """Return what a widget reports; None for its default, until the browser is settled.
 
@@ -158,7 +153,7 @@ def _model_picker() -> None:
         model = sizes[name]
         return f"{name} ({model.n_parameters / 1e6:.1f}M, {model.n_bytes / 1e6:.0f} MB)"
 
-    _show("model", selection().model)
+    show_value("model", selection().model)
     st.selectbox(
         "Model",
         names,
@@ -189,7 +184,7 @@ def _open_own_model() -> None:
 
 
 def _prompt_box() -> None:
-    _show("prompt", selection().prompt)
+    show_value("prompt", selection().prompt)
     st.text_area(
         "Prompt",
         key="prompt",
@@ -206,7 +201,7 @@ def _take_prompt() -> None:
 
 def _preset_picker() -> None:
     preset = next((p for p in PRESETS if p.prompt == selection().prompt), None)
-    _show("preset", preset)
+    show_value("preset", preset)
     st.selectbox(
         "Prompts to try",
         PRESETS,

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from model_hooks import HookedModel
 from model_hooks.lens import word_token_ids
+from pages._controls import show_value
 from pages._selection import selection
 from pages._text import escape_markdown, visible
 
@@ -75,8 +76,7 @@ def pick_words(
     offered = candidate_ids(log_probs, watched)
     names = token_names(model, offered)
     chosen, typed = st.columns([3, 2], vertical_alignment="bottom")
-    if st.session_state.get(key) != watched:
-        st.session_state[key] = watched
+    show_value(key, watched)
     chosen.multiselect(
         f"Words to watch (up to {MAX_WORDS})",
         offered,

@@ -59,6 +59,24 @@ def test_prompt_model_and_layer_survive_a_change_of_page(page):
         expect(chosen).to_be_checked()
 
 
+def test_second_click_on_a_page_link_leaves_its_controls_as_they_are(chromium, app_url):
+    for wait_ms in (0, 60, 120, 200):
+        page = chromium.new_page()
+        page.goto(f"{app_url}?layer=3&head=2&strategy=sample&seed=5")
+        settle(page)
+        link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Generation")
+        link.click()
+        page.wait_for_timeout(wait_ms)
+        link.click()
+        expect(page.get_by_label("Seed", exact=True)).to_have_value("5")
+        settle(page)
+        expect(page.get_by_label("Seed", exact=True)).to_have_value("5")
+        for group, choice in (("Layer", "3"), ("Head", "2"), ("How to pick", "Sample")):
+            radios = page.get_by_role("radiogroup", name=re.compile(f"^{group}"))
+            expect(radios.get_by_role("radio", name=choice, exact=True)).to_be_checked()
+        page.close()
+
+
 def test_copied_link_restores_the_view_in_another_browser(page, open_browser):
     go_to(page, "Attention")
     write_prompt(page, "Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
