@@ -20,10 +20,9 @@ from pages._chart import chart
 from pages._controls import pick_head, pick_layer
 from pages._download import csv_button
 from pages._efficient_attention_views import ARITHMETIC, MEASURED, Subject, itemsize_of
-from pages._kv_cache_views import size_text
 from pages._selection import selection
 from pages._session import trace_of
-from pages._text import escape_markdown
+from pages._text import escape_markdown, size_text
 from viz import (
     BackendLine,
     backend_costs,

@@ -24,9 +24,8 @@ from pages._efficient_attention_views import (
     prediction_with,
     predictions,
 )
-from pages._kv_cache_views import operations, size_text
 from pages._selection import selection
-from pages._text import escape_markdown
+from pages._text import escape_markdown, operations, size_text
 from viz import layer_losses, loss_changes, mask_cells, mask_picture
 
 KINDS = {

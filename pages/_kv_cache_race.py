@@ -11,10 +11,10 @@ from pages._chart import chart
 from pages._controls import show_value
 from pages._download import csv_button
 from pages._kv_cache_run import RaceSettings, Result
-from pages._kv_cache_views import facts_table, operations, proof, size_text, steps_frame
+from pages._kv_cache_views import facts_table, proof, steps_frame
 from pages._provenance import numbers_from
 from pages._session import N_THREADS, current_token_ids
-from pages._text import escape_markdown
+from pages._text import escape_markdown, operations, size_text
 from viz.kv_cache import race_curves, ratio_curve, three_digits
 
 RACE_HELP = (

@@ -8,7 +8,8 @@ from model_hooks.caching import layers_with_state
 from model_hooks.timing import SideBySide
 from pages._chart import chart
 from pages._download import csv_button
-from viz.kv_cache import byte_unit, size_bars, three_digits
+from pages._text import size_text
+from viz.kv_cache import size_bars
 
 MOST = 10_000_000
 SOURCE = (
@@ -58,10 +59,9 @@ def draw(pair: SideBySide) -> None:
     memory = gigabytes * 1e9
     chosen = model.stored_in(dtype) if dtype else model
     n_bytes = chosen.n_bytes(positions, batch)
-    unit, name = byte_unit(n_bytes)
     st.markdown(
         f"**{_name(chosen, own)}**, {_texts(batch)} of {positions:,} positions: "
-        f"**{three_digits(n_bytes / unit)} {name}**. {_what_fits(chosen, memory, positions, batch)}"
+        f"**{size_text(n_bytes)}**. {_what_fits(chosen, memory, positions, batch)}"
     )
     if model.source:
         st.caption(f"Sizes from the model's own [config.json]({model.source}).")
@@ -123,7 +123,6 @@ def _some_groups(n_heads: int) -> int:
 
 
 def _what_fits(model: CacheSizes, memory: float, positions: int, batch: int) -> str:
-    unit, name = byte_unit(memory)
     longest, most = model.positions_that_fit(memory, batch), model.texts_that_fit(memory, positions)
     length = (
         "texts of any length, thanks to the sliding windows"
@@ -131,7 +130,7 @@ def _what_fits(model: CacheSizes, memory: float, positions: int, batch: int) -> 
         else f"{_texts(batch)} of **{longest:,} positions**"
     )
     return (
-        f"A memory of {three_digits(memory / unit)} {name} holds {length}, or **{most:,}** "
+        f"A memory of {size_text(memory)} holds {length}, or **{most:,}** "
         f"{'text' if most == 1 else 'texts'} of {positions:,}."
     )
 
@@ -150,13 +149,12 @@ def _public_table(
         stored = model.stored_in(dtype) if dtype else model
         longest = stored.positions_that_fit(memory, batch)
         n_bytes = stored.n_bytes(positions, batch)
-        unit, name = byte_unit(n_bytes)
         first = stored.layers[0]
         rows.append(
             {
                 "Model": _name(model, own),
                 "Kind": "compressed" if model is own and is_latent else model.kind,
-                "These texts": f"{three_digits(n_bytes / unit)} {name}",
+                "These texts": size_text(n_bytes),
                 "Positions that fit": "any number" if longest is None else f"{longest:,}",
                 "Bytes per position": f"{stored.n_bytes(1):,}",
                 "Layers": len(model.layers),

@@ -16,13 +16,11 @@ from pages._controls import pick_layer, show_value
 from pages._download import csv_button
 from pages._next_pages import link_pages
 from pages._provenance import numbers_from
-from pages._text import escape_markdown, visible
+from pages._text import escape_markdown, operations, size_text, visible
 from viz.kv_cache import (
-    byte_unit,
     cache_contents,
     cache_growth,
     step_grid,
-    three_digits,
 )
 
 STEP = "kv_cache.step"
@@ -51,20 +49,6 @@ FLOP_HELP = (
     "the model's own sizes (2 m k n for an m x k times a k x n matrix)."
 )
 DIGITS = {"float32": 7, "float64": 16, "float16": 3, "bfloat16": 2}
-
-
-def size_text(n_bytes: float) -> str:
-    """Write a number of bytes for people."""
-    unit, name = byte_unit(n_bytes)
-    return f"{three_digits(n_bytes / unit)} {name}" if unit > 1 else f"{n_bytes:,.0f} {name}"
-
-
-def operations(n_flops: float) -> str:
-    """Write a number of floating-point operations for people."""
-    for unit, name in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
-        if n_flops >= unit:
-            return f"{three_digits(n_flops / unit)} {name}"
-    return f"{n_flops:,.0f} FLOP"
 
 
 def cache_problem(pair: SideBySide) -> str | None:
