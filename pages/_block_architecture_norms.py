@@ -21,6 +21,7 @@ from model_hooks.norms import (
     time_norms,
 )
 from pages import _block_architecture_twins as twins
+from pages._bundled import model_of
 from pages._chart import chart
 from pages._download import csv_button
 from pages._provenance import numbers_from
@@ -69,7 +70,7 @@ class Measured(NamedTuple):
 @st.cache_resource(max_entries=16, show_spinner="Following the loss back…")
 def measured(name: str, prompt: str, fresh: bool) -> Measured:
     """Measure stream and gradients of a twin, trained or with fresh weights."""
-    model = _fresh(name) if fresh else twins.model_of(name)
+    model = _fresh(name) if fresh else model_of(name)
     return _measure(model, model.trace(list(twins.ids_for(model, prompt))))
 
 
@@ -84,7 +85,7 @@ def measured_here(model_name: str, token_ids: tuple[int, ...], fresh: bool) -> M
 
 @st.cache_resource(max_entries=4, show_spinner="Building it with fresh weights…")
 def _fresh(name: str) -> HookedModel:
-    return untrained(twins.model_of(name))
+    return untrained(model_of(name))
 
 
 def _measure(model: HookedModel, trace: Trace) -> Measured:

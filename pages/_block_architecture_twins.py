@@ -1,6 +1,5 @@
 """The twins: small models that differ in one choice each, their training runs and their text."""
 
-import gc
 import json
 import statistics
 import time
@@ -13,14 +12,14 @@ import streamlit as st
 import torch
 from jaxtyping import Float
 
-from model_hooks import HookedModel, bundled_models, load_model
+from model_hooks import HookedModel, bundled_models
 from model_hooks.errors import InlookError
 from pages import _sidebar
+from pages._bundled import bundled_model
 from pages._chart import chart
 from pages._download import csv_button
 from pages._provenance import numbers_from
 from pages._selection import selection
-from pages._session import hooked_model
 from pages._text import escape_markdown, visible
 from viz import before_after_bars, most_changed
 from viz.comparison import probability_by_token
@@ -43,7 +42,7 @@ HELP = (
     "much chance does. **Bits per byte** tell how surprised a model is by stories it never read: "
     "fewer are better."
 )
-MEASURE = "bits per byte (lower is better)"
+MEASURE = "bits per byte<br>(lower is better)"
 CACHE = "cache bytes per token"
 TABLE, PAIR = "All twins", "Two side by side"
 
@@ -117,20 +116,6 @@ def seeds_of(values: Float[np.ndarray, "seed"]) -> str:
     if len(values) < 2:
         return "one" if len(values) else ""
     return f"{len(values)}, {np.ptp(values):.3f} apart"
-
-
-@st.cache_resource(max_entries=12, show_spinner="Loading a small model…")
-def _small_model(name: str) -> HookedModel:
-    """Keep twins apart from the models that visitors choose: of those, only two stay loaded."""
-    model = load_model(name)
-    gc.collect()
-    gc.freeze()
-    return model
-
-
-def model_of(name: str) -> HookedModel:
-    """Return a bundled model by name; the selected one is not loaded twice."""
-    return hooked_model(name) if name == selection().model else _small_model(name)
 
 
 def ids_for(model: HookedModel, prompt: str) -> tuple[int, ...]:
@@ -236,7 +221,7 @@ def _times(names: tuple[str, ...], repeats: int = 7) -> dict[str, tuple[float, f
     written: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(repeats + 1):
         for name in names:
-            model = _small_model(name)
+            model = bundled_model(name)
             model.forget()
             started = time.perf_counter()
             with torch.inference_mode():
@@ -269,7 +254,7 @@ def read_with_both(first: str, second: str, prompt: str) -> Reading:
     """Run the prompt through two twins."""
     actual, following, tokens = [], [], ()
     for name in (first, second):
-        model = _small_model(name)
+        model = bundled_model(name)
         ids = ids_for(model, prompt)
         trace = model.trace(list(ids))
         logits = model.logits(trace)
@@ -354,7 +339,7 @@ def _same_prompt(first: str, second: str) -> None:
             + (f" Only the first {MAX_TOKENS} tokens." if len(reading.tokens) == MAX_TOKENS else "")
         )
     ids = most_changed(*reading.following)
-    shown = [visible(token) for token in _small_model(first).token_strings(ids.tolist())]
+    shown = [visible(token) for token in bundled_model(first).token_strings(ids.tolist())]
     chart(
         before_after_bars(
             shown, reading.following[0][ids], reading.following[1][ids], second, first

@@ -8,15 +8,14 @@ import pandas as pd
 import streamlit as st
 
 from model_hooks import (
-    HookedModel,
     InlookError,
     ModelInfo,
     ShareKVHeads,
     bundled_models,
-    load_model,
 )
 from model_hooks.choice import surprisals
 from model_hooks.interventions import kv_group_choices
+from pages._bundled import bundled_model
 from pages._chart import chart
 from pages._controls import pick_head
 from pages._download import csv_button
@@ -33,9 +32,8 @@ from pages._efficient_attention_views import (
     next_token,
     predictions,
 )
-from pages._kv_cache_views import size_text
 from pages._selection import selection
-from pages._text import escape_markdown
+from pages._text import escape_markdown, size_text
 from viz import converted_and_trained, head_sharing
 
 SHARING_HELP = """
@@ -177,12 +175,6 @@ class Twin(NamedTuple):
     loss: float
 
 
-@st.cache_resource(max_entries=3, show_spinner="Loading the trained twins…")
-def twin(name: str) -> HookedModel:
-    """Load one of the trained twins, beside the model of the page."""
-    return load_model(name)
-
-
 @st.cache_resource(max_entries=16, show_spinner="Running the trained twins…")
 def twins_on(prompt: str) -> tuple[list[Twin], int, int]:
     """Run a prompt through the twins as trained, and through the converted multi-head one.
@@ -194,10 +186,12 @@ def twins_on(prompt: str) -> tuple[list[Twin], int, int]:
         InlookError: The prompt cannot be run.
     """
     rows = []
-    multi_head = twin(TWINS[0])
+    multi_head = bundled_model(TWINS[0])
     token_ids = multi_head.encode(prompt)
     run_ids = token_ids[: multi_head.info.context_size]
-    trained = [(twin(name), (), "trained that way") for name in TWINS if name in bundled_models()]
+    trained = [
+        (bundled_model(name), (), "trained that way") for name in TWINS if name in bundled_models()
+    ]
     groups = [model.info.n_kv_heads for model, _, _ in trained[1:]]
     converted = [(multi_head, (ShareKVHeads(n),), "converted by averaging") for n in groups]
     for model, interventions, how in (*trained, *converted):

@@ -11,7 +11,7 @@ import streamlit as st
 from jaxtyping import Float
 
 import model_hooks
-from model_hooks import Decoding, HookedModel, Trace, load_model
+from model_hooks import Decoding, HookedModel, Trace
 from model_hooks.errors import InlookError
 from model_hooks.generation import BoundedStore
 from model_hooks.positions import next_token_at, positions_of
@@ -22,6 +22,7 @@ from model_hooks.rope_scaling import (
     why_not_scalable,
 )
 from pages import _positions_views as views
+from pages._bundled import model_of
 from pages._chart import chart
 from pages._components import token_strip
 from pages._controls import show_value
@@ -46,16 +47,6 @@ MAX_WORK = 1.5e12
 OWN_WORDS = 50_000_000
 """Up to so many parameters, the model may write the long text itself."""
 PRESET, OWN = "A ready story", "The model's own"
-
-
-@st.cache_resource(max_entries=2, show_spinner="Loading a model to compare with…")
-def _compared(name: str) -> HookedModel:
-    return load_model(name)
-
-
-def _model(name: str) -> HookedModel:
-    """The selected model, or one of those it is compared with."""
-    return hooked_model(name) if name == selection().model else _compared(name)
 
 
 def _twins() -> list[str]:
@@ -253,13 +244,13 @@ def shift() -> None:
     by = min(by, rooms[shown])
     before = moved[shown].probabilities[0]
     after = moved[shown].probabilities[moved[shown].shifts.index(by)]
-    st.markdown(views.change_sentence(_model(shown), before, after))
-    _bars(_model(shown), before, after, f"text moved by {by}", "positions_shift_list")
+    st.markdown(views.change_sentence(model_of(shown), before, after))
+    _bars(model_of(shown), before, after, f"text moved by {by}", "positions_shift_list")
 
 
 def _room(name: str, prompt: str) -> int:
     """By how many positions a model's text can move."""
-    model = _model(name)
+    model = model_of(name)
     facts = positions_of(model)
     longest = len(facts.table.vectors) if facts.table else model.info.context_size
     return (longest or MAX_POSITION) - len(model.encode(prompt))
@@ -270,14 +261,14 @@ def _moved(name: str, prompt: str, room: int, by: int) -> Moved:
     shifts = _grid(name, prompt, room)
     if by in shifts.shifts:
         return shifts
-    model = _model(name)
+    model = model_of(name)
     extra = next_token_at(model, model.encode(prompt), [by])
     return Moved((*shifts.shifts, by), np.concatenate([shifts.probabilities, extra]))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Moving the text…")
 def _grid(name: str, prompt: str, room: int) -> Moved:
-    model = _model(name)
+    model = model_of(name)
     shifts = sorted({int(step) for step in np.linspace(0, room, N_SHIFTS)} | {min(1, room)})
     return Moved(tuple(shifts), next_token_at(model, model.encode(prompt), shifts))
 
@@ -392,7 +383,7 @@ def _runs(
     """The lines to draw, and sentences about what cannot be drawn."""
     runs, notes = [], []
     for name in names:
-        model = _model(name)
+        model = model_of(name)
         facts = positions_of(model)
         trained = views.trained_length(model)
         length = trained * times
@@ -459,7 +450,7 @@ def _kept() -> BoundedStore[LossLine | str]:
 
 def _losses(run: Run, show: Callable[[float], None]) -> LossLine | str:
     """Return the mean loss by position, or the sentence why there is none."""
-    model = _model(run.model)
+    model = model_of(run.model)
     try:
         windows = _windows(run)
         total = np.zeros(run.length - 1)
@@ -483,7 +474,7 @@ def _line(name: str, losses: Float[np.ndarray, "pos"], n_windows: int) -> LossLi
 
 def _windows(run: Run) -> list[list[int]]:
     """Several stretches of the long text, each as long as the run."""
-    model = _model(run.model)
+    model = model_of(run.model)
     if run.source == OWN:
         return [list(_own_text(run.model, run.prompt, run.length))]
     before, story = _story(run.model)
@@ -497,7 +488,7 @@ def _windows(run: Run) -> list[list[int]]:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _story(name: str) -> tuple[list[int], list[int]]:
     """The special tokens before a text, and the story's own tokens."""
-    model, text = _model(name), STORY.read_text(encoding="utf-8").replace("\n", " ")
+    model, text = model_of(name), STORY.read_text(encoding="utf-8").replace("\n", " ")
     story = model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     whole = model.encode(text)
     return whole[: max(0, len(whole) - len(story))], story
@@ -506,7 +497,7 @@ def _story(name: str) -> tuple[list[int], list[int]]:
 @st.cache_resource(max_entries=8, show_spinner="The model writes a long text…")
 def _own_text(name: str, prompt: str, length: int) -> tuple[int, ...]:
     """Let the model go on from the prompt, forgetting the beginning where its context is full."""
-    model = _model(name)
+    model = model_of(name)
     ids = [int(i) for i in model.encode(prompt or "Once upon a time")]
     size = views.trained_length(model)
     seed = 0

@@ -14,7 +14,7 @@ from model_hooks import HookedModel
 from pages import _block_architecture_norms as norms
 from pages import _block_architecture_twins as twins
 from pages import _block_architecture_views as views
-from pages import _feedforward_views, _session
+from pages import _bundled, _feedforward_views, _session
 from tests.conftest import WORDS, tiny_llama, with_random_weights
 from tests.pages.charts import drawn
 from tests.pages.conftest import PROMPT
@@ -49,7 +49,7 @@ def _nothing_kept():
     caches = (
         views.facts_of, views.parameters_of, norms.measured, norms.measured_here, norms._fresh,
         norms.norm_on, _feedforward_views.neurons_of, twins.twins, twins.runs_of,
-        twins._small_model, twins.read_with_both, twins._times,
+        _bundled.bundled_model, twins.read_with_both, twins._times,
     )  # fmt: skip
     for cache in caches:
         cache.clear()
@@ -89,7 +89,7 @@ def tiny_twins(monkeypatch, tmp_path, pair):
             models[name].model.config.save_pretrained(folders[name])
     monkeypatch.setattr(twins, "TRAINING", tmp_path)
     monkeypatch.setattr(twins, "bundled_models", lambda: folders)
-    monkeypatch.setattr(twins, "load_model", models.get)
+    monkeypatch.setattr(_bundled, "load_model", models.get)
     return models
 
 

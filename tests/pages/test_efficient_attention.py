@@ -10,10 +10,10 @@ import torch
 from benchmarks.tiny_models import build, tiny_tokenizer
 from model_hooks import HookedModel, ShareKVHeads
 from model_hooks.backends import BusyError, Measurement, Progress, Shapes
+from pages import _bundled, _session
 from pages import _efficient_attention_flash as flash
 from pages import _efficient_attention_kv_heads as kv_heads
 from pages import _efficient_attention_views as views
-from pages import _session
 from tests.conftest import tiny_llama
 from tests.pages.charts import drawn
 
@@ -25,7 +25,7 @@ SHARE, MOVE = "Share keys and values", "Move less memory"
 @pytest.fixture(autouse=True)
 def empty_caches():
     """Runs that were kept for another test's model of the same name."""
-    for cache in (views.prediction_with, flash.walk_of, kv_heads.twin, kv_heads.twins_on):
+    for cache in (views.prediction_with, flash.walk_of, _bundled.bundled_model, kv_heads.twins_on):
         cache.clear()
 
 
@@ -214,7 +214,7 @@ def test_the_twins_are_compared_converted_and_trained(open_page, monkeypatch):
         for name, n in zip(kv_heads.TWINS, (4, 2, 1), strict=True)
     }
     monkeypatch.setattr(kv_heads, "bundled_models", lambda: twins)
-    monkeypatch.setattr(kv_heads, "load_model", twins.get)
+    monkeypatch.setattr(_bundled, "load_model", twins.get)
     app = open_tab(open_page, SHARE, prompt="w20 w21 w22 w23 w24")
     table = app.dataframe[0].value
     assert table["KV heads"].tolist() == [
