@@ -118,7 +118,7 @@ def candidate_chart(rows: Sequence[Candidate], choice: Choice, *, clickable: boo
         candidates_bars(rows, choice.token_id),
         key="generation.candidates",
         on_click=take_clicked if clickable else None,
-        view="candidates",
+        view="open" if choice.token_id is None else "picked",  # the legend needs room, too
         alt=f"Candidates for token {choice.pos}: "
         + ", ".join(f"{row.token} {percent(row.probability)}" for row in rows),
     )

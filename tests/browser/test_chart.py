@@ -108,3 +108,12 @@ def test_plotly_comes_from_the_app_itself_and_compressed(page, app_url):
     assert response.value.url.startswith(app_url)
     assert response.value.headers["content-encoding"] == "gzip"
     assert "max-age" in response.value.headers["cache-control"]
+
+
+def test_legend_stays_whole_on_a_phone_when_a_step_adds_to_it(open_browser, app_url):
+    page = open_browser(app_url + "/why-this-token", width=400)
+    page.get_by_role("button", name="Step").locator("visible=true").first.click()
+    chart = page.get_by_role("figure", name=re.compile("^Candidates"))
+    expect(chart.locator(".legendtext", has_text="picked")).to_be_attached()
+    settle(page)
+    assert chart.locator(".legend").bounding_box()["y"] >= chart.bounding_box()["y"]
