@@ -37,12 +37,11 @@ st.markdown(
 @st.fragment
 def view() -> None:
     """Draw the text, the choice and what led to it; a click here reruns nothing else."""
-    problem = None
+    n_to_write, problem = writing.tokens_to_write(), None
     try:
         draft = writing.current_draft(decoding, use_cache)
     except InlookError as error:
         problem = str(error)
-    n_to_write = writing.tokens_to_write()
     buttons(disabled=n_to_write > 0 or problem is not None)
     if problem is not None:
         st.error(escape_markdown(problem), icon=":material/error:")
