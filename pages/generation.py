@@ -159,6 +159,9 @@ with options:
     decoding = decoding_controls(info, key="generation.decoding")
     use_cache = cache_control(key="generation.use_cache")
 with text:
+    # On a phone the options come after all the rest.
+    with st.container(key="generation_to_options"):
+        st.markdown(":material/arrow_downward: [Change how it is picked](#how-it-is-picked)")
     view()
 
 st.caption(
