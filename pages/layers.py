@@ -65,6 +65,12 @@ def explore() -> None:
     table(pos)
     st.caption(views.check_line(reading.difference, info.vocab_size))
     words = pick_words(model, reading.log_probs[-1])
+    deeper(pos, reading, words)
+
+
+@st.fragment
+def deeper(pos: int, reading: views.Reading, words: list[int]) -> None:
+    """Draw what lies below the table; another layer leaves all above as it is."""
     layer = pick_layer(info, key="layers.layer")
     tabs = st.tabs(list(DEEPER), key="layers.tabs", on_change="rerun")
     for tab, (title, help_text) in zip(tabs, DEEPER.items(), strict=True):
