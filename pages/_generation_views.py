@@ -130,7 +130,11 @@ def candidate_picker(generation: Generation, choice: Choice) -> None:
     order = np.argsort(-choice.stages[0].scores, kind="stable")[:N_TO_PICK].tolist()
     key = "generation.take"
     st.session_state[key] = None  # what was taken before is no choice for this token
-    strings = generation.model.token_strings
+    names = map(visible, generation.model.token_strings(order))
+    labels = {
+        i: f"{name}   {percent(float(probabilities[i]))}"
+        for i, name in zip(order, names, strict=True)
+    }
 
     def take_chosen() -> None:
         if (token_id := number_of(key)) is not None:
@@ -142,7 +146,7 @@ def candidate_picker(generation: Generation, choice: Choice) -> None:
         order,
         index=None,
         key=key,
-        format_func=lambda i: f"{visible(strings([i])[0])}   {percent(float(probabilities[i]))}",
+        format_func=labels.get,
         placeholder=f"The {len(order)} most probable ones",
         help="What was written from this position on stays as a branch.",
         on_change=take_chosen,
