@@ -28,11 +28,6 @@ def button(page, name):
     return page.locator(f".st-key-generation-{name} button").first
 
 
-def press(page, name):
-    button(page, name).click()
-    settle(page)
-
-
 def begin_long_run(page, app_url):
     """Have 400 tokens written that take seconds, and wait for the first."""
     story = "Sam%20saw%20a%20cat.%20Lily%20had%20a%20ball.%20" * 16
