@@ -346,7 +346,7 @@ def facts_table(head: list[str], rows: list[tuple[str, ...]]) -> str:
         for row in rows
     )
     return (
-        f"<style>{_TABLE_CSS}</style><div class='facts'><table><thead><tr>{cells}</tr></thead>"
+        f"<div class='facts'><table><thead><tr>{cells}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -393,13 +393,3 @@ def _what_decode_reads(run: TimedRun) -> str:
         f"of a matrix product, **{weights}**. Then it adds {added} to the cache. The longer the "
         "text, the more is read of the cache; the weights stay the same."
     )
-
-
-_TABLE_CSS = """
-.facts { overflow-x: auto; }
-.facts table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-.facts th, .facts td { padding: 0.3rem 0.7rem; text-align: right; font-weight: 400;
-  border-bottom: 1px solid var(--st-border-color, rgba(128, 128, 128, 0.3)); }
-.facts thead th { font-weight: 600; }
-.facts th:first-child { text-align: left; }
-"""
