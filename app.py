@@ -5,8 +5,10 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from pages import _selection, _session, _sidebar
-from pages._chart import PLOTLY_ROUTE
+from pages.ask import session
+from pages.shell import sidebar
+from pages.state import selection
+from pages.widgets.chart import PLOTLY_ROUTE
 
 # One line per page: file, title, address. Each address differs from its file's name: Streamlit
 # first looks for a legacy `pages/` app, and on a match it would run the page without this file.
@@ -37,15 +39,15 @@ HERE = Path(__file__).parent
 def draw() -> None:
     """Draw one visitor's view: sidebar and page."""
     st.set_page_config(page_title="Inlook", page_icon="🔎", layout="wide")
-    st.html(HERE / "pages/_components/page.css")
-    st.logo(HERE / "pages/_components/logo.svg", size="large")
+    st.html(HERE / "pages/widgets/browser/page.css")
+    st.logo(HERE / "pages/widgets/browser/logo.svg", size="large")
     page = navigation()
-    _selection.follow_link()
-    _sidebar.draw()
-    _session.open_model()
-    _sidebar.draw_token_count()
+    selection.follow_link()
+    sidebar.draw()
+    session.open_model()
+    sidebar.draw_token_count()
     page.run()
-    _sidebar.remember_drawn()
+    sidebar.remember_drawn()
 
 
 def navigation() -> st.Page:
@@ -53,9 +55,8 @@ def navigation() -> st.Page:
     return st.navigation(
         {
             section: [
-                st.Page(HERE / "pages" / f"{file}.py", title=title, url_path=address)
+                st.Page(HERE / "pages" / file / "page.py", title=title, url_path=address)
                 for file, title, address in pages
-                if (HERE / "pages" / f"{file}.py").exists()
             ]
             for section, pages in PAGES.items()
         }

@@ -86,7 +86,7 @@ def link(folder: Path, n_tokens: int | None, sized: bool) -> str:
         tokenizer.save_pretrained(folder / "gpt2-size")
         query["model"] = str(folder / "gpt2-size")
     if n_tokens:
-        text = (ROOT / "pages/_positions_story.txt").read_text(encoding="utf-8")
+        text = (ROOT / "pages/positions/story.txt").read_text(encoding="utf-8")
         ids = tokenizer(text, truncation=True, max_length=n_tokens)["input_ids"]
         query["prompt"] = tokenizer.decode(ids[1:])
     return urllib.parse.urlencode(query)

@@ -24,7 +24,8 @@ import transformers
 from transformers import PreTrainedModel
 
 from benchmarks.eager_reference import NoReferenceError, Reference, eager_reference
-from benchmarks.tiny_models import (
+from model_hooks import Decoding, HookedModel, InlookError, Trace
+from tests.tiny_models import (
     CAUSAL_LM_TYPES,
     PROMPT_IDS,
     CannotBuildError,
@@ -32,7 +33,6 @@ from benchmarks.tiny_models import (
     tiny_prompt,
     tiny_tokenizer,
 )
-from model_hooks import Decoding, HookedModel, InlookError, Trace
 
 TABLE = Path(__file__).with_suffix(".md")
 TOLERANCE = 1e-5

@@ -21,9 +21,10 @@ import torch
 from jaxtyping import Float
 from playwright.sync_api import Error, sync_playwright
 
-from model_hooks import Decoding, timing
-from model_hooks.timing import Race
-from model_hooks.untrained import GPT2_VOCABULARY, untrained_gpt2
+from model_hooks import Decoding
+from model_hooks.experiments import timing
+from model_hooks.experiments.timing import Race
+from model_hooks.experiments.untrained import GPT2_VOCABULARY, untrained_gpt2
 from tests.browser.driving import launch
 from viz.kv_cache import ratio_curve
 

@@ -3,7 +3,7 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from model_hooks.untrained import gpt2_124m, numbers_tokenizer
+from model_hooks.experiments.untrained import gpt2_124m, numbers_tokenizer
 
 __all__ = ["SIZED", "build", "gpt2_124m", "llama_gqa_120m", "numbers_tokenizer"]
 

@@ -1,6 +1,5 @@
 """Run a Hugging Face causal LM and keep what it computed, as read-only NumPy arrays."""
 
-from model_hooks.decoding import Decoding, Stage
 from model_hooks.errors import (
     BrokenModelError,
     DecodingError,
@@ -14,10 +13,12 @@ from model_hooks.errors import (
     NotRecordableError,
     PromptError,
 )
-from model_hooks.experts import Routing
-from model_hooks.generation import Generation, Step
 from model_hooks.info import ModelInfo
-from model_hooks.interventions import (
+from model_hooks.loading import bundled_models, load_model, load_tokenizer
+from model_hooks.model import HookedModel
+from model_hooks.parts.experts import Routing
+from model_hooks.parts.neurons import NeuronTrace
+from model_hooks.run.interventions import (
     AblateAttention,
     AblateHead,
     AblateMLP,
@@ -26,11 +27,10 @@ from model_hooks.interventions import (
     Knockout,
     ShareKVHeads,
 )
-from model_hooks.loading import bundled_models, load_model, load_tokenizer
-from model_hooks.model import HookedModel
-from model_hooks.neurons import NeuronTrace
-from model_hooks.tokenization import TokenizerView
-from model_hooks.trace import LayerTrace, Trace
+from model_hooks.run.trace import LayerTrace, Trace
+from model_hooks.text.tokenization import TokenizerView
+from model_hooks.write.decoding import Decoding, Stage
+from model_hooks.write.generation import Generation, Step
 
 __all__ = [
     "AblateAttention",

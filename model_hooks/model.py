@@ -13,23 +13,13 @@ from jaxtyping import Float
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import ModelOutput
 
-from model_hooks import capture, flops
-from model_hooks.anatomy import Anatomy, dissect
-from model_hooks.attention import attention_weights, family_eager, head_weights
-from model_hooks.caching import cache_bytes, can_continue, fork, shortened
-from model_hooks.decoding import Decoding
-from model_hooks.describe import describe
 from model_hooks.errors import InterventionError, LayerError, NotRecordableError, PromptError
-from model_hooks.experts import Routing, listening
-from model_hooks.generation import BoundedStore, Forward, Generation, Step
 from model_hooks.info import ModelInfo
-from model_hooks.interventions import (
-    AblateAttention,
-    InsideAttention,
-    Intervention,
-    check_interventions,
-)
-from model_hooks.neurons import (
+from model_hooks.parts import flops
+from model_hooks.parts.anatomy import Anatomy, dissect
+from model_hooks.parts.describe import describe
+from model_hooks.parts.experts import Routing, listening
+from model_hooks.parts.neurons import (
     Feedforward,
     NeuronTrace,
     check_whole,
@@ -38,8 +28,19 @@ from model_hooks.neurons import (
     watch,
     watching,
 )
-from model_hooks.text import TokenText, clean_text
-from model_hooks.trace import Segment, Trace, build_trace, check_index, to_array
+from model_hooks.run import capture
+from model_hooks.run.attention import attention_weights, family_eager, head_weights
+from model_hooks.run.interventions import (
+    AblateAttention,
+    InsideAttention,
+    Intervention,
+    check_interventions,
+)
+from model_hooks.run.trace import Segment, Trace, build_trace, check_index, to_array
+from model_hooks.text.tokens import TokenText, clean_text
+from model_hooks.write.caching import cache_bytes, can_continue, fork, shortened
+from model_hooks.write.decoding import Decoding
+from model_hooks.write.generation import BoundedStore, Forward, Generation, Step
 
 Prompt = str | Sequence | np.ndarray
 """A text, or token IDs."""

@@ -14,9 +14,10 @@ def imported_modules(package: str, root: Path = ROOT) -> set[str]:
     """Import a package and all its modules in a fresh interpreter; return what got loaded."""
     code = (
         f"import importlib, pathlib, sys, {package}\n"
-        f"for path in pathlib.Path({package}.__file__).parent.rglob('*.py'):\n"
+        f"root = pathlib.Path({package}.__file__).parents[1]\n"
+        f"for path in (root / '{package}').rglob('*.py'):\n"
         f"    if path.stem != '__init__':\n"
-        f"        importlib.import_module('{package}.' + path.stem)\n"
+        f"        importlib.import_module('.'.join(path.relative_to(root).with_suffix('').parts))\n"
         "print(*sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": str(root)}

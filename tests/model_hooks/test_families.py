@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from benchmarks.eager_reference import Reference, eager_reference
-from benchmarks.tiny_models import (
+from model_hooks import Decoding, HookedModel, NotCausalError, NotRecordableError, Trace
+from tests.tiny_models import (
     FAMILIES,
     SLIDING_WINDOW,
     build,
     tiny_prompt,
     tiny_tokenizer,
 )
-from model_hooks import Decoding, HookedModel, NotCausalError, NotRecordableError, Trace
 
 PROMPT = tiny_prompt(24)
 NEW_TOKENS = 6

@@ -74,7 +74,7 @@ def test_attention_is_computed_once_and_read_only(trace):
 
 
 def test_one_head_of_a_long_text_equals_its_layer(hooked, monkeypatch):
-    monkeypatch.setattr("model_hooks.trace.PER_HEAD_FROM", 1)
+    monkeypatch.setattr("model_hooks.run.trace.PER_HEAD_FROM", 1)
     alone = hooked.trace(PROMPT).attention(1, 1)
     np.testing.assert_allclose(alone, hooked.trace(PROMPT).attention(1)[1], atol=1e-6)
 

@@ -7,9 +7,9 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from benchmarks.tiny_models import build, tiny_tokenizer
 from model_hooks import HookedModel
-from pages import _session
+from pages.ask import session
+from tests.tiny_models import build, tiny_tokenizer
 
 APP = Path(__file__).parents[2] / "app.py"
 PROMPT = "the cat sat on the mat"
@@ -34,11 +34,11 @@ def no_installed_components(monkeypatch):
 @pytest.fixture
 def tiny_session(monkeypatch, hooked):
     """Make every model name load the tiny model, with empty caches before and after."""
-    caches = _session.hooked_model, _session.token_ids_of, _session.trace_of
+    caches = session.hooked_model, session.token_ids_of, session.trace_of
     for cache in caches:
         cache.clear()
-    monkeypatch.setattr(_session, "load_model", lambda name: hooked)
-    monkeypatch.setattr("pages._sidebar.SETTLE_S", 0)
+    monkeypatch.setattr(session, "load_model", lambda name: hooked)
+    monkeypatch.setattr("pages.shell.sidebar.SETTLE_S", 0)
     monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", ServedPagesManager)
     yield
     for cache in caches:
@@ -57,7 +57,7 @@ def open_page(tiny_session) -> Callable[..., AppTest]:
         for name, value in {"prompt": PROMPT, **link}.items():
             app.query_params[name] = str(value)
         app.run()
-        return app.switch_page(f"pages/{page}.py").run() if page else app
+        return app.switch_page(f"pages/{page}/page.py").run() if page else app
 
     return open_page
 
@@ -67,5 +67,5 @@ def of_unknown_wiring(tiny_session, monkeypatch) -> HookedModel:
     """Load a model whose attention and feedforward cannot be told apart, for any model name."""
     model = HookedModel.wrap(build("longcat_flash"), tiny_tokenizer(), "longcat_flash")
     assert {block.wiring for block in model.anatomy.blocks} == {"unknown"}
-    monkeypatch.setattr(_session, "load_model", lambda name: model)
+    monkeypatch.setattr(session, "load_model", lambda name: model)
     return model

@@ -1,0 +1,214 @@
+"""Reading further than a model was trained: its loss at every position, its rotation stretched.
+
+The stretching is transformers' own (`transformers.modeling_rope_utils`): a second rotary module is
+built from the model's config with other rope settings, and stands in for the first one in one
+context. The shared model itself stays as it is.
+"""
+
+import copy
+import functools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from model_hooks.errors import InlookError, PromptError
+from model_hooks.model import HookedModel
+from model_hooks.run import capture
+from model_hooks.run.trace import to_array
+
+ScalingType = Literal["linear", "dynamic", "yarn"]
+SCALING_TYPES: tuple[ScalingType, ...] = get_args(ScalingType)
+LOGITS_AT_ONCE = 2**23
+
+
+class RopeScalingError(InlookError):
+    """The rotation of this model cannot be stretched; its message is one sentence."""
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """How to stretch a rotation over a longer text.
+
+    `linear` divides every position by the factor (position interpolation, Chen et al. 2023,
+    "Extending Context Window of Large Language Models via Positional Interpolation"). `dynamic`
+    raises the base as the text grows, so that slow pairs are stretched more (transformers names
+    the Reddit users bloc97 and emozilla). `yarn` interpolates slow pairs only and sharpens the
+    attention a little (Peng et al. 2023, "YaRN: Efficient Context Window Extension of Large
+    Language Models").
+    """
+
+    rope_type: ScalingType
+    factor: float
+    trained_length: int
+
+    def __post_init__(self) -> None:
+        if self.rope_type not in SCALING_TYPES:
+            raise ValueError(f"rope_type {self.rope_type!r} is none of {SCALING_TYPES}")
+        if self.factor < 1 or self.trained_length < 1:
+            raise ValueError(f"cannot stretch {self.trained_length} positions {self.factor} times")
+
+    def settings(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Return `rope_parameters` with this scaling instead of none."""
+        settings = {**own, "rope_type": self.rope_type, "factor": float(self.factor)}
+        if self.rope_type == "yarn":
+            settings["original_max_position_embeddings"] = self.trained_length
+        return settings
+
+
+def why_not_scalable(hooked: HookedModel) -> str | None:
+    """Say in one sentence why transformers' rope settings cannot stretch this model, or None."""
+    name = f"{hooked.info.name} ({hooked.info.family})"
+    modules = _rotary_modules(hooked)
+    if not modules:
+        return f"{name} has no rotation that transformers' rope settings could stretch."
+    for module in modules:
+        for settings in _each_settings(module.config):
+            if settings.get("rope_type", "default") != "default":
+                return (
+                    f"The rotation of {name} is stretched already, by its own "
+                    f"`{settings['rope_type']}` settings."
+                )
+    return None
+
+
+def longest_text(hooked: HookedModel, table_length: int | None) -> int | None:
+    """Return how many tokens can be run at all; None if nothing but the time limits them.
+
+    Args:
+        hooked: The model.
+        table_length: Number of position vectors, of a model that adds them.
+    """
+    if table_length is not None:
+        return table_length
+    return None if hooked.info.position in ("rope", "alibi", "none") else hooked.info.context_size
+
+
+@contextmanager
+def scaled_rope(hooked: HookedModel, scaling: RopeScaling) -> Iterator[None]:
+    """Let the model turn its queries and keys with other rope settings in this context.
+
+    Raises:
+        RopeScalingError: The model has no rotation, or transformers cannot stretch it.
+    """
+    if reason := why_not_scalable(hooked):
+        raise RopeScalingError(reason)
+    try:
+        stand_ins = {id(m): _rescaled(m, scaling) for m in _rotary_modules(hooked)}
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise RopeScalingError(
+            f"The rotation of {hooked.info.name} ({hooked.info.family}) does not take "
+            f"transformers' `{scaling.rope_type}` settings."
+        ) from error
+    token = _stand_ins.set(stand_ins)
+    try:
+        yield
+    finally:
+        _stand_ins.reset(token)
+
+
+@torch.inference_mode()
+def token_losses(
+    hooked: HookedModel, token_ids: Sequence[int], scaling: RopeScaling | None = None
+) -> Float[np.ndarray, "pos"]:
+    """Return the loss of predicting each token but the first from those before it, in nats.
+
+    The text may be longer than the context that the config names.
+
+    Args:
+        hooked: The model.
+        token_ids: The text, two tokens or more.
+        scaling: How to stretch the rotation.
+
+    Raises:
+        PromptError: The text is too short, or the model cannot run one so long.
+        RopeScalingError: The rotation cannot be stretched.
+    """
+    if len(token_ids) < 2:
+        raise PromptError("The text is too short: a loss needs two tokens or more.")
+    options: dict[str, Any] = {"use_cache": False}
+    if hooked._keeps_last_logits:
+        options["logits_to_keep"] = 1
+    device = hooked.model.device
+    input_ids = torch.tensor([list(token_ids)], device=device)
+    stretched = nullcontext() if scaling is None else scaled_rope(hooked, scaling)
+    try:
+        with stretched, capture.recording(None, (), len(token_ids)) as record:
+            hooked.model(input_ids=input_ids, **options)
+    except (IndexError, RuntimeError) as error:
+        raise PromptError(
+            f"{hooked.info.name} ({hooked.info.family}) cannot run {len(token_ids)} tokens at once."
+        ) from error
+    stream = to_array(record.layers[-1].resid_post)[:-1]
+    targets, losses = input_ids[0, 1:].cpu(), []
+    rows = max(1, min(LOGITS_AT_ONCE // hooked.info.vocab_size, hooked.info.context_size or 512))
+    for start in range(0, len(stream), rows):
+        logits = torch.tensor(hooked.logits_of(stream[start : start + rows])).float()
+        part = targets[start : start + rows]
+        losses.append(nn.functional.cross_entropy(logits, part, reduction="none"))
+    return to_array(torch.cat(losses))
+
+
+_stand_ins: ContextVar[dict[int, nn.Module]] = ContextVar("stand_ins", default={})  # noqa: B039
+_lock = threading.Lock()
+
+
+def _rotary_modules(hooked: HookedModel) -> list[nn.Module]:
+    """The modules that compute a rotation from a config; they learn to let another stand in."""
+    found = [
+        module
+        for module in hooked.anatomy.decoder.modules()
+        if any(name.endswith("inv_freq") for name, _ in module.named_buffers(recurse=False))
+        and _each_settings(getattr(module, "config", None))
+    ]
+    with _lock:
+        for module in found:
+            if not hasattr(module, "inlook_own_forward"):
+                _install(module)
+    return found
+
+
+def _install(module: nn.Module) -> None:
+    run = module.forward
+
+    @functools.wraps(run)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        stand_in = _stand_ins.get().get(id(module))
+        return run(*args, **kwargs) if stand_in is None else stand_in(*args, **kwargs)
+
+    module.inlook_own_forward = run
+    module.forward = forward
+
+
+def _each_settings(config: Any) -> list[dict[str, Any]]:
+    """The config's rope settings: one, or one per kind of layer."""
+    settings = getattr(config, "rope_parameters", None)
+    if not isinstance(settings, dict):
+        return []
+    nested = [value for value in settings.values() if isinstance(value, dict)]
+    return nested or [settings]
+
+
+def _rescaled(module: nn.Module, scaling: RopeScaling) -> nn.Module:
+    """A module of the same class, built from the same config with other rope settings."""
+    config = copy.deepcopy(module.config)
+    own = config.rope_parameters
+    nested = any(isinstance(value, dict) for value in own.values())
+    config.rope_parameters = (
+        {
+            kind: scaling.settings(value) if isinstance(value, dict) else value
+            for kind, value in own.items()
+        }
+        if nested
+        else scaling.settings(own)
+    )
+    config.max_position_embeddings = scaling.trained_length
+    buffer = next(buffer for _, buffer in module.named_buffers(recurse=False))
+    return type(module)(config).to(buffer.device)

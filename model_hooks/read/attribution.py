@@ -1,0 +1,233 @@
+"""Direct logit attribution: how much each part of the model adds to one logit.
+
+The final vector of a pre-norm transformer is the sum of the embedding and of what every attention
+and feedforward added (the residual stream of Elhage et al. 2021, "A Mathematical Framework for
+Transformer Circuits"). The LM head is linear, and the final norm is too once its scale is held at
+that of the real final vector: so the logit is a sum of one number per part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from model_hooks.errors import PromptError
+from model_hooks.model import HookedModel
+from model_hooks.read.lens import rows_at_once
+from model_hooks.run import capture
+from model_hooks.run.trace import Trace, check_index
+
+_CAPS = (
+    "final_logit_softcapping",
+    "final_logit_softcap",
+    "logits_soft_cap",
+    "output_logit_soft_cap",
+)
+"""What configs call the cap c of `c * tanh(score / c)`, the last thing some families do."""
+_TOLERANCE = {"float64": 1e-4, "float32": 1e-4}
+_COARSE_TOLERANCE = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What each part adds to the logit of one token (or to a difference of two) at one position."""
+
+    token_id: int
+    against: int | None
+    """The token whose logit is subtracted, if any."""
+    pos: int
+    embedding: float
+    attention: Float[np.ndarray, "layer"]
+    feedforward: Float[np.ndarray, "layer"]
+    constant: float
+    """What the biases of the final norm and of the LM head add, whatever the text."""
+    logit: float
+    """The model's own; where the family has a softcap, the score before it."""
+    softcap: float | None
+    is_exact: bool
+    """False where the parts do not add up, as after a norm on the stream itself (post-norm)."""
+
+    @property
+    def total(self) -> float:
+        """The sum of all parts."""
+        parts = self.embedding + self.constant
+        return float(parts + self.attention.sum() + self.feedforward.sum())
+
+    @property
+    def difference(self) -> float:
+        """How far the sum of the parts is from the logit."""
+        return abs(self.total - self.logit)
+
+
+def attribute_logit(
+    model: HookedModel, trace: Trace, token_id: int, pos: int = -1, against: int | None = None
+) -> Attribution:
+    """Split the logit of a token after one position into what each part of the model adds to it.
+
+    With the final vector h, its scale s and the centring C of the final norm (the identity in
+    RMSNorm), part x adds `W[token] @ (gain * C x / s)`; the biases of norm and LM head are the
+    constant. Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
+
+    Args:
+        model: The model.
+        trace: A trace of that model.
+        token_id: The token whose logit it is.
+        pos: After which position.
+        against: Take the difference to this token's logit: only differences decide between two.
+
+    Raises:
+        PromptError: The trace lacks that position, or the model that token.
+    """
+    pos = check_index("position", pos, len(trace), PromptError)
+    tokens = [token_id] if against is None else [token_id, against]
+    for token in tokens:
+        if not 0 <= token < model.info.vocab_size:
+            raise PromptError(f"Token ID {token} is out of range for this model.")
+    attn, mlp = (
+        np.stack([getattr(layer, name)[pos] for layer in trace.layers])
+        for name in ("attn_out", "mlp_out")
+    )
+    parts = np.concatenate([trace.embedding[pos][None], attn, mlp]).astype(np.float64)
+    final = trace.layers[-1].resid_post[pos].astype(np.float64)
+    n_layers = trace.n_layers
+    tolerance = _TOLERANCE.get(model.info.dtype, _COARSE_TOLERANCE)
+    adds_up = np.linalg.norm(parts.sum(0) - final) <= tolerance * np.linalg.norm(final)
+    # A config may name a softcap that the family does not apply.
+    for softcap in dict.fromkeys((softcap_of(model), None)):
+        effects, constants, logits = _effects(model, parts, final, tokens, softcap)
+        sign = np.array([1.0, -1.0])[: len(tokens)]
+        by_part, constant, logit = effects @ sign, constants @ sign, logits @ sign
+        off = abs(by_part.sum() + constant - logit)
+        size = np.abs(effects).sum() + np.abs(logits).sum()
+        is_exact = bool(adds_up and off <= tolerance * size)
+        if is_exact:
+            break
+    return Attribution(
+        token_id=token_id,
+        against=against,
+        pos=pos,
+        embedding=float(by_part[0]),
+        attention=by_part[1 : 1 + n_layers],
+        feedforward=by_part[1 + n_layers :],
+        constant=float(constant),
+        logit=float(logit),
+        softcap=softcap,
+        is_exact=is_exact,
+    )
+
+
+def direct_effects(
+    model: HookedModel,
+    vectors: Float[np.ndarray, "part d_model"],
+    final: Float[np.ndarray, "d_model"],
+    token_ids: Sequence[int],
+) -> Float[np.ndarray, "part token"]:
+    """Return what vectors in the residual stream add to some logits, the rest being as it is.
+
+    The final norm keeps the scale it has for the final vector `final`. A softcap is left out.
+
+    Args:
+        model: The model.
+        vectors: What is added to the stream, such as one neuron's output.
+        final: The residual stream after the last block.
+        token_ids: The tokens whose logits to look at.
+    """
+    vectors, final = vectors.astype(np.float64), final.astype(np.float64)
+    return _effects(model, vectors, final, list(token_ids), softcap_of(model))[0]
+
+
+def token_direction(
+    model: HookedModel, final: Float[np.ndarray, "d_model"], token_id: int
+) -> Float[np.ndarray, "d_model"]:
+    """Return the vector whose dot product with a part of the stream is its effect on one logit.
+
+    The same numbers as `direct_effects`, for any number of parts at the price of one. The tail
+    divides the centred vector x by its own size, so its gradient lacks the component along x
+    (Euler's theorem on homogeneous functions); what is missing is the logit itself, along x.
+
+    Args:
+        model: The model.
+        final: The vector in the residual stream whose scale the final norm keeps.
+        token_id: The token whose logit to look at.
+    """
+    rows = np.stack([final, np.zeros_like(final)])
+    with torch.inference_mode(False), torch.enable_grad():
+        hidden = torch.tensor(rows, dtype=model.model.dtype, device=model.model.device)
+        hidden = hidden[None].requires_grad_()
+        with capture.blocks_replaced_by(hidden):
+            ids = torch.zeros(1, len(rows), dtype=torch.long, device=model.model.device)
+            logits = model.model(input_ids=ids, use_cache=False).logits[0, :, token_id].double()
+        if (softcap := softcap_of(model)) is not None:
+            logits = softcap * torch.arctanh((logits / softcap).clamp(-1 + 1e-7, 1 - 1e-7))
+        (gradient,) = torch.autograd.grad(logits[0], hidden)
+    slope = gradient[0, 0].double().cpu().numpy()
+    logit, constant = logits.detach().cpu().numpy()
+    vector = final.astype(np.float64)
+    if _tail_centres(model, len(vector)):
+        vector = vector - vector.mean()
+    size = float(vector @ vector)
+    missing = logit - constant - slope @ vector
+    return slope + (missing / size if size else 0.0) * vector
+
+
+def _effects(
+    model: HookedModel,
+    parts: Float[np.ndarray, "part d_model"],
+    final: Float[np.ndarray, "d_model"],
+    token_ids: list[int],
+    softcap: float | None,
+) -> tuple[Float[np.ndarray, "part token"], Float[np.ndarray, "token"], Float[np.ndarray, "token"]]:
+    """Return each part's effect, the constant and the logits of the final vector.
+
+    The model's own tail does the work, whatever the family put there. It divides a vector by the
+    vector's own scale, so each part is first stretched to the scale of the final vector: it is
+    then divided by just what the final vector is divided by, epsilon included. Stretching back
+    afterwards is exact because nothing else in the tail but the biases depends on the length.
+    """
+
+    def scale(rows: Float[np.ndarray, "row d_model"]) -> Float[np.ndarray, "row"]:
+        centred = rows - rows.mean(-1, keepdims=True) if centres else rows
+        return np.sqrt((centred**2).mean(-1))
+
+    centres = _tail_centres(model, len(final))
+    sizes = scale(parts)
+    stretch = np.where(sizes > 0, scale(final[None]) / np.where(sizes > 0, sizes, 1), 1)
+    rows = np.concatenate([parts * stretch[:, None], final[None], np.zeros_like(final)[None]])
+    logits = _tail(model, rows, token_ids, softcap)
+    constant = logits[-1]
+    return (logits[:-2] - constant) / stretch[:, None], constant, logits[-2]
+
+
+def _tail(
+    model: HookedModel,
+    rows: Float[np.ndarray, "row d_model"],
+    token_ids: list[int] | slice,
+    softcap: float | None = None,
+) -> Float[np.ndarray, "row token"]:
+    """Return some logits of residual vectors, in float64 and before the softcap."""
+    step = rows_at_once(model)
+    logits = np.concatenate(
+        [model.logits_of(rows[i : i + step])[:, token_ids] for i in range(0, len(rows), step)]
+    ).astype(np.float64)
+    if softcap is None:
+        return logits
+    # Rounding may put a capped score on the cap itself, which stands for infinity.
+    inside = np.clip(logits / softcap, -1 + 1e-7, 1 - 1e-7)
+    return softcap * np.arctanh(inside)
+
+
+def _tail_centres(model: HookedModel, d_model: int) -> bool:
+    """Whether the tail subtracts a vector's mean first (LayerNorm): a constant vector tells."""
+    constant = np.ones(d_model)
+    alternating = np.where(np.arange(d_model) % 2, -1.0, 1.0)
+    logits = _tail(model, np.stack([constant, alternating, 0 * constant]), slice(None))
+    by_constant, by_alternating = np.abs(logits[:2] - logits[2]).max(-1)
+    return bool(by_constant < 1e-2 * by_alternating)
+
+
+def softcap_of(model: HookedModel) -> float | None:
+    """Return the c of `c * tanh(score / c)` that a config names for its logits, if it does."""
+    config = model.model.config.get_text_config(decoder=True)
+    return next((cap for name in _CAPS if (cap := getattr(config, name, None))), None)

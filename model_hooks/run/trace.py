@@ -1,0 +1,335 @@
+"""Trace: everything one prompt leaves behind in a model, read-only NumPy arrays on the CPU."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from model_hooks.errors import LayerError
+from model_hooks.run.attention import (
+    AttentionCall,
+    attention_weights,
+    head_weights,
+    readable_pairs,
+)
+from model_hooks.run.capture import LayerRecord
+
+PER_HEAD_FROM = 512
+"""From this many positions on, one head's weights are computed alone: a layer's fill memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """What one forward pass recorded for the positions that were new to it.
+
+    A prompt gives one segment; each generated token adds one. Segments are shared between a
+    generation and its branches. Tensors stay on the model's device.
+    """
+
+    token_ids: tuple[int, ...]
+    layers: tuple[LayerRecord, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, counted once per tensor."""
+        return sum(
+            t.numel() * t.element_size() for t in {id(t): t for t in self._tensors()}.values()
+        )
+
+    def shortened(self, length: int) -> "Segment | None":
+        """Return the first `length` positions, or None if its attention calls cannot be cut."""
+        layers = []
+        for layer in self.layers:
+            calls = [call.shortened(length) for call in layer.calls]
+            if None in calls:
+                return None
+            rows = {
+                name: None if (tensor := getattr(layer, name)) is None else tensor[:length]
+                for name in ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
+            }
+            layers.append(LayerRecord(layer=layer.layer, calls=calls, **rows))
+        return Segment(self.token_ids[:length], tuple(layers))
+
+    def _tensors(self) -> list[Tensor]:
+        tensors: list[Tensor | None] = []
+        for layer in self.layers:
+            tensors += [layer.resid_pre, layer.attn_out, layer.resid_mid, layer.mlp_out]
+            tensors.append(layer.resid_post)
+            for call in layer.calls:
+                tensors += [call.query, call.key, call.value, call.weights]
+        return [tensor for tensor in tensors if tensor is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTrace:
+    """One transformer block: what entered it, what each half added, what left it.
+
+    In a block whose attention and feedforward run in parallel, `resid_mid` is
+    `resid_pre + attn_out`, a state such a model never holds. In a post-norm block, `resid_mid` is
+    normalised, so it is not `resid_pre + attn_out`.
+    """
+
+    layer: int
+    query: Float[np.ndarray, "head pos d_head"] | None
+    """After position encoding and any q/k norm; None in a layer without attention, and in the few
+    families that keep it to themselves."""
+    key: Float[np.ndarray, "kv_head pos d_head"] | None
+    value: Float[np.ndarray, "kv_head pos d_value"] | None
+    resid_pre: Float[np.ndarray, "pos d_model"]
+    attn_out: Float[np.ndarray, "pos d_model"]
+    """What attention adds to the residual stream."""
+    mlp_out: Float[np.ndarray, "pos d_model"]
+    """What the feedforward adds to the residual stream."""
+    resid_post: Float[np.ndarray, "pos d_model"]
+    _calls: tuple[AttentionCall, ...] = field(repr=False)
+    """One per segment."""
+    _resid_mid: Float[np.ndarray, "pos d_model"] | None = field(repr=False)
+    """As recorded; None where it is the sum of what came in and what attention added."""
+
+    @cached_property
+    def resid_mid(self) -> Float[np.ndarray, "pos d_model"]:
+        """What enters the feedforward half: the residual stream after attention."""
+        recorded = self._resid_mid
+        return _read_only(self.resid_pre + self.attn_out) if recorded is None else recorded
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether this layer has attention; others mix positions in another way."""
+        return bool(self._calls)
+
+    @property
+    def scale(self) -> float | None:
+        """What the products of query and key are multiplied with; None where they are unknown."""
+        if self.query is None:
+            return None
+        scaling = self._calls[0].scaling
+        return self.query.shape[-1] ** -0.5 if scaling is None else float(scaling)
+
+    @property
+    def softcap(self) -> float | None:
+        """The bound that scores are squeezed under (Gemma 2), or None."""
+        return self._calls[0].extra.get("softcap") if self._calls else None
+
+    @cached_property
+    def readable(self) -> Bool[np.ndarray, "pos pos"]:
+        """Which keys (columns) the mask let each query (row) read in any head.
+
+        Raises:
+            LayerError: The layer has no attention.
+        """
+        self._check_attention()
+        n_pos, end, blocks = len(self.resid_pre), 0, []
+        for call in self._calls:
+            end += call.n_rows
+            allowed = readable_pairs(call)
+            before = max(end - allowed.shape[-1], 0)  # a sliding-window cache hands over the last
+            allowed = torch.nn.functional.pad(allowed[:, :end], (before, 0))
+            blocks.append(torch.nn.functional.pad(allowed, (0, n_pos - allowed.shape[-1])))
+        return _read_only(torch.cat(blocks).cpu().numpy())
+
+    @cached_property
+    def attention(self) -> Float[np.ndarray, "head pos pos"]:
+        """Attention weights of every head, computed on first use: most are never looked at.
+
+        Raises:
+            LayerError: The layer has no attention.
+        """
+        return _read_only(self._assemble(None))
+
+    def head(self, head: int) -> Float[np.ndarray, "pos pos"]:
+        """Return one head's attention weights, computing no other head of a long text.
+
+        Raises:
+            LayerError: The layer lacks that head, or has no attention.
+        """
+        if "attention" in self.__dict__ or len(self.resid_pre) < PER_HEAD_FROM:
+            weights = self.attention
+            return weights[check_index("head", head, len(weights), LayerError)]
+        if self._calls and self._calls[0].query is not None:
+            check_index("head", head, self._calls[0].query.shape[1], LayerError)
+        return _read_only(self._assemble(head))
+
+    def _check_attention(self) -> None:
+        if not self._calls:
+            raise LayerError(
+                f"Layer {self.layer} has no attention: it mixes positions in another way."
+            )
+
+    def _assemble(self, head: int | None) -> Float[np.ndarray, "..."]:
+        self._check_attention()
+        n_pos = len(self.resid_pre)
+        blocks = [_call_weights(self._calls, i, head) for i in range(len(self._calls))]
+        blocks = [torch.nn.functional.pad(block, (0, n_pos - block.shape[-1])) for block in blocks]
+        return torch.cat(blocks, -2).float().cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One text through one model.
+
+    Args:
+        token_ids: The input, special tokens included.
+        tokens: The same for people, one string per ID.
+        layers: One per block, in the order they ran.
+        last_logits: Logits after the last position, over the whole vocabulary.
+    """
+
+    token_ids: Int[np.ndarray, "pos"]
+    tokens: tuple[str, ...]
+    layers: tuple[LayerTrace, ...]
+    last_logits: Float[np.ndarray, "vocab"]
+
+    def __post_init__(self) -> None:
+        if not len(self.tokens) == len(self.token_ids) == len(self.embedding):
+            raise ValueError(
+                f"lengths differ: {len(self.tokens)} tokens, {len(self.token_ids)} ids, "
+                f"{len(self.embedding)} positions recorded"
+            )
+
+    def __len__(self) -> int:
+        """Number of positions."""
+        return len(self.token_ids)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of transformer blocks."""
+        return len(self.layers)
+
+    @property
+    def n_heads(self) -> int:
+        """Number of query heads in the first layer that has attention; 0 if none has."""
+        for layer in self.layers:
+            if layer.has_attention:
+                call = layer._calls[0]
+                return (call.query if call.weights is None else call.weights).shape[1]
+        return 0
+
+    @property
+    def attention_layers(self) -> tuple[int, ...]:
+        """The layers that have attention."""
+        return tuple(i for i, layer in enumerate(self.layers) if layer.has_attention)
+
+    @property
+    def embedding(self) -> Float[np.ndarray, "pos d_model"]:
+        """What enters the first block."""
+        return self.layers[0].resid_pre
+
+    def attention(self, layer: int, head: int | None = None) -> Float[np.ndarray, "*head pos pos"]:
+        """Return the attention weights of a layer [head, pos, pos], or of one head [pos, pos].
+
+        Raises:
+            LayerError: This trace lacks that layer or head, or the layer has no attention.
+        """
+        chosen = self.layers[check_index("layer", layer, self.n_layers, LayerError)]
+        return chosen.attention if head is None else chosen.head(head)
+
+    def layer_output(self, layer: int) -> Float[np.ndarray, "pos d_model"]:
+        """Return the residual stream after a layer.
+
+        Raises:
+            LayerError: This trace lacks that layer.
+        """
+        return self.layers[check_index("layer", layer, self.n_layers, LayerError)].resid_post
+
+
+def build_trace(
+    segments: Sequence[Segment],
+    tokens: tuple[str, ...],
+    last_logits: Float[np.ndarray, "vocab"],
+) -> Trace:
+    """Join what successive forward passes recorded into one trace."""
+    token_ids = np.array([i for segment in segments for i in segment.token_ids], dtype=np.int64)
+    columns = zip(*(segment.layers for segment in segments), strict=True)
+    return Trace(
+        token_ids=_read_only(token_ids),
+        tokens=tokens,
+        layers=tuple(_layer(i, records) for i, records in enumerate(columns)),
+        last_logits=last_logits,
+    )
+
+
+def last_attention(segments: Sequence[Segment], layer: int) -> Float[np.ndarray, "head pos"]:
+    """Return what every head of a layer attends to from the last position, and no other row.
+
+    Raises:
+        LayerError: There is no such layer, or it has no attention.
+    """
+    check_index("layer", layer, len(segments[-1].layers), LayerError)
+    records = [segment.layers[layer] for segment in segments]
+    calls = [record.calls[-1] for record in records if record.calls]
+    if not calls:
+        raise LayerError(f"Layer {layer} has no attention: it mixes positions in another way.")
+    return to_array(_call_weights(calls, len(calls) - 1, None)[:, -1])
+
+
+def check_index(what: str, index: int, count: int, error: type[Exception]) -> int:
+    """Return a possibly negative index as a plain one, or raise `error` with both numbers."""
+    if not -count <= index < count:
+        raise error(f"There is no {what} {index}: this model's run from 0 to {count - 1}.")
+    return index % count
+
+
+def to_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
+    """Hand a tensor out as a read-only NumPy array, float32 where NumPy lacks the type."""
+    if tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.float()
+    return _read_only(tensor.detach().cpu().numpy())
+
+
+def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
+    pre, post = _rows(records, "resid_pre"), _rows(records, "resid_post")
+    attn, mid, mlp = (_rows(records, name) for name in ("attn_out", "resid_mid", "mlp_out"))
+    if attn is None:
+        attn = np.zeros_like(pre) if mid is None else mid - pre
+    if mlp is None:
+        mlp = post - (pre + attn if mid is None else mid)
+    calls = tuple(record.calls[-1] for record in records if record.calls)
+    first = calls[0] if calls else None
+    recorded = first is not None and first.query is not None
+    return LayerTrace(
+        layer=index,
+        query=_joined([call.query for call in calls]) if recorded else None,
+        key=_joined([call.key for call in calls]) if recorded else None,
+        value=_joined([call.value for call in calls]) if recorded else None,
+        resid_pre=_read_only(pre),
+        attn_out=_read_only(attn),
+        mlp_out=_read_only(mlp),
+        resid_post=_read_only(post),
+        _calls=calls,
+        _resid_mid=None if mid is None else _read_only(mid),
+    )
+
+
+def _call_weights(calls: Sequence[AttentionCall], i: int, head: int | None) -> Tensor:
+    """Weights of the positions new to call `i`, [head, new, pos] or [new, pos] for one head."""
+    call, end = calls[i], sum(call.n_rows for call in calls[: i + 1])
+    seen = None
+    if call.key is not None:
+        keys = [earlier.key for earlier in calls[: i + 1]]
+        seen = call.key if call.n_keys == call.key.shape[2] else torch.cat(keys, 2)
+        seen = seen[:, :, -call.n_keys :]
+    weights = attention_weights(call, seen) if head is None else head_weights(call, seen, head)
+    # A sliding-window cache hands over the last keys only: the rest got no weight. What follows
+    # the keys of the positions (DeepSeek-V4's compressed ones) is no position of its own.
+    before = max(end - weights.shape[-1], 0)
+    return torch.nn.functional.pad(weights[..., :end], (before, 0))
+
+
+def _rows(records: Sequence[LayerRecord], name: str) -> Float[np.ndarray, "pos d"] | None:
+    tensors = [getattr(record, name) for record in records]
+    if any(tensor is None for tensor in tensors):
+        return None
+    return to_array(tensors[0] if len(tensors) == 1 else torch.cat(tensors, 0))
+
+
+def _joined(tensors: list[Tensor]) -> Float[np.ndarray, "head pos d_head"]:
+    return to_array((tensors[0] if len(tensors) == 1 else torch.cat(tensors, 2))[0])
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array

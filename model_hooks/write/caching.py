@@ -1,0 +1,99 @@
+"""KV caches as values: fork one, cut it shorter, count its bytes.
+
+transformers' cache objects change in place. A fork shares the tensors, which is safe because a
+dynamic cache layer makes new tensors when it grows; layers of other kinds are copied.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from transformers import cache_utils
+from transformers.cache_utils import (
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionCacheLayerMixin,
+)
+
+from model_hooks.run.trace import to_array
+
+_SHARED = (DynamicLayer, DynamicSlidingWindowLayer)
+
+
+def can_continue(cache: Any) -> bool:
+    """Whether what is recorded from this cache's steps can be joined to what came before.
+
+    A family's own kind of cache layer may rewrite keys or merge several into one (DeepSeek-V4);
+    such a family runs all positions again instead.
+    """
+    return all(
+        type(layer).__module__ == cache_utils.__name__ for layer in getattr(cache, "layers", [])
+    )
+
+
+def fork(cache: Any) -> Any:
+    """Return a cache that can grow without changing the given one."""
+    if type(cache) is not cache_utils.DynamicCache:
+        return copy.deepcopy(cache)
+    other = copy.copy(cache)
+    other.layers = [
+        copy.copy(layer) if type(layer) in _SHARED else copy.deepcopy(layer)
+        for layer in cache.layers
+    ]
+    return other
+
+
+def shortened(cache: Any, length: int) -> Any | None:
+    """Return a fork cut to its first `length` positions, or None if this kind cannot be cut."""
+    layers = getattr(cache, "layers", [])
+    if not layers or any(type(layer) is not DynamicLayer for layer in layers):
+        return None
+    other = fork(cache)
+    for layer in other.layers:
+        layer.crop(length - layer.get_seq_length())
+    return other
+
+
+def cache_bytes(cache: Any) -> int:
+    """Return the bytes of all tensors that a cache holds: keys, values and any other state."""
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for layer in getattr(cache, "layers", [])
+        for tensor in _tensors(vars(layer).values())
+        if tensor.is_floating_point()
+    )
+
+
+def keys_and_values(
+    cache: Any, layer: int
+) -> tuple[Float[np.ndarray, "kv_head pos d_key"], Float[np.ndarray, "kv_head pos d_value"]] | None:
+    """Return what a cache keeps of one layer; None if that is no key and value per position."""
+    layers = getattr(cache, "layers", [])
+    kept = layers[layer] if layer < len(layers) else None
+    key, value = getattr(kept, "keys", None), getattr(kept, "values", None)
+    if key is None or value is None or key.ndim != 4:
+        return None
+    return to_array(key[0]), to_array(value[0])
+
+
+def layers_with_state(cache: Any) -> tuple[int, ...]:
+    """Return the layers that keep a state of fixed size, besides keys and values or without."""
+    return tuple(
+        layer
+        for layer, kept in enumerate(getattr(cache, "layers", []))
+        if isinstance(kept, LinearAttentionCacheLayerMixin)
+    )
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, dict):
+            found += _tensors(value.values())
+        elif isinstance(value, (list, tuple)):
+            found += _tensors(value)
+    return found

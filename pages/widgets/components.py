@@ -1,0 +1,283 @@
+"""Components that Streamlit lacks: a strip of tokens, a grid of all heads, lines of one head.
+
+Each returns what was clicked and calls `on_pick` before the page reruns, so that other widgets
+already show the new value:
+
+    token_strip(trace.tokens, key="tokens", selected=pos, on_pick=lambda pos: select(pos=pos))
+    head_grid(head_tiles(attention, n_layers), key="grid", selected=(layer, head),
+              on_pick=lambda picked: select(layer=picked[0], head=picked[1]))
+
+Without `selected`, the component remembers the last click itself. Colours follow the theme in the
+browser; token text is never read as HTML. What is hovered never reaches Python.
+"""
+
+import base64
+import json
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Float, UInt8
+
+from model_hooks.read.patterns import readable_keys
+from pages.widgets.text import visible
+
+MAX_GRID_BYTES = 480_000
+"""What all tiles of a head grid may weigh; longer prompts are max-pooled to fit."""
+MAX_TILE_PX = 64
+"""No tile is drawn larger on screen, so more pixels would only be sent in vain."""
+MAX_LINES = 3000
+
+_FILES = Path(__file__).parent / "browser"
+
+
+def component(name: str, *, isolate_styles: bool = True) -> Callable[..., Any]:
+    """Register the component whose script and style lie in `browser/` under this name."""
+    return st.components.v2.component(
+        f"inlook_{name}",
+        css=(_FILES / f"{name}.css").read_text(encoding="utf-8"),
+        js=(_FILES / f"{name}.js").read_text(encoding="utf-8"),
+        isolate_styles=isolate_styles,
+    )
+
+
+_token_strip = component("token_strip")
+_head_grid = component("head_grid")
+_head_lines = component("head_lines")
+
+
+def token_strip(
+    tokens: Sequence[str],
+    *,
+    key: str,
+    selected: int | None = None,
+    on_pick: Callable[[int], None] | None = None,
+    ids: Sequence[int] | None = None,
+    weights: Sequence[float] | Float[np.ndarray, "pos"] | None = None,
+    rows: Float[np.ndarray, "pos pos"] | None = None,
+    marks: Mapping[int, str] | None = None,
+    notes: Sequence[str] | None = None,
+    hints: Sequence[str] | None = None,
+    groups: Sequence[tuple[int, int, str]] | None = None,
+    height: int = 256,
+    label: str = "Tokens",
+) -> int | None:
+    """Show tokens as chips; a click, or arrow keys and Enter, picks one.
+
+    Args:
+        tokens: Token strings, as in `trace.tokens`; spaces and newlines are made visible.
+        key: The component's key.
+        selected: The position to outline; None to remember the last click here.
+        on_pick: Called with the position that was clicked, before the page reruns.
+        ids: Token IDs, shown small beneath.
+        weights: One number from 0 to 1 per token, shown as a shade and in the tooltip.
+        rows: What each token reads, such as one head's attention: hovering over a token shades
+            the others by its row and dims those below 0.05. The selected token's row is shown
+            when nothing is hovered, unless `weights` are given.
+        marks: A short word above some tokens, by position.
+        notes: A line of small print per token, at the bottom of its chip.
+        hints: What else the tooltip says, per token; instead of its weight, if it has one.
+        groups: Neighbouring tokens to frame together under a heading: (first position, position
+            after the last, heading), in order.
+        height: Pixels after which the strip scrolls.
+        label: What a screen reader calls the strip.
+
+    Returns:
+        The selected position, or None.
+    """
+    n_tokens = len(tokens)
+    selected = _remembered(key, selected)
+    if selected is not None and not 0 <= selected < n_tokens:
+        selected = None
+    encoded_rows = None
+    if rows is not None:
+        encoded_rows = base64.b64encode(_to_bytes(np.asarray(rows)).tobytes()).decode()
+    data = {
+        "tokens": [visible(token) for token in tokens],
+        "ids": None if ids is None else [int(token_id) for token_id in ids],
+        "weights": None if weights is None else [round(float(weight), 4) for weight in weights],
+        "rows": encoded_rows,
+        "marks": None if not marks else [marks.get(pos) for pos in range(n_tokens)],
+        "notes": None if notes is None else list(notes),
+        "hints": None if hints is None else list(hints),
+        "groups": [[first, stop, visible(heading)] for first, stop, heading in groups or ()],
+        "height": height,
+        "label": label,
+        **_outline(key, selected),
+    }
+    _token_strip(key=key, data=data, on_picked_change=lambda: _picked(key, int, on_pick))
+    return selected
+
+
+def head_grid(
+    tiles: UInt8[np.ndarray, "layer head size size"],
+    *,
+    key: str,
+    selected: tuple[int, int] | None = None,
+    on_pick: Callable[[tuple[int, int]], None] | None = None,
+    layers: Sequence[int] | None = None,
+    order: Sequence[tuple[int, int, str]] | None = None,
+    label: str = "Attention of every layer and head",
+) -> tuple[int, int] | None:
+    """Show the attention patterns of all layers and heads as a grid to pick from.
+
+    Colour stands for the square root of the weight, so that small weights stay visible; masked
+    keys stay empty. The grid is an overview: show numbers in a heatmap of the picked head.
+
+    Args:
+        tiles: What `head_tiles` made of the attention weights; keep it, it takes time.
+        key: The component's key.
+        selected: The (layer, head) to outline; None to remember the last click here.
+        on_pick: Called with the (layer, head) that was clicked, before the page reruns.
+        layers: The number of each layer; 0, 1, 2... when omitted.
+        order: (row of `tiles`, head, caption) of each tile, where they are to run in another order
+            than by layer and head.
+        label: What a screen reader calls the grid.
+
+    Returns:
+        The selected (layer, head), or None.
+    """
+    selected = _remembered(key, selected)
+    names = list(range(len(tiles))) if layers is None else [int(i) for i in layers]
+    captions = None
+    if order is not None:
+        captions = [[names[row], int(head), caption] for row, head, caption in order]
+        tiles = tiles[[row for row, _, _ in order], [head for _, head, _ in order]]
+    header = {
+        "layers": names,
+        "n_heads": tiles.shape[1] if captions is None else None,
+        "captions": captions,
+        "size": tiles.shape[-1],
+        "label": label,
+        **_outline(key, selected),
+    }
+    encoded = json.dumps(header).encode()
+    data = struct.pack("<I", len(encoded)) + encoded + tiles.tobytes()
+    _head_grid(key=key, data=data, on_picked_change=lambda: _picked(key, tuple, on_pick))
+    return selected
+
+
+def head_lines(
+    tokens: Sequence[str],
+    weights: Float[np.ndarray, "pos pos"],
+    *,
+    key: str,
+    selected: int | None = None,
+    on_pick: Callable[[int], None] | None = None,
+    threshold: float = 0.02,
+    height: int = 480,
+    start: int = 0,
+    label: str = "Query tokens",
+) -> int | None:
+    """Draw one head's attention as lines from query tokens (left) to key tokens (right).
+
+    Width and opacity of a line stand for its weight. Hovering over a token leaves only its lines,
+    and writes the weights of a query beside its keys.
+
+    Args:
+        tokens: Token strings, as in `trace.tokens`.
+        weights: Attention weights, one row per query.
+        key: The component's key.
+        selected: The query to single out; None to remember the last click here.
+        on_pick: Called with the query position that was clicked, before the page reruns.
+        threshold: Weights below it get no line. At most the 3,000 largest are drawn.
+        height: Pixels after which the box scrolls.
+        start: The position of the first token, where only a part of a text is drawn. `selected`,
+            the result and what `on_pick` gets count from the start of `tokens`.
+        label: What a screen reader calls the column of query tokens.
+
+    Returns:
+        The selected query's position, or None.
+    """
+    weights = np.asarray(weights)
+    if weights.shape != (len(tokens), len(tokens)):
+        raise ValueError(f"weights {weights.shape} do not fit {len(tokens)} tokens")
+    selected = _remembered(key, selected)
+    if selected is not None and not 0 <= selected < len(tokens):
+        selected = None
+    query, key_pos = np.nonzero(weights >= threshold)
+    strongest = np.argsort(-weights[query, key_pos], kind="stable")[:MAX_LINES]
+    query, key_pos = query[strongest], key_pos[strongest]
+    data = {
+        "tokens": [visible(token) for token in tokens],
+        "lines": {
+            "query": query.tolist(),
+            "key": key_pos.tolist(),
+            "weight": [round(weight, 3) for weight in weights[query, key_pos].tolist()],
+        },
+        "height": height,
+        "start": start,
+        "label": label,
+        **_outline(key, selected),
+    }
+    _head_lines(key=key, data=data, on_picked_change=lambda: _picked(key, int, on_pick))
+    return selected
+
+
+def head_tiles(
+    attention: Iterable[Float[np.ndarray, "head pos pos"]], n_layers: int
+) -> UInt8[np.ndarray, "layer head size size"]:
+    """Shrink attention patterns to bytes for `head_grid`, max-pooled where there are many.
+
+    0 is a masked key; a weight becomes 1 + 254 * sqrt(weight). Pooling by the maximum keeps a
+    single strong weight visible.
+
+    Args:
+        attention: Per layer, the attention weights of its heads, as `trace.attention(layer)`. An
+            iterator over them never needs all of a long prompt in memory.
+        n_layers: How many there are.
+    """
+    pooled = []
+    for layer in attention:
+        n_heads, n_tokens, _ = layer.shape
+        most = int((MAX_GRID_BYTES / (n_layers * n_heads)) ** 0.5)
+        starts = np.arange(size := min(n_tokens, MAX_TILE_PX, most)) * n_tokens // size
+        known = np.nan_to_num(layer)
+        weights = np.where(readable_keys(layer), np.sqrt(np.clip(known, 0, 1)) * 254 + 1.5, 0)
+        rows = np.maximum.reduceat(weights.astype(np.uint8), starts, axis=-2)
+        pooled.append(np.maximum.reduceat(rows, starts, axis=-1))
+    return np.stack(pooled)
+
+
+def _to_bytes(weights: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    return (np.sqrt(np.clip(weights, 0, 1)) * 255 + 0.5).astype(np.uint8)
+
+
+def _remembered(key: str, selected: Any) -> Any:
+    return st.session_state.get(f"{key}.picked") if selected is None else selected
+
+
+def _picked(key: str, convert: Callable[[Any], Any], on_pick: Callable | None) -> None:
+    """Keep what the browser reports, and pass it on."""
+    value = convert(st.session_state[key]["picked"])
+    st.session_state[f"{key}.picked"] = value
+    if outline := st.session_state.get(f"{key}.outline"):
+        st.session_state[f"{key}.outline"] = outline._replace(shown=value)
+    if on_pick is not None:
+        on_pick(value)
+
+
+class _Outline(NamedTuple):
+    """What the browser was last told to outline, how often it was told, what it outlines now."""
+
+    sent: Any
+    n_sent: int
+    shown: Any
+
+
+def _outline(key: str, selected: Any) -> dict[str, Any]:
+    """Say what to outline, without changing the data when the browser outlines it already.
+
+    A click is outlined in the browser at once. Sending its result back would change the data and
+    with it send everything again, so the selection is sent only when it came from elsewhere, or
+    when the component is new on the page.
+    """
+    outline = st.session_state.get(f"{key}.outline", _Outline(None, 0, None))
+    is_new = key not in st.session_state
+    if is_new or selected != outline.shown:
+        outline = _Outline(selected, outline.n_sent + 1, selected)
+        st.session_state[f"{key}.outline"] = outline
+    return {"selected": outline.sent, "n_sent": outline.n_sent}

@@ -1,0 +1,91 @@
+"""What the components send to the browser: exact, small, and the same after a click."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.widgets.components import head_tiles
+from pages.widgets.text import escape_markdown, visible
+
+
+def causal(n_layers, n_heads, n_tokens):
+    scores = np.random.default_rng(0).random((n_layers, n_heads, n_tokens, n_tokens))
+    scores = np.tril(scores).astype(np.float32)
+    return scores / scores.sum(-1, keepdims=True)
+
+
+def test_tiles_of_a_short_prompt_hold_every_weight():
+    attention = causal(2, 3, 5)
+    tiles = head_tiles(attention, 2).astype(float)
+    np.testing.assert_allclose(np.clip((tiles - 1) / 254, 0, None) ** 2, attention, atol=0.005)
+
+
+def test_144_heads_of_128_tokens_fit_into_half_a_megabyte():
+    assert head_tiles(causal(12, 12, 128), 12).nbytes <= 500_000
+
+
+def test_pooling_keeps_a_single_strong_weight():
+    attention = np.zeros((1, 1, 200, 200), np.float32)
+    attention[0, 0, 150, 37] = 1
+    assert head_tiles(attention, 1).max() == 255
+
+
+def strip(tokens, selected):
+    import streamlit as st
+
+    from pages.widgets.components import token_strip
+
+    st.session_state["got"] = token_strip(tokens, key="strip", selected=selected)
+
+
+def sent(app):
+    return json.loads(app.get("bidi_component")[0].proto.json)
+
+
+def test_strip_shows_spaces_and_keeps_equal_tokens():
+    app = AppTest.from_function(strip, args=([" a", " a", "\n"], None)).run()
+    assert not app.exception
+    assert sent(app)["tokens"] == ["·a", "·a", "↵"]
+
+
+@pytest.mark.parametrize("selected", [-1, 2, 99])
+def test_strip_forgets_a_token_that_is_gone(selected):
+    app = AppTest.from_function(strip, args=(["a", "b"], selected)).run()
+    assert app.session_state["got"] is None
+
+
+def test_strip_sends_the_same_data_again_when_nothing_changed():
+    app = AppTest.from_function(strip, args=(["a", "b"], 1)).run()
+    first = sent(app)
+    assert sent(app.run()) == first
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        (" a", "·a"),
+        ("\n\n", "↵↵"),
+        ("\t", "⇥"),
+        ("", "∅"),
+        ("\x00", "⟨0⟩"),
+        ("\u200d", "⟨200D⟩"),
+        ("👩‍👧", "👩‍👧"),
+        ("<b>", "<b>"),
+        ("שלום", "שלום"),
+    ],
+)
+def test_every_token_is_visible(token, shown):
+    assert visible(token) == shown
+
+
+def test_markdown_and_latex_are_escaped():
+    assert escape_markdown("*a* $x$ <b>") == r"\*a\* \$x\$ \<b\>"
+
+
+def test_no_chart_hides_its_toolbar():
+    pages = Path(__file__).parents[3] / "pages"
+    files = [file for file in pages.glob("*.py") if "displayModeBar" in file.read_text("utf-8")]
+    assert not files
