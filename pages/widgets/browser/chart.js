@@ -2,9 +2,21 @@
 // painted sooner, nothing flickers, and the reader's zoom can stay.
 const charts = new WeakMap();
 let measure;
-const TEXT_PX = 12, TITLE_PX = 14, HEADING_PX = 16, HEIGHT_PX = 450, PNG_SCALE = 2;
-const SVG_ICON = { width: 24, height: 24, path: "M3 17.2V21h3.8L17.8 10 14 6.2zM20.7 7a1 1 0 0 0 0-1.4l-2.3-2.3a1 1 0 0 0-1.4 0L15.2 5 19 8.8z" };
-const FULL_ICON = { width: 24, height: 24, path: "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z" };
+const TEXT_PX = 12,
+  TITLE_PX = 14,
+  HEADING_PX = 16,
+  HEIGHT_PX = 450,
+  PNG_SCALE = 2;
+const SVG_ICON = {
+  width: 24,
+  height: 24,
+  path: "M3 17.2V21h3.8L17.8 10 14 6.2zM20.7 7a1 1 0 0 0 0-1.4l-2.3-2.3a1 1 0 0 0-1.4 0L15.2 5 19 8.8z",
+};
+const FULL_ICON = {
+  width: 24,
+  height: 24,
+  path: "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z",
+};
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let chart = charts.get(parentElement);
@@ -62,7 +74,8 @@ async function draw(chart) {
   try {
     Plotly = await plotly(data.script);
   } catch {
-    box.textContent = "This chart could not be drawn: its drawing library did not arrive. Reload the page.";
+    box.textContent =
+      "This chart could not be drawn: its drawing library did not arrive. Reload the page.";
     return;
   }
   if (chart.gone || chart.wanted !== wanted) return;
@@ -77,7 +90,8 @@ async function draw(chart) {
   if (fits) figure.layout.margin = { ...chart.margin, autoexpand: false };
   chart.config ??= config(Plotly, data.name); // another one would have everything built anew
   const drawing = Plotly.react(box, { ...figure, config: chart.config });
-  if (!chart.drawn) box.on("plotly_click", ({ points }) => chart.data.clickable && report(chart, points));
+  if (!chart.drawn)
+    box.on("plotly_click", ({ points }) => chart.data.clickable && report(chart, points));
   chart.drawn = true;
   await drawing;
   if (frame && !fits) {
@@ -93,7 +107,10 @@ function labelWidth({ yaxis }, family) {
   measure ??= document.createElement("canvas").getContext("2d");
   measure.font = `bold ${yaxis?.tickfont?.size ?? TEXT_PX}px ${family}`;
   const plain = (label) => label.replaceAll(/<[^>]*>/g, "").replaceAll(/&\w+;/g, "M");
-  return Math.max(0, ...(yaxis?.ticktext ?? []).map((label) => measure.measureText(plain(label)).width));
+  return Math.max(
+    0,
+    ...(yaxis?.ticktext ?? []).map((label) => measure.measureText(plain(label)).width),
+  );
 }
 
 // Of several marks on one spot, a heatmap's cell goes first.
@@ -101,7 +118,8 @@ function report(chart, points) {
   const isCell = (point) => Array.isArray(point.pointNumber);
   const { x, y, customdata, pointNumber } = points.find(isCell) ?? points[0];
   const cell = Array.isArray(pointNumber) ? pointNumber : null;
-  const known = Array.isArray(customdata) || ArrayBuffer.isView(customdata) ? customdata[0] : customdata;
+  const known =
+    Array.isArray(customdata) || ArrayBuffer.isView(customdata) ? customdata[0] : customdata;
   chart.send({ x, y, cell, customdata: known ?? null });
 }
 
@@ -113,8 +131,26 @@ function config(Plotly, name) {
     modeBarButtonsToRemove: ["lasso2d", "select2d", "sendChartToCloud"],
     toImageButtonOptions: picture,
     modeBarButtonsToAdd: [
-      { name: "svg", title: "Download plot as an SVG", icon: SVG_ICON, click: (box) => Plotly.downloadImage(box, { ...picture, format: "svg", scale: 1, width: null, height: null }) },
-      { name: "fullscreen", title: "Fullscreen", icon: FULL_ICON, click: (box) => (document.fullscreenElement ? document.exitFullscreen() : box.requestFullscreen()) },
+      {
+        name: "svg",
+        title: "Download plot as an SVG",
+        icon: SVG_ICON,
+        click: (box) =>
+          Plotly.downloadImage(box, {
+            ...picture,
+            format: "svg",
+            scale: 1,
+            width: null,
+            height: null,
+          }),
+      },
+      {
+        name: "fullscreen",
+        title: "Fullscreen",
+        icon: FULL_ICON,
+        click: (box) =>
+          document.fullscreenElement ? document.exitFullscreen() : box.requestFullscreen(),
+      },
     ],
   };
 }
@@ -122,32 +158,71 @@ function config(Plotly, name) {
 // Figures name the colours of Streamlit's Plotly theme by placeholders, "#000001" and so on.
 function coloured(text, style) {
   const value = (name) => style.getPropertyValue(`--st-${name}`).trim();
-  const list = (name) => value(`chart-${name}-colors`).split(/,(?![^(]*\))/).map((colour) => colour.trim());
+  const list = (name) =>
+    value(`chart-${name}-colors`)
+      .split(/,(?![^(]*\))/)
+      .map((colour) => colour.trim());
   const lists = [list("categorical"), list("sequential"), list("diverging")];
-  const rest = { 36: "text-color", 37: "text-color", 38: "background-color", 39: "border-color", 40: "secondary-background-color" };
+  const rest = {
+    36: "text-color",
+    37: "text-color",
+    38: "background-color",
+    39: "border-color",
+    40: "secondary-background-color",
+  };
   const colour = (number) => {
     const colours = lists[Math.floor((number - 1) / 10)];
-    return colours ? colours[((number - 1) % 10) % colours.length] : value(rest[number] ?? "text-color");
+    return colours
+      ? colours[((number - 1) % 10) % colours.length]
+      : value(rest[number] ?? "text-color");
   };
-  return text.replaceAll(/"#0000(0[1-9]|[1-3]\d|40)"/g, (_, digits) => `"${colour(Number(digits))}"`);
+  return text.replaceAll(
+    /"#0000(0[1-9]|[1-3]\d|40)"/g,
+    (_, digits) => `"${colour(Number(digits))}"`,
+  );
 }
 
 function look(style) {
   const value = (name) => style.getPropertyValue(`--st-${name}`).trim();
-  return { text: value("text-color"), line: value("border-color-light") || value("border-color"), page: value("background-color"), family: value("font") };
+  return {
+    text: value("text-color"),
+    line: value("border-color-light") || value("border-color"),
+    page: value("background-color"),
+    family: value("font"),
+  };
 }
 
 // Fonts, lines and backgrounds of the page, under what the figure itself asks for.
 function dress(layout, { text, line, page, family }) {
   const font = { color: text, family, size: TEXT_PX };
   const title = { color: text, size: TITLE_PX };
-  const axis = { gridcolor: line, zerolinecolor: line, tickcolor: line, automargin: true, ticklabeloverflow: "allow", tickfont: { color: text, size: TEXT_PX }, minor: { gridcolor: line } };
+  const axis = {
+    gridcolor: line,
+    zerolinecolor: line,
+    tickcolor: line,
+    automargin: true,
+    ticklabeloverflow: "allow",
+    tickfont: { color: text, size: TEXT_PX },
+    minor: { gridcolor: line },
+  };
   layout.template ??= {};
   for (const trace of layout.template.data?.icicle ?? []) delete trace.textfont; // white on light blue
   layout.template.layout = merged(layout.template.layout ?? {}, {
-    font, paper_bgcolor: page, plot_bgcolor: page,
-    title: { font: { family, size: HEADING_PX, color: text }, xanchor: "left", x: 0, pad: { l: 4 } },
-    legend: { valign: "top", borderwidth: 0, font: { size: TEXT_PX, color: text }, title: { font, side: "top" } },
+    font,
+    paper_bgcolor: page,
+    plot_bgcolor: page,
+    title: {
+      font: { family, size: HEADING_PX, color: text },
+      xanchor: "left",
+      x: 0,
+      pad: { l: 4 },
+    },
+    legend: {
+      valign: "top",
+      borderwidth: 0,
+      font: { size: TEXT_PX, color: text },
+      title: { font, side: "top" },
+    },
     xaxis: { ...axis, showgrid: false, zeroline: false, title: { font: title, standoff: 20 } },
     yaxis: { ...axis, ticklabelposition: "outside", title: { font: title, standoff: 24 } },
     margin: { pad: 8, r: 0, l: 0 },

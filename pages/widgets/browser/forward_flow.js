@@ -31,11 +31,21 @@ function draw(flow) {
   const focused = root.getRootNode().activeElement?.dataset?.name;
   root.setAttribute("aria-label", data.label);
   root.classList.toggle("tall", flow.width < NARROW_PX);
-  const colors = getComputedStyle(root).getPropertyValue("--st-chart-categorical-colors").split(/,(?![^(]*\))/).map((c) => c.trim());
+  const colors = getComputedStyle(root)
+    .getPropertyValue("--st-chart-categorical-colors")
+    .split(/,(?![^(]*\))/)
+    .map((c) => c.trim());
   const role = (i, fallback) => colors[i] || fallback;
   const p = {
-    flow, data, parts: [], lines: [], W: flow.width,
-    attention: role(5, "#3d8fc4"), feedforward: role(3, "#b0568c"), positive: role(0, "#0072b2"), negative: role(1, "#d55e00"),
+    flow,
+    data,
+    parts: [],
+    lines: [],
+    W: flow.width,
+    attention: role(5, "#3d8fc4"),
+    feedforward: role(3, "#b0568c"),
+    positive: role(0, "#0072b2"),
+    negative: role(1, "#d55e00"),
     primary: getComputedStyle(root).getPropertyValue("--st-primary-color").trim() || "#1d5fb4",
     lane: "var(--lane)",
   };
@@ -53,7 +63,9 @@ function draw(flow) {
 
 function wide(p) {
   const { data, W } = p;
-  const gap = 18, top = 74, pitch = 32;
+  const gap = 18,
+    top = 74,
+    pitch = 32;
   const widths = share(W - 4 * gap, [130, 124, 270, 210, 112]);
   const starts = widths.map((_, i) => widths.slice(0, i).reduce((a, b) => a + b + gap, 0));
   const rows = laneRows(data);
@@ -75,8 +87,16 @@ function wide(p) {
   });
   bars(p, spans[3][0] + 24, top, widths[3] - 31, body, [spans[3][0], at(rows.length - 1)], xy);
   const middle = top + body / 2;
-  const chosen = top + ((data.candidates.findIndex((row) => row.id === data.chosen.id) + 0.5) * body) / data.candidates.length;
-  line(p, `M${spans[3][1] - 6},${chosen} C${spans[4][0]},${chosen} ${spans[3][1]},${middle} ${spans[4][0] + 8},${middle}`, p.primary, 2);
+  const chosen =
+    top +
+    ((data.candidates.findIndex((row) => row.id === data.chosen.id) + 0.5) * body) /
+      data.candidates.length;
+  line(
+    p,
+    `M${spans[3][1] - 6},${chosen} C${spans[4][0]},${chosen} ${spans[3][1]},${middle} ${spans[4][0] + 8},${middle}`,
+    p.primary,
+    2,
+  );
   pick(p, spans[4][0] + 8, middle - 30, widths[4] - 16, 60);
   note(p, spans[4][0] + 8, middle + 38, widths[4] - 16, data.chosen.note);
   note(p, spans[3][0] + 4, bottom - 22, widths[3] - 8, "The last lane predicts.");
@@ -85,9 +105,11 @@ function wide(p) {
 
 function tall(p) {
   const { data, W } = p;
-  const gap = 22, top = 52;
+  const gap = 22,
+    top = 52;
   const rows = laneRows(data);
-  const left = 34, right = 10;
+  const left = 34,
+    right = 10;
   const pitch = Math.min(56, (W - left - right) / rows.length);
   const at = (i) => left + (W - left - right - pitch * rows.length) / 2 + (i + 0.5) * pitch;
   const n = data.layers.length;
@@ -142,7 +164,12 @@ function lanes(p, rows, at, spans, xy, pitch) {
     }
     line(p, path(spans[0][1] - 8, at(i), spans[1][0] + 8, at(i)), color, width);
     strip(p, row, spans[1], at(i), xy, pitch);
-    line(p, path(spans[1][1] - 8, at(i), i === last ? spans[3][0] : spans[2][1] - 8, at(i)), color, width);
+    line(
+      p,
+      path(spans[1][1] - 8, at(i), i === last ? spans[3][0] : spans[2][1] - 8, at(i)),
+      color,
+      width,
+    );
     if (i !== last) dot(p, xy(spans[2][1] - 8, at(i)), 2.5, color);
   });
   blocks(p, rows, at, spans[2], xy, chosenRow);
@@ -151,7 +178,8 @@ function lanes(p, rows, at, spans, xy, pitch) {
 function strip(p, row, span, v, xy, pitch) {
   const values = p.data.strip.values[row.lane];
   const room = span[1] - span[0] - 16;
-  const cell = room / values.length, across = Math.min(18, pitch - 6);
+  const cell = room / values.length,
+    across = Math.min(18, pitch - 6);
   values.forEach((value, i) => {
     const strength = Math.min(1, Math.abs(value) / p.data.strip.limit);
     const [x, y] = xy(span[0] + 8 + i * cell, v - across / 2);
@@ -170,7 +198,8 @@ function blocks(p, rows, at, span, xy, chosenRow) {
   const lead = isTall ? 6 : 12;
   const size = (span[1] - span[0] - lead - 12) / n;
   const every = Math.ceil((isTall ? 18 : 20) / size);
-  const v0 = at(0) - 13, v1 = at(rows.length - 1) + 13;
+  const v0 = at(0) - 13,
+    v1 = at(rows.length - 1) + 13;
   data.layers.forEach((layer, i) => {
     const u = span[0] + lead + i * size;
     const [x, y] = xy(u + 1, v0);
@@ -184,21 +213,46 @@ function blocks(p, rows, at, span, xy, chosenRow) {
       rows.forEach((row, r) => {
         const weight = layer.reads[r];
         if (!weight || weight < 0.01) return;
-        const from = xy(u + size * 0.06, at(r)), to = xy(middle, at(chosenRow));
-        const c1 = xy(u + size * 0.4, at(r)), c2 = xy(u + size * 0.2, at(chosenRow));
+        const from = xy(u + size * 0.06, at(r)),
+          to = xy(middle, at(chosenRow));
+        const c1 = xy(u + size * 0.4, at(r)),
+          c2 = xy(u + size * 0.2, at(chosenRow));
         const arc = line(p, `M${from} C${c1} ${c2} ${to}`, p.attention, 1 + 4 * weight);
         arc.style.strokeOpacity = 0.25 + 0.75 * Math.sqrt(weight);
         arc.classList.add("hit");
-        arc.append(tip(`layer ${i}: token ${data.pos} reads ${row.hidden ? `${row.hidden} tokens not drawn` : `token ${row.pos}`} with weight ${weight} (mean over heads)`));
+        arc.append(
+          tip(
+            `layer ${i}: token ${data.pos} reads ${row.hidden ? `${row.hidden} tokens not drawn` : `token ${row.pos}`} with weight ${weight} (mean over heads)`,
+          ),
+        );
       });
     }
     rows.forEach((row, r) => {
       if (row.hidden) return;
       const j = row.lane;
-      if (layer.attn) dot(p, xy(middle, at(r)), radius(layer.attn[j], layer.pre[j], size), p.attention, `layer ${i}, token ${row.pos}: attention adds ${layer.attn[j]} to a stream of ${layer.pre[j]}`);
-      if (layer.mlp) dot(p, xy(u + size * 0.78, at(r)), radius(layer.mlp[j], layer.pre[j], size), p.feedforward, `layer ${i}, token ${row.pos}: feedforward adds ${layer.mlp[j]}; the stream leaves with ${layer.post[j]}`, true);
+      if (layer.attn)
+        dot(
+          p,
+          xy(middle, at(r)),
+          radius(layer.attn[j], layer.pre[j], size),
+          p.attention,
+          `layer ${i}, token ${row.pos}: attention adds ${layer.attn[j]} to a stream of ${layer.pre[j]}`,
+        );
+      if (layer.mlp)
+        dot(
+          p,
+          xy(u + size * 0.78, at(r)),
+          radius(layer.mlp[j], layer.pre[j], size),
+          p.feedforward,
+          `layer ${i}, token ${row.pos}: feedforward adds ${layer.mlp[j]}; the stream leaves with ${layer.post[j]}`,
+          true,
+        );
     });
-    const button = element("button", "layer" + (i === data.layer && size >= 12 ? " chosen" : ""), p);
+    const button = element(
+      "button",
+      "layer" + (i === data.layer && size >= 12 ? " chosen" : ""),
+      p,
+    );
     button.textContent = i % every === 0 || i === data.layer ? i : "";
     button.setAttribute("aria-label", `layer ${i}`);
     button.dataset.name = `layer ${i}`;
@@ -219,22 +273,46 @@ function bars(p, x, y, width, height, from, xy) {
   const pitch = height / Math.max(rows.length, 1);
   const most = Math.max(...rows.map((row) => row.p), 1e-9);
   const isTall = p.flow.root.classList.contains("tall");
-  const name = isTall ? 130 : Math.min(width * 0.42, 90), number = 46;
+  const name = isTall ? 130 : Math.min(width * 0.42, 90),
+    number = 46;
   const start = xy(...from);
   rows.forEach((row, i) => {
     const mid = y + (i + 0.5) * pitch;
     const end = isTall ? [x + name / 2 + (i * (width - name)) / rows.length, y - 6] : [x - 2, mid];
-    const bend = isTall ? [[start[0], (start[1] + end[1]) / 2], [end[0], (start[1] + end[1]) / 2]] : [[(start[0] + end[0]) / 2, start[1]], [(start[0] + end[0]) / 2, end[1]]];
+    const bend = isTall
+      ? [
+          [start[0], (start[1] + end[1]) / 2],
+          [end[0], (start[1] + end[1]) / 2],
+        ]
+      : [
+          [(start[0] + end[0]) / 2, start[1]],
+          [(start[0] + end[0]) / 2, end[1]],
+        ];
     const isChosen = row.id === data.chosen.id;
-    const fan = line(p, `M${start} C${bend[0]} ${bend[1]} ${end}`, isChosen ? p.primary : p.lane, isChosen ? 2 : 1);
+    const fan = line(
+      p,
+      `M${start} C${bend[0]} ${bend[1]} ${end}`,
+      isChosen ? p.primary : p.lane,
+      isChosen ? 2 : 1,
+    );
     fan.style.strokeOpacity = isChosen ? 1 : 0.6;
-    const text = element("div", "bar-token" + (row.id === null ? " others" : "") + (isChosen ? " strong" : ""), p);
+    const text = element(
+      "div",
+      "bar-token" + (row.id === null ? " others" : "") + (isChosen ? " strong" : ""),
+      p,
+    );
     text.dir = "auto";
     text.textContent = row.token;
     text.title = row.id === null ? row.token : `${row.token} (ID ${row.id})`;
     place(text, x, mid - 10, name, 20);
     const room = width - name - number - 6;
-    const rect = shape("rect", { x: x + name + 4, y: mid - 7, width: Math.max((room * row.p) / most, 1), height: 14, rx: 2 });
+    const rect = shape("rect", {
+      x: x + name + 4,
+      y: mid - 7,
+      width: Math.max((room * row.p) / most, 1),
+      height: 14,
+      rx: 2,
+    });
     rect.style.fill = isChosen ? p.primary : p.lane;
     rect.style.fillOpacity = row.id === null ? 0.4 : 0.85;
     p.lines.push(rect);
@@ -256,7 +334,13 @@ function pick(p, x, y, width, height) {
 }
 
 function card(p, i, x, y, width, height) {
-  place(element("div", "card" + (p.data.stages[i].name === p.data.stage ? " open" : ""), p), x, y, width, height);
+  place(
+    element("div", "card" + (p.data.stages[i].name === p.data.stage ? " open" : ""), p),
+    x,
+    y,
+    width,
+    height,
+  );
 }
 
 function head(p, i, x, y, width, height) {
@@ -271,14 +355,16 @@ function head(p, i, x, y, width, height) {
   button.title = `Open ${stage.title}`;
   button.addEventListener("click", () => {
     p.flow.send("stage", stage.name);
-    if (p.flow.root.classList.contains("tall")) document.querySelector(p.data.details)?.scrollIntoView({ behavior: "smooth" });
+    if (p.flow.root.classList.contains("tall"))
+      document.querySelector(p.data.details)?.scrollIntoView({ behavior: "smooth" });
   });
   place(button, x, y, width, height);
 }
 
 function chip(p, row, x, y, width, height) {
   const { data } = p;
-  const text = data.tokens[row.lane], id = data.ids[row.lane];
+  const text = data.tokens[row.lane],
+    id = data.ids[row.lane];
   const isLast = row.pos === data.n_tokens - 1;
   const button = element("button", "token" + (row.pos === data.pos ? " chosen" : ""), p);
   const shown = span("text", text);
@@ -344,7 +430,14 @@ function dot(p, [x, y], r, color, words, hollow) {
     circle.append(tip(words));
   }
   if (hollow) {
-    const square = shape("rect", { x: x - r, y: y - r, width: 2 * r, height: 2 * r, rx: 1, class: "hit" });
+    const square = shape("rect", {
+      x: x - r,
+      y: y - r,
+      width: 2 * r,
+      height: 2 * r,
+      rx: 1,
+      class: "hit",
+    });
     square.style.fill = color;
     square.append(tip(words));
     p.lines.push(square);
@@ -390,7 +483,12 @@ function span(className, text) {
 }
 
 function place(node, x, y, width, height) {
-  Object.assign(node.style, { left: `${x}px`, top: `${y}px`, width: `${width}px`, height: `${height}px` });
+  Object.assign(node.style, {
+    left: `${x}px`,
+    top: `${y}px`,
+    width: `${width}px`,
+    height: `${height}px`,
+  });
 }
 
 function share(total, wishes) {

@@ -34,7 +34,9 @@ function create(parentElement) {
   root.addEventListener("keydown", (event) => {
     const from = grid.tiles.indexOf(tileOf(event));
     const n_columns = grid.n_heads ?? rowLength(grid);
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: n_columns, ArrowUp: -n_columns }[event.key];
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: n_columns, ArrowUp: -n_columns }[
+      event.key
+    ];
     if (!step || from < 0) return;
     event.preventDefault();
     event.stopPropagation();

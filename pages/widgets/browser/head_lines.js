@@ -16,7 +16,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
 function create(parentElement) {
   const box = element("div", "box");
   const heads = element("div", "heads");
-  heads.append(element("span", "", "query: this token reads …"), element("span", "", "… from this key"));
+  heads.append(
+    element("span", "", "query: this token reads …"),
+    element("span", "", "… from this key"),
+  );
   const scroll = element("div", "scroll");
   const lines = element("div", "lines");
   const queries = element("div", "column");

@@ -27,7 +27,14 @@ function create(parentElement) {
     const pos = posOf(event);
     if (pos < 0) return;
     const last = strip.chips.length - 1;
-    const moves = { ArrowRight: pos + 1, ArrowDown: pos + 1, ArrowLeft: pos - 1, ArrowUp: pos - 1, Home: 0, End: last };
+    const moves = {
+      ArrowRight: pos + 1,
+      ArrowDown: pos + 1,
+      ArrowLeft: pos - 1,
+      ArrowUp: pos - 1,
+      Home: 0,
+      End: last,
+    };
     if (event.key === "Enter" || event.key === " ") pick(strip, pos);
     else if (event.key in moves) focus(strip, Math.min(last, Math.max(0, moves[event.key])));
     else return;
@@ -42,7 +49,15 @@ function create(parentElement) {
 function update(strip, data) {
   strip.root.setAttribute("aria-label", data.label);
   strip.root.style.maxHeight = `${data.height}px`;
-  const content = JSON.stringify([data.tokens, data.ids, data.marks, data.weights, data.notes, data.hints, data.groups]);
+  const content = JSON.stringify([
+    data.tokens,
+    data.ids,
+    data.marks,
+    data.weights,
+    data.notes,
+    data.hints,
+    data.groups,
+  ]);
   if (strip.content !== content) {
     strip.content = content;
     strip.chips = data.tokens.map((token, pos) => chip(data, token, pos));
@@ -91,7 +106,8 @@ function chip(data, token, pos) {
   }
   const text = span("text", "");
   text.dir = "auto";
-  for (const part of token.split(/([·↵⇥])/)) if (part) text.append(/[·↵⇥]/.test(part) ? span("space", part) : part);
+  for (const part of token.split(/([·↵⇥])/))
+    if (part) text.append(/[·↵⇥]/.test(part) ? span("space", part) : part);
   element.append(text);
   if (data.ids) {
     element.append(span("id", data.ids[pos]));
@@ -129,7 +145,8 @@ function mark(strip, pos) {
     element.setAttribute("aria-selected", i === pos);
     if (pos !== null) element.tabIndex = i === pos ? 0 : -1;
   });
-  if (pos !== null) requestAnimationFrame(() => strip.selected === pos && reveal(strip.root, strip.chips[pos]));
+  if (pos !== null)
+    requestAnimationFrame(() => strip.selected === pos && reveal(strip.root, strip.chips[pos]));
 }
 
 // Scrolls the strip, never the page.
@@ -146,7 +163,8 @@ function hover(strip, pos) {
   const shown = pos >= 0 ? pos : strip.selected;
   strip.chips.forEach((element, i) => {
     let weight = strip.weights ? strip.weights[i] : 0;
-    if (strip.rows && shown !== null && (pos >= 0 || !strip.weights)) weight = (strip.rows[shown * n + i] / 255) ** 2;
+    if (strip.rows && shown !== null && (pos >= 0 || !strip.weights))
+      weight = (strip.rows[shown * n + i] / 255) ** 2;
     element.style.setProperty("--w", weight);
     element.classList.toggle("dim", i !== pos && weight < DIM_BELOW);
   });
