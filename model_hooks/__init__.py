@@ -29,8 +29,9 @@ from model_hooks.run.interventions import (
 )
 from model_hooks.run.trace import LayerTrace, Trace
 from model_hooks.text.tokenization import TokenizerView
-from model_hooks.write.decoding import Decoding, Stage
+from model_hooks.write.decoding import Decoding
 from model_hooks.write.generation import Generation, Step
+from model_hooks.write.stages import Stage
 
 __all__ = [
     "AblateAttention",

@@ -17,7 +17,8 @@ from model_hooks.errors import BrokenModelError, InlookError, ModelError, Prompt
 from model_hooks.model import HookedModel
 from model_hooks.read.choice import surprisals
 from model_hooks.run.trace import to_array
-from model_hooks.write.decoding import MAX_SEED, Decoding, Stage
+from model_hooks.write.decoding import MAX_SEED, Decoding
+from model_hooks.write.stages import Stage
 
 MAX_POSITIONS = 2**14
 """Positions of all texts together that one batch should hold: keys and values take memory."""

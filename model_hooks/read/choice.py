@@ -14,7 +14,8 @@ from model_hooks.parts.probing import calls_of
 from model_hooks.read.attribution import softcap_of
 from model_hooks.read.lens import rows_at_once
 from model_hooks.run.trace import Trace, check_index, to_array
-from model_hooks.write.decoding import MIN_TEMPERATURE, Decoding, Stage
+from model_hooks.write.decoding import MIN_TEMPERATURE, Decoding
+from model_hooks.write.stages import Stage
 
 _TOLERANCE = {"float64": 1e-4, "float32": 1e-4}
 _COARSE_TOLERANCE = 0.03

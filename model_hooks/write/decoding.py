@@ -1,19 +1,18 @@
-"""Decoding: how one token is chosen from the logits, stage by stage.
+"""Which decoding options are there, what does each do, and how do they choose a token?
 
-Every stage is computed by one of transformers' own logits processors, in the order in which
-`generate()` applies them.
+`OPTIONS` is the one table of them: whatever checks, shows, links or explains an option reads its
+row. To add one, add its row to the table and its field to `Decoding`. Every stage is computed by
+one of transformers' own logits processors, in the order in which `generate()` applies them.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, no_type_check
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
 from transformers import (
     LogitsProcessor,
     MinPLogitsWarper,
@@ -24,38 +23,149 @@ from transformers import (
 )
 
 from model_hooks.errors import DecodingError
+from model_hooks.write.options import Number, Option
+from model_hooks.write.stages import Stage, rank_of, stage_of
 
 MAX_SEED = 2**63 - 1
+MAX_SHOWN_SEED = 2**53 - 1
+"""Browsers cannot count further."""
 MIN_TEMPERATURE = 1e-6
 """Below it the divided logits overflow float32."""
 
 
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """The distribution over the whole vocabulary after one stage."""
+def _penalty_told(before: Stage, after: Stage, value: Number, token_id: int) -> str:
+    old, new = float(before.scores[token_id]), float(after.scores[token_id])
+    if old == new:
+        return "not in the text yet: the score stays"
+    sign = r"\dfrac{%s}{%s}" if old > 0 else r"%s \times %s"
+    return f"already in the text: ${sign % (f'{old:.4f}', f'{value:g}')} = {new:.4f}$"
 
-    name: str
-    """`raw`, `repetition_penalty`, `temperature`, `top_k`, `top_p` or `min_p`."""
-    scores: Float[np.ndarray, "vocab"]
-    """Logits after this stage; minus infinity where a filter removed the token."""
 
-    @cached_property
-    def probabilities(self) -> Float[np.ndarray, "vocab"]:
-        """Softmax of the scores over the whole vocabulary, in float64; sums to one."""
-        probabilities = torch.softmax(torch.tensor(self.scores, dtype=torch.float64), -1).numpy()
-        probabilities.setflags(write=False)
-        return probabilities
+def _temperature_told(before: Stage, after: Stage, value: Number, token_id: int) -> str:
+    old, new = float(before.scores[token_id]), float(after.scores[token_id])
+    return rf"$\dfrac{{z}}{{T}} = \dfrac{{{old:.4f}}}{{{value:g}}} = {new:.4f}$"
 
-    @property
-    def removed(self) -> Bool[np.ndarray, "vocab"]:
-        """True for the tokens that this stage or an earlier one filtered out."""
-        return np.isneginf(self.scores)
 
-    @cached_property
-    def entropy_bits(self) -> float:
-        """Entropy of the distribution in bits (Shannon 1948): how undecided it is."""
-        positive = self.probabilities[self.probabilities > 0]
-        return float(-(positive * np.log2(positive)).sum())
+def _top_k_told(before: Stage, after: Stage, value: Number, token_id: int) -> str:
+    rank = rank_of(before.scores, token_id)
+    sign = r"\le" if rank <= value else ">"
+    return rf"rank ${rank} {sign} k = {value}$"
+
+
+def _top_p_told(before: Stage, after: Stage, value: Number, token_id: int) -> str:
+    ahead = float(before.probabilities[before.scores > before.scores[token_id]].sum())
+    sign = "<" if ahead < value else r"\ge"
+    return rf"the more probable ones add up to ${ahead:.4f} {sign} p = {value:g}$"
+
+
+def _min_p_told(before: Stage, after: Stage, value: Number, token_id: int) -> str:
+    own, best = float(before.probabilities[token_id]), float(before.probabilities.max())
+    sign = r"\ge" if own >= value * best else "<"
+    return rf"${own:.4f} {sign} {value:g} \times {best:.4f} = {value * best:.4f}$"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "temperature",
+        "Temperature",
+        "Divides the logits. Below 1 the favourites win more often; above 1 the choice becomes "
+        "more random.",
+        kind="real",
+        low=0.1,
+        high=2.0,
+        step=0.05,
+        off=1.0,
+        allows=lambda value: MIN_TEMPERATURE <= value < math.inf,
+        must="must be above 0, not {value}; for its limit at 0 choose greedy decoding.",
+        processor=lambda value: TemperatureLogitsWarper(float(value)),
+        tells=_temperature_told,
+    ),
+    Option(
+        "top_k",
+        "Top-k",
+        "Keep only the k most probable tokens. 0 keeps all.",
+        kind="whole",
+        low=0,
+        high=None,
+        step=1,
+        off=0,
+        allows=lambda value: value >= 1,
+        must="must be a whole number from 1, not {value}.",
+        optional=True,
+        processor=lambda value: TopKLogitsWarper(int(value)),
+        tells=_top_k_told,
+        removes="Top-k keeps only the {value} most probable tokens.",
+    ),
+    Option(
+        "top_p",
+        "Top-p",
+        "Keep the smallest set of tokens whose probabilities sum to at least p. 1 keeps all.",
+        kind="real",
+        low=0.05,
+        high=1.0,
+        step=0.05,
+        off=1.0,
+        allows=lambda value: 0 < value <= 1,
+        must="must be above 0 and at most 1, not {value}.",
+        optional=True,
+        processor=lambda value: TopPLogitsWarper(float(value)),
+        tells=_top_p_told,
+        removes="Top-p stops as soon as the more probable tokens add up to {value}.",
+    ),
+    Option(
+        "min_p",
+        "Min-p",
+        "Keep tokens at least this fraction as probable as the best one. 0 keeps all.",
+        kind="real",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+        off=0.0,
+        allows=lambda value: 0 <= value <= 1,
+        must="must lie between 0 and 1, not {value}.",
+        optional=True,
+        processor=lambda value: MinPLogitsWarper(float(value)),
+        tells=_min_p_told,
+        removes="Min-p keeps only tokens at least {value} times as probable as the best one.",
+    ),
+    Option(
+        "repetition_penalty",
+        "Repetition penalty",
+        "Makes tokens that are already in the text less likely. 1 leaves them alone.",
+        kind="real",
+        low=1.0,
+        high=2.0,
+        step=0.05,
+        off=1.0,
+        allows=lambda value: 0 < value < math.inf,
+        must="must be above 0, not {value}.",
+        sampling_only=False,
+        processor=lambda value: RepetitionPenaltyLogitsProcessor(float(value)),
+        tells=_penalty_told,
+    ),
+    Option(
+        "seed",
+        "Seed",
+        "The same seed draws the same tokens again.",
+        kind="whole",
+        low=0,
+        high=MAX_SHOWN_SEED,
+        step=1,
+        off=None,
+        allows=lambda value: 0 <= value <= MAX_SEED,
+        must="must be a whole number from 0, not {value}.",
+    ),
+)
+"""In the order of their controls. `generate()` takes those that greedy decoding has, too, first,
+then the others, each group in this order."""
+
+STAGES: tuple[Option, ...] = tuple(
+    option
+    for sampling_only in (False, True)
+    for option in OPTIONS
+    if option.processor is not None and option.sampling_only is sampling_only
+)
+"""Those that make a stage of their own, in the order in which `generate()` applies them."""
 
 
 @no_type_check  # it checks itself, with a sentence for the user
@@ -89,33 +199,22 @@ class Decoding:
     def __post_init__(self) -> None:
         if self.strategy not in ("greedy", "sample"):
             raise DecodingError(f"strategy must be 'greedy' or 'sample', not {self.strategy!r}.")
-        if not _is_number(self.temperature) or not MIN_TEMPERATURE <= self.temperature < math.inf:
-            raise DecodingError(
-                f"temperature must be above 0, not {self.temperature!r}; "
-                "for its limit at 0 choose greedy decoding."
-            )
-        if self.top_k is not None and (not _is_integer(self.top_k) or self.top_k < 1):
-            raise DecodingError(f"top_k must be a whole number from 1, not {self.top_k!r}.")
-        if self.top_p is not None and (not _is_number(self.top_p) or not 0 < self.top_p <= 1):
-            raise DecodingError(f"top_p must be above 0 and at most 1, not {self.top_p!r}.")
-        if self.min_p is not None and (not _is_number(self.min_p) or not 0 <= self.min_p <= 1):
-            raise DecodingError(f"min_p must lie between 0 and 1, not {self.min_p!r}.")
-        penalty = self.repetition_penalty
-        if not _is_number(penalty) or not 0 < penalty < math.inf:
-            raise DecodingError(f"repetition_penalty must be above 0, not {penalty!r}.")
-        if not _is_integer(self.seed) or not 0 <= self.seed <= MAX_SEED:
-            raise DecodingError(f"seed must be a whole number from 0, not {self.seed!r}.")
+        for option in OPTIONS:
+            checked = option.checked(getattr(self, option.name))
+            object.__setattr__(self, option.name, checked)
 
     def check_vocabulary(self, vocab_size: int) -> None:
-        """Refuse a top_k that the vocabulary cannot fill.
+        """Refuse what the vocabulary cannot fill, such as a larger top_k.
 
         Raises:
-            DecodingError: top_k exceeds the vocabulary.
+            DecodingError: An option exceeds the vocabulary.
         """
-        if self.top_k is not None and self.top_k > vocab_size:
-            raise DecodingError(
-                f"top_k is {self.top_k}, but the vocabulary has only {vocab_size} tokens."
-            )
+        for option in OPTIONS:
+            value = getattr(self, option.name)
+            if option.high is None and value is not None and value > vocab_size:
+                raise DecodingError(
+                    f"{option.name} is {value}, but the vocabulary has only {vocab_size} tokens."
+                )
 
     def stages(
         self, logits: Float[np.ndarray, "vocab"], prefix_ids: Sequence[int] | np.ndarray
@@ -132,12 +231,12 @@ class Decoding:
             DecodingError: top_k exceeds the vocabulary.
         """
         self.check_vocabulary(len(logits))
-        ids = torch.tensor(np.asarray(prefix_ids).tolist(), dtype=torch.long)[None]
+        ids: Any = torch.tensor(np.asarray(prefix_ids).tolist(), dtype=torch.long)[None]
         scores = torch.tensor(np.asarray(logits, dtype=np.float32))[None]
-        stages = [_stage("raw", scores)]
+        stages = [stage_of("raw", scores)]
         for name, processor in self.processors():
             scores = processor(ids, scores)
-            stages.append(_stage(name, scores))
+            stages.append(stage_of(name, scores))
         return tuple(stages)
 
     def pick(self, stage: Stage, step_id: int) -> int:
@@ -153,34 +252,53 @@ class Decoding:
         probabilities = torch.tensor(stage.probabilities)
         return int(torch.multinomial(probabilities, 1, generator=generator))
 
+    def active(self) -> tuple[tuple[Option, Number], ...]:
+        """Return the options that make a stage, each with its value, in `generate()`'s order."""
+        return tuple(
+            (option, value)
+            for option in STAGES
+            if option.is_on(value := getattr(self, option.name))
+            and not (option.sampling_only and self.strategy == "greedy")
+        )
+
+    def filters(self) -> tuple[tuple[Option, Number], ...]:
+        """Return those of the active options that remove tokens, each with its value."""
+        return tuple((option, value) for option, value in self.active() if option.is_filter)
+
+    def without_filters(self) -> "Decoding":
+        """Return the same options, but for those that remove tokens."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return replace(self, **{o.name: defaults[o.name] for o in OPTIONS if o.is_filter})
+
     def processors(self) -> list[tuple[str, LogitsProcessor]]:
         """Return the processors that `generate()` builds for these options, in its order."""
-        processors: list[tuple[str, LogitsProcessor]] = []
-        if self.repetition_penalty != 1.0:
-            penalty = RepetitionPenaltyLogitsProcessor(float(self.repetition_penalty))
-            processors.append(("repetition_penalty", penalty))
-        if self.strategy == "greedy":
-            return processors
-        if self.temperature != 1.0:
-            processors.append(("temperature", TemperatureLogitsWarper(float(self.temperature))))
-        if self.top_k is not None:
-            processors.append(("top_k", TopKLogitsWarper(int(self.top_k))))
-        if self.top_p is not None and self.top_p < 1:
-            processors.append(("top_p", TopPLogitsWarper(float(self.top_p))))
-        if self.min_p:
-            processors.append(("min_p", MinPLogitsWarper(float(self.min_p))))
-        return processors
+        return [
+            (option.name, option.processor(value))
+            for option, value in self.active()
+            if option.processor is not None
+        ]
 
 
-def _stage(name: str, scores: Tensor) -> Stage:
-    array = scores[0].numpy()
-    array.setflags(write=False)
-    return Stage(name, array)
+# The mark would hide the types of the fields, which links are read by.
+del Decoding.__no_type_check__  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+def option_of(name: str) -> Option:
+    """Return an option by its name, which is also its stage's."""
+    return next(option for option in OPTIONS if option.name == name)
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+def way_through(stages: Sequence[Stage], decoding: Decoding, token_id: int) -> tuple[str, ...]:
+    """Tell how one token fared in each stage after the raw one, up to the one that removed it.
+
+    Returns:
+        One line of Markdown per stage, with the token's numbers from the stage before.
+    """
+    lines, before = [], stages[0]
+    for after in stages[1:]:
+        if before.removed[token_id]:
+            break
+        value = getattr(decoding, after.name)
+        lines.append(option_of(after.name).way_of(before, after, value, token_id))
+        before = after
+    return tuple(lines)

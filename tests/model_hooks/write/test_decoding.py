@@ -1,12 +1,17 @@
 import math
+import pickle
+import typing
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import GenerationConfig
 
 from model_hooks import Decoding, DecodingError
+from model_hooks.write.decoding import OPTIONS, STAGES, option_of, way_through
 
 LOGITS = np.log(np.array([0.5, 0.3, 0.15, 0.05])).astype(np.float32)
 
@@ -144,3 +149,108 @@ def test_stages_equal_the_processors_that_generate_builds(hooked):
     decoding = Decoding(strategy="sample", repetition_penalty=1.3, **options)
     last = decoding.stages(trace.last_logits, trace.token_ids)[-1]
     np.testing.assert_allclose(last.scores, output.scores[0][0].numpy(), atol=1e-5)
+
+
+def in_the_middle(option):
+    """A value that changes something, half way between the ends of the option's control."""
+    middle = (option.low + option.highest(len(LOGITS))) / 2
+    return round(middle) if option.kind == "whole" else middle
+
+
+def test_the_table_has_a_row_for_every_field_but_the_strategy():
+    strategy, *numbers = fields(Decoding)
+    assert strategy.name == "strategy"
+    assert [option.name for option in OPTIONS] == [field.name for field in numbers]
+    assert [option.optional for option in OPTIONS] == [field.default is None for field in numbers]
+
+
+def test_the_types_of_all_fields_can_be_read():
+    assert typing.get_type_hints(Decoding) == {
+        "strategy": typing.Literal["greedy", "sample"],
+        "temperature": float,
+        "top_k": int | None,
+        "top_p": float | None,
+        "min_p": float | None,
+        "repetition_penalty": float,
+        "seed": int,
+    }
+
+
+@pytest.mark.parametrize("do_sample", [True, False], ids=["sample", "greedy"])
+def test_the_processors_are_those_of_generate_in_its_order(hooked, do_sample):
+    options = {option.name: in_the_middle(option) for option in STAGES}
+    applied = [option for option in STAGES if do_sample or not option.sampling_only]
+    config = GenerationConfig(
+        do_sample=do_sample, **{option.name: options[option.name] for option in applied}
+    )
+    theirs = hooked.model._get_logits_processor(config, input_ids_seq_length=1)
+    ours = Decoding("sample" if do_sample else "greedy", **options).processors()
+    assert [type(processor) for _, processor in ours] == [type(processor) for processor in theirs]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_a_control_shows_off_and_gives_back_what_it_shows(option):
+    default = getattr(Decoding(), option.name)
+    assert option.read(option.shown(default, 4)) == default
+    assert option.read(option.shown(in_the_middle(option), 4)) == in_the_middle(option)
+    assert option.shown(-1, 4) == option.low
+    assert option.shown(10**30, 4) == option.highest(4)
+    if option.off is not None:
+        off = Decoding("sample", **{option.name: option.read(option.off)})
+        assert [stage.name for stage in off.stages(LOGITS, [0])] == ["raw"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("top_k", 2), ("top_p", 0.7), ("min_p", 0.4)])
+def test_a_filter_that_removes_a_token_says_so_with_its_value(name, value):
+    option = option_of(name)
+    decoding = Decoding("sample", **{option.name: value})
+    stages = decoding.stages(LOGITS, [0])
+    assert stages[-1].removed.tolist() == [False, False, True, True]
+    (kept,), (removed,) = (way_through(stages, decoding, token_id) for token_id in (0, 2))
+    assert kept.startswith(f"**{option.label}**")
+    assert kept.endswith(": stays")
+    assert removed.endswith(": **removed**")
+    assert f"{value:g}" in option.why_removed(value)
+    assert f"{value:g}" in removed
+
+
+def test_a_tokens_way_has_the_numbers_of_each_stage_and_ends_where_it_is_removed():
+    decoding = Decoding("sample", temperature=0.5, top_k=2, min_p=0.1, repetition_penalty=2.0)
+    stages = decoding.stages(np.array([2.0, 1.0, -1.0, 0.5], np.float32), [0, 2])
+    assert way_through(stages, decoding, 0)[:2] == (
+        r"**Repetition penalty** already in the text: $\dfrac{2.0000}{2} = 1.0000$",
+        r"**Temperature** $\dfrac{z}{T} = \dfrac{1.0000}{0.5} = 2.0000$",
+    )
+    assert way_through(stages, decoding, 2) == (
+        r"**Repetition penalty** already in the text: $-1.0000 \times 2 = -2.0000$",
+        r"**Temperature** $\dfrac{z}{T} = \dfrac{-2.0000}{0.5} = -4.0000$",
+        "**Top-k** rank $4 > k = 2$: **removed**",
+    )
+
+
+def test_without_filters_scores_change_but_no_token_is_removed():
+    decoding = Decoding("sample", temperature=0.5, top_k=1, top_p=0.5, min_p=0.5, seed=3)
+    assert decoding.without_filters() == Decoding("sample", temperature=0.5, seed=3)
+    settings = [option.setting(value) for option, value in decoding.filters()]
+    assert settings == ["top-k 1", "top-p 0.5", "min-p 0.5"]
+    assert Decoding("greedy", top_k=1).filters() == ()
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    decoding = Decoding("sample", temperature=np.float32(0.5), top_k=np.int64(2))
+    assert decoding == Decoding("sample", temperature=0.5, top_k=2)
+    assert type(decoding.top_k) is int
+    assert type(decoding.temperature) is float
+
+
+def test_a_stage_survives_pickling():
+    stage = Decoding("sample", top_k=2).stages(LOGITS, [0])[-1]
+    again = pickle.loads(pickle.dumps(stage))
+    assert again.name == stage.name
+    np.testing.assert_array_equal(again.scores, stage.scores)
+    np.testing.assert_array_equal(again.probabilities, stage.probabilities)
+
+
+def test_an_option_is_found_by_its_stage():
+    stages = Decoding("sample", temperature=2.0, top_k=1).stages(LOGITS, [0])
+    assert [option_of(stage.name).label for stage in stages[1:]] == ["Temperature", "Top-k"]

@@ -1,0 +1,24 @@
+"""How do tensors leave the model as read-only arrays, and logits become probabilities?"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return the same array, closed for writing: what is shared may not change."""
+    array.setflags(write=False)
+    return array
+
+
+def to_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
+    """Hand a tensor out as a read-only NumPy array, float32 where NumPy lacks the type."""
+    if tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.float()
+    return read_only(tensor.detach().cpu().numpy())
+
+
+def softmax(logits: Float[np.ndarray, "*row vocab"]) -> Float[np.ndarray, "*row vocab"]:
+    """Return the probabilities of logits along the last axis, in float64; each row sums to one."""
+    return read_only(torch.softmax(torch.tensor(logits, dtype=torch.float64), -1).numpy())
