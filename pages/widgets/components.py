@@ -3,9 +3,9 @@
 Each returns what was clicked and calls `on_pick` before the page reruns, so that other widgets
 already show the new value:
 
-    token_strip(trace.tokens, key="tokens", selected=pos, on_pick=lambda pos: select(pos=pos))
-    head_grid(head_tiles(attention, n_layers), key="grid", selected=(layer, head),
-              on_pick=lambda picked: select(layer=picked[0], head=picked[1]))
+    token_strip(trace.tokens, key="tokens", selected=pos, on_pick=lambda pos: put(pos=pos))
+    head_grid(tiles, key="grid", selected=(layer, head),
+              on_pick=lambda picked: put(layer=picked[0], head=picked[1]))
 
 Without `selected`, the component remembers the last click itself. Colours follow the theme in the
 browser; token text is never read as HTML. What is hovered never reaches Python.
@@ -14,16 +14,15 @@ browser; token text is never read as HTML. What is hovered never reaches Python.
 import base64
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
 from jaxtyping import Float, UInt8
 
-from model_hooks.read.patterns import readable_keys
-from pages.widgets.text import visible
+from pages.text import visible
+from pages.widgets.scripts import BROWSER, script
 
 MAX_GRID_BYTES = 480_000
 """What all tiles of a head grid may weigh; longer prompts are max-pooled to fit."""
@@ -31,15 +30,13 @@ MAX_TILE_PX = 64
 """No tile is drawn larger on screen, so more pixels would only be sent in vain."""
 MAX_LINES = 3000
 
-_FILES = Path(__file__).parent / "browser"
-
 
 def component(name: str, *, isolate_styles: bool = True) -> Callable[..., Any]:
     """Register the component whose script and style lie in `browser/` under this name."""
     return st.components.v2.component(
         f"inlook_{name}",
-        css=(_FILES / f"{name}.css").read_text(encoding="utf-8"),
-        js=(_FILES / f"{name}.js").read_text(encoding="utf-8"),
+        css=(BROWSER / f"{name}.css").read_text(encoding="utf-8"),
+        js=script(name),
         isolate_styles=isolate_styles,
     )
 
@@ -128,7 +125,7 @@ def head_grid(
     keys stay empty. The grid is an overview: show numbers in a heatmap of the picked head.
 
     Args:
-        tiles: What `head_tiles` made of the attention weights; keep it, it takes time.
+        tiles: What `model_hooks.read.heads.head_tiles` made of the attention weights; keep it, it takes time.
         key: The component's key.
         selected: The (layer, head) to outline; None to remember the last click here.
         on_pick: Called with the (layer, head) that was clicked, before the page reruns.
@@ -215,31 +212,6 @@ def head_lines(
     }
     _head_lines(key=key, data=data, on_picked_change=lambda: _picked(key, int, on_pick))
     return selected
-
-
-def head_tiles(
-    attention: Iterable[Float[np.ndarray, "head pos pos"]], n_layers: int
-) -> UInt8[np.ndarray, "layer head size size"]:
-    """Shrink attention patterns to bytes for `head_grid`, max-pooled where there are many.
-
-    0 is a masked key; a weight becomes 1 + 254 * sqrt(weight). Pooling by the maximum keeps a
-    single strong weight visible.
-
-    Args:
-        attention: Per layer, the attention weights of its heads, as `trace.attention(layer)`. An
-            iterator over them never needs all of a long prompt in memory.
-        n_layers: How many there are.
-    """
-    pooled = []
-    for layer in attention:
-        n_heads, n_tokens, _ = layer.shape
-        most = int((MAX_GRID_BYTES / (n_layers * n_heads)) ** 0.5)
-        starts = np.arange(size := min(n_tokens, MAX_TILE_PX, most)) * n_tokens // size
-        known = np.nan_to_num(layer)
-        weights = np.where(readable_keys(layer), np.sqrt(np.clip(known, 0, 1)) * 254 + 1.5, 0)
-        rows = np.maximum.reduceat(weights.astype(np.uint8), starts, axis=-2)
-        pooled.append(np.maximum.reduceat(rows, starts, axis=-1))
-    return np.stack(pooled)
 
 
 def _to_bytes(weights: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:

@@ -1,12 +1,12 @@
 // Draws a Plotly figure, and updates it in place when it changes: nothing is torn down, so a click is
 // painted sooner, nothing flickers, and the reader's zoom can stay.
+import { clicked, coloured, dress, look, plainLabel, TEXT_PX } from "./chart_look.js";
+import { variables } from "./theme.js";
+
 const charts = new WeakMap();
 let measure;
-const TEXT_PX = 12,
-  TITLE_PX = 14,
-  HEADING_PX = 16,
-  HEIGHT_PX = 450,
-  PNG_SCALE = 2;
+const HEIGHT_PX = 450;
+const PNG_SCALE = 2;
 const SVG_ICON = {
   width: 24,
   height: 24,
@@ -20,7 +20,10 @@ const FULL_ICON = {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let chart = charts.get(parentElement);
-  if (!chart) charts.set(parentElement, (chart = create(parentElement)));
+  if (!chart) {
+    chart = create(parentElement);
+    charts.set(parentElement, chart);
+  }
   chart.data = data;
   chart.send = (point) => setTriggerValue("clicked", point);
   draw(chart);
@@ -65,8 +68,8 @@ async function draw(chart) {
   const full = document.fullscreenElement === box;
   const size = [box.clientWidth, full ? box.clientHeight : height];
   if (!size[0]) return; // in a closed tab: drawn when it opens
-  const style = getComputedStyle(box);
-  const worn = look(style);
+  const value = variables(getComputedStyle(box));
+  const worn = look(value);
   const wanted = JSON.stringify([data.figure, data.view, size, worn]);
   if (chart.wanted === wanted) return;
   chart.wanted = wanted;
@@ -79,19 +82,25 @@ async function draw(chart) {
     return;
   }
   if (chart.gone || chart.wanted !== wanted) return;
-  const figure = JSON.parse(coloured(data.figure, style));
+  const figure = JSON.parse(coloured(data.figure, value));
   [figure.layout.width, figure.layout.height] = size;
   figure.layout.uirevision = data.view ?? undefined;
   dress(figure.layout, worn);
+  await react(chart, Plotly, figure, size, worn.family);
+}
+
+async function react(chart, Plotly, figure, size, family) {
+  const { box, data } = chart;
   // The same axes need the same room: finding it again would take half of the time.
-  const frame = data.view && JSON.stringify([data.view, size, worn.family]);
-  const labels = frame && labelWidth(figure.layout, worn.family);
+  const frame = data.view && JSON.stringify([data.view, size, family]);
+  const labels = frame && labelWidth(figure.layout, family);
   const fits = frame && frame === chart.frame && labels <= chart.labels;
   if (fits) figure.layout.margin = { ...chart.margin, autoexpand: false };
   chart.config ??= config(Plotly, data.name); // another one would have everything built anew
   const drawing = Plotly.react(box, { ...figure, config: chart.config });
-  if (!chart.drawn)
-    box.on("plotly_click", ({ points }) => chart.data.clickable && report(chart, points));
+  if (!chart.drawn) {
+    box.on("plotly_click", ({ points }) => chart.data.clickable && chart.send(clicked(points)));
+  }
   chart.drawn = true;
   await drawing;
   if (frame && !fits) {
@@ -106,25 +115,15 @@ async function draw(chart) {
 function labelWidth({ yaxis }, family) {
   measure ??= document.createElement("canvas").getContext("2d");
   measure.font = `bold ${yaxis?.tickfont?.size ?? TEXT_PX}px ${family}`;
-  const plain = (label) => label.replaceAll(/<[^>]*>/g, "").replaceAll(/&\w+;/g, "M");
-  return Math.max(
-    0,
-    ...(yaxis?.ticktext ?? []).map((label) => measure.measureText(plain(label)).width),
+  const widths = (yaxis?.ticktext ?? []).map(
+    (label) => measure.measureText(plainLabel(label)).width,
   );
-}
-
-// Of several marks on one spot, a heatmap's cell goes first.
-function report(chart, points) {
-  const isCell = (point) => Array.isArray(point.pointNumber);
-  const { x, y, customdata, pointNumber } = points.find(isCell) ?? points[0];
-  const cell = Array.isArray(pointNumber) ? pointNumber : null;
-  const known =
-    Array.isArray(customdata) || ArrayBuffer.isView(customdata) ? customdata[0] : customdata;
-  chart.send({ x, y, cell, customdata: known ?? null });
+  return Math.max(0, ...widths);
 }
 
 function config(Plotly, name) {
   const picture = { filename: name, scale: PNG_SCALE };
+  const svg = { ...picture, format: "svg", scale: 1, width: null, height: null };
   return {
     displaylogo: false,
     showSendToCloud: false,
@@ -135,14 +134,7 @@ function config(Plotly, name) {
         name: "svg",
         title: "Download plot as an SVG",
         icon: SVG_ICON,
-        click: (box) =>
-          Plotly.downloadImage(box, {
-            ...picture,
-            format: "svg",
-            scale: 1,
-            width: null,
-            height: null,
-          }),
+        click: (box) => Plotly.downloadImage(box, { ...svg }),
       },
       {
         name: "fullscreen",
@@ -153,90 +145,4 @@ function config(Plotly, name) {
       },
     ],
   };
-}
-
-// Figures name the colours of Streamlit's Plotly theme by placeholders, "#000001" and so on.
-function coloured(text, style) {
-  const value = (name) => style.getPropertyValue(`--st-${name}`).trim();
-  const list = (name) =>
-    value(`chart-${name}-colors`)
-      .split(/,(?![^(]*\))/)
-      .map((colour) => colour.trim());
-  const lists = [list("categorical"), list("sequential"), list("diverging")];
-  const rest = {
-    36: "text-color",
-    37: "text-color",
-    38: "background-color",
-    39: "border-color",
-    40: "secondary-background-color",
-  };
-  const colour = (number) => {
-    const colours = lists[Math.floor((number - 1) / 10)];
-    return colours
-      ? colours[((number - 1) % 10) % colours.length]
-      : value(rest[number] ?? "text-color");
-  };
-  return text.replaceAll(
-    /"#0000(0[1-9]|[1-3]\d|40)"/g,
-    (_, digits) => `"${colour(Number(digits))}"`,
-  );
-}
-
-function look(style) {
-  const value = (name) => style.getPropertyValue(`--st-${name}`).trim();
-  return {
-    text: value("text-color"),
-    line: value("border-color-light") || value("border-color"),
-    page: value("background-color"),
-    family: value("font"),
-  };
-}
-
-// Fonts, lines and backgrounds of the page, under what the figure itself asks for.
-function dress(layout, { text, line, page, family }) {
-  const font = { color: text, family, size: TEXT_PX };
-  const title = { color: text, size: TITLE_PX };
-  const axis = {
-    gridcolor: line,
-    zerolinecolor: line,
-    tickcolor: line,
-    automargin: true,
-    ticklabeloverflow: "allow",
-    tickfont: { color: text, size: TEXT_PX },
-    minor: { gridcolor: line },
-  };
-  layout.template ??= {};
-  for (const trace of layout.template.data?.icicle ?? []) delete trace.textfont; // white on light blue
-  layout.template.layout = merged(layout.template.layout ?? {}, {
-    font,
-    paper_bgcolor: page,
-    plot_bgcolor: page,
-    title: {
-      font: { family, size: HEADING_PX, color: text },
-      xanchor: "left",
-      x: 0,
-      pad: { l: 4 },
-    },
-    legend: {
-      valign: "top",
-      borderwidth: 0,
-      font: { size: TEXT_PX, color: text },
-      title: { font, side: "top" },
-    },
-    xaxis: { ...axis, showgrid: false, zeroline: false, title: { font: title, standoff: 20 } },
-    yaxis: { ...axis, ticklabelposition: "outside", title: { font: title, standoff: 24 } },
-    margin: { pad: 8, r: 0, l: 0 },
-    hoverlabel: { bgcolor: page, bordercolor: line, font },
-    coloraxis: { colorbar: { thickness: 16, title: { font: title }, tickfont: font } },
-  });
-  if (layout.title?.text) layout.title.text = `<b>${layout.title.text}</b>`;
-}
-
-function merged(under, over) {
-  const both = { ...under };
-  for (const [key, value] of Object.entries(over)) {
-    const nested = value && typeof value === "object" && both[key] && typeof both[key] === "object";
-    both[key] = nested ? merged(both[key], value) : value;
-  }
-  return both;
 }

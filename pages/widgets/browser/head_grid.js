@@ -1,7 +1,10 @@
 // All heads of all layers as small multiples: one button with a picture per head.
-// data: uint32 length of a JSON header, the header, then one byte per pixel: 0 for a masked key, else
-// 1 + 254 * sqrt(weight).
+import { element } from "./dom.js";
+import { movedInGrid } from "./keys.js";
+import { colourList, variables } from "./theme.js";
+
 const instances = new WeakMap();
+const HINT = "Each square is one head: rows are queries, columns are keys. Click one to open it.";
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let grid = instances.get(parentElement);
@@ -13,6 +16,33 @@ export default function ({ data, parentElement, setTriggerValue }) {
   update(grid, data, parentElement);
 }
 
+// What Python sends: the length of a JSON header as uint32, the header, then one byte per pixel, 0 for a
+// masked key, else 1 + 254 * sqrt(weight).
+export function unpacked(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  return { header, pixels: bytes.subarray(4 + length) };
+}
+
+// The colours of one tile, `size` pixels wide and high.
+export function tileColours(pixels, tile, size, palette) {
+  const out = new Uint32Array(size * size);
+  const start = tile * out.length;
+  for (let i = 0; i < out.length; i++) out[i] = palette[pixels[start + i]];
+  return out;
+}
+
+// How many tiles lie in the first row, from the upper edges of all.
+export function rowLength(tops) {
+  const second = tops.findIndex((top) => top > tops[0]);
+  return second < 0 ? tops.length : second;
+}
+
+export function equal(one, other) {
+  return one.length === other.length && one.every((number, i) => number === other[i]);
+}
+
 function create(parentElement) {
   const box = element("div", "box");
   const scroll = element("div", "scroll");
@@ -22,7 +52,13 @@ function create(parentElement) {
   scroll.append(root);
   box.append(scroll, tip);
   parentElement.append(box);
-  const grid = { root, tip, tiles: [], row: 0, column: 0, selected: null };
+  const grid = { root, tip, tiles: [], selected: null };
+  listen(grid);
+  return grid;
+}
+
+function listen(grid) {
+  const { root, tip } = grid;
   const tileOf = (event) => event.target.closest(".tile");
   root.addEventListener("click", (event) => {
     const tile = tileOf(event);
@@ -32,35 +68,29 @@ function create(parentElement) {
     grid.send(layer, head);
   });
   root.addEventListener("keydown", (event) => {
-    const from = grid.tiles.indexOf(tileOf(event));
-    const n_columns = grid.n_heads ?? rowLength(grid);
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: n_columns, ArrowUp: -n_columns }[
-      event.key
-    ];
-    if (!step || from < 0) return;
+    const { tiles, n_heads } = grid;
+    const from = tiles.indexOf(tileOf(event));
+    if (from < 0) return;
+    const nColumns = n_heads ?? rowLength(tiles.map((tile) => tile.offsetTop));
+    const to = movedInGrid(event.key, from, tiles.length, nColumns, !n_heads);
+    if (to === null) return;
     event.preventDefault();
     event.stopPropagation();
-    const to = from + step;
-    const sameRow = !grid.n_heads || Math.floor(to / n_columns) === Math.floor(from / n_columns);
-    if (to < 0 || to >= grid.tiles.length || (Math.abs(step) === 1 && !sameRow)) return;
-    focusable(grid, grid.tiles[to]);
-    grid.tiles[to].focus();
+    focusable(grid, tiles[to]);
+    tiles[to].focus();
   });
   const describe = (event) => {
-    const tile = tileOf(event);
-    tip.textContent = tile ? tile.title : grid.hint;
+    tip.textContent = tileOf(event)?.title ?? HINT;
   };
   root.addEventListener("pointerover", describe);
   root.addEventListener("focusin", describe);
-  root.addEventListener("pointerleave", () => (tip.textContent = grid.hint));
-  return grid;
+  root.addEventListener("pointerleave", () => {
+    tip.textContent = HINT;
+  });
 }
 
 function update(grid, bytes, parentElement) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
-  const pixels = bytes.subarray(4 + length);
+  const { header, pixels } = unpacked(bytes);
   const shape = JSON.stringify([header.layers, header.n_heads, header.captions, header.label]);
   if (grid.shape !== shape) {
     grid.shape = shape;
@@ -73,9 +103,10 @@ function update(grid, bytes, parentElement) {
     grid.picture = picture;
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = header.size;
-    grid.tiles.forEach((tile, i) => {
-      tile.style.backgroundImage = `url(${paint(canvas, pixels, i, header.size, palette)})`;
-    });
+    for (const [i, tile] of grid.tiles.entries()) {
+      const painted = paint(canvas, tileColours(pixels, i, header.size, palette));
+      tile.style.backgroundImage = `url(${painted})`;
+    }
   }
   if (grid.n_sent !== header.n_sent) {
     grid.n_sent = header.n_sent;
@@ -83,14 +114,9 @@ function update(grid, bytes, parentElement) {
   }
 }
 
-function equal(one, other) {
-  return one.length === other.length && one.every((number, i) => number === other[i]);
-}
-
 function build(grid, { layers, n_heads, captions, label }) {
   grid.n_heads = n_heads;
-  grid.hint = "Each square is one head: rows are queries, columns are keys. Click one to open it.";
-  grid.tip.textContent = grid.hint;
+  grid.tip.textContent = HINT;
   grid.root.setAttribute("role", "group");
   grid.root.setAttribute("aria-label", label);
   grid.tiles = [];
@@ -102,11 +128,10 @@ function build(grid, { layers, n_heads, captions, label }) {
 
 function byLayerAndHead(grid, layers, n_heads) {
   grid.root.style.gridTemplateColumns = `2.2em repeat(${n_heads}, minmax(18px, 104px))`;
-  grid.heads = Array.from({ length: n_heads }, (_, head) => axis(`H${head}`));
-  grid.layers = new Map();
-  const cells = [axis(""), ...grid.heads];
+  grid.heads = Array.from({ length: n_heads }, (_, head) => element("div", "axis", `H${head}`));
+  grid.layers = new Map(layers.map((layer) => [layer, element("div", "axis", `L${layer}`)]));
+  const cells = [element("div", "axis"), ...grid.heads];
   for (const layer of layers) {
-    grid.layers.set(layer, axis(`L${layer}`));
     cells.push(grid.layers.get(layer));
     for (let head = 0; head < n_heads; head++) cells.push(tile(grid, layer, head));
   }
@@ -119,7 +144,7 @@ function inOrder(grid, captions) {
   grid.layers = new Map();
   return captions.map(([layer, head, caption]) => {
     const cell = element("div", "cell");
-    const text = axis(`L${layer} H${head}`);
+    const text = element("div", "axis", `L${layer} H${head}`);
     text.append(document.createElement("br"), caption);
     cell.append(tile(grid, layer, head, `: ${caption}`), text);
     return cell;
@@ -137,32 +162,24 @@ function tile(grid, layer, head, caption = "") {
   return made;
 }
 
-function rowLength(grid) {
-  const top = grid.tiles[0].offsetTop;
-  const second = grid.tiles.findIndex((made) => made.offsetTop > top);
-  return second < 0 ? grid.tiles.length : second;
-}
-
 // A picture, not a canvas of its own: many canvases slow down every frame of the page.
-function paint(canvas, pixels, tile, size, palette) {
-  const image = new ImageData(size, size);
-  const out = new Uint32Array(image.data.buffer);
-  const start = tile * size * size;
-  for (let i = 0; i < size * size; i++) out[i] = palette[pixels[start + i]];
+function paint(canvas, tileOfColours) {
+  const image = new ImageData(canvas.width, canvas.height);
+  new Uint32Array(image.data.buffer).set(tileOfColours);
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas.toDataURL();
 }
 
 // 256 colours between the theme's sequential chart colours, as little-endian RGBA; masked is transparent.
 function colours(parentElement) {
-  const host = parentElement.host ?? parentElement;
-  const stops = getComputedStyle(host).getPropertyValue("--st-chart-sequential-colors").split(",");
+  const style = getComputedStyle(parentElement.host ?? parentElement);
+  const stops = colourList(variables(style)("chart-sequential-colors"));
   const canvas = document.createElement("canvas");
   canvas.width = 256;
   canvas.height = 1;
   const context = canvas.getContext("2d");
   const gradient = context.createLinearGradient(0, 0, 256, 0);
-  stops.forEach((stop, i) => gradient.addColorStop(i / (stops.length - 1), stop.trim()));
+  for (const [i, stop] of stops.entries()) gradient.addColorStop(i / (stops.length - 1), stop);
   context.fillStyle = gradient;
   context.fillRect(0, 0, 256, 1);
   const palette = new Uint32Array(context.getImageData(0, 0, 256, 1).data.buffer.slice(0));
@@ -178,22 +195,10 @@ function mark(grid, selected) {
     tile.setAttribute("aria-pressed", on);
     if (on) focusable(grid, tile);
   }
-  grid.heads.forEach((label, i) => label.classList.toggle("on", i === head));
-  grid.layers.forEach((label, i) => label.classList.toggle("on", i === layer));
+  for (const [i, label] of grid.heads.entries()) label.classList.toggle("on", i === head);
+  for (const [i, label] of grid.layers) label.classList.toggle("on", i === layer);
 }
 
 function focusable(grid, chosen) {
   for (const tile of grid.tiles) tile.tabIndex = tile === chosen ? 0 : -1;
-}
-
-function axis(text) {
-  const label = element("div", "axis");
-  label.textContent = text;
-  return label;
-}
-
-function element(tag, className) {
-  const made = document.createElement(tag);
-  made.className = className;
-  return made;
 }

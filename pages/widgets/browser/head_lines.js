@@ -1,7 +1,11 @@
 // One head as lines from each query token (left) to the key tokens it reads (right).
+import { element } from "./dom.js";
+import { moved } from "./keys.js";
+
 const instances = new WeakMap();
 const ROW_PX = 22;
 const SVG = "http://www.w3.org/2000/svg";
+const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let view = instances.get(parentElement);
@@ -11,6 +15,28 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   view.send = (pos) => setTriggerValue("picked", pos);
   update(view, data);
+}
+
+// The path from the middle of the query's row to that of the key's row, across a width of 100.
+export function curve(query, key) {
+  const [from, to] = [query, key].map((pos) => (pos + 0.5) * ROW_PX);
+  return `M0 ${from}C45 ${from} 55 ${to} 100 ${to}`;
+}
+
+// How far to scroll so that a row is in sight of a box of this height: only if it is not.
+export function scrolled(pos, scrollTop, height) {
+  const top = pos * ROW_PX;
+  return top < scrollTop || top + ROW_PX > scrollTop + height ? top - height / 2 : scrollTop;
+}
+
+// Which lines go from one query, or to one key; and by key what that query reads from it.
+export function linesOf(lines, side, pos) {
+  const on = lines[side].map((end) => end === pos);
+  const read = new Map();
+  if (side === "query") {
+    for (const [i, key] of lines.key.entries()) if (on[i]) read.set(key, lines.weight[i]);
+  }
+  return { on, read };
 }
 
 function create(parentElement) {
@@ -33,6 +59,12 @@ function create(parentElement) {
   box.append(heads, scroll);
   parentElement.append(box);
   const view = { lines, queries, keys, svg, scroll, selected: null };
+  listen(view);
+  return view;
+}
+
+function listen(view) {
+  const { lines, queries, keys } = view;
   const posOf = (event) => Number(event.target.closest(".token")?.dataset.pos ?? -1);
   const choose = (pos) => {
     if (pos < 0) return;
@@ -43,13 +75,11 @@ function create(parentElement) {
   queries.addEventListener("keydown", (event) => {
     const pos = posOf(event);
     if (pos < 0) return;
-    const last = view.queries.children.length - 1;
-    const moves = { ArrowDown: pos + 1, ArrowUp: pos - 1, Home: 0, End: last };
+    const to = moved(event.key, pos, queries.children.length, STEPS);
     if (event.key === "Enter" || event.key === " ") choose(pos);
-    else if (event.key in moves) {
-      const next = Math.min(last, Math.max(0, moves[event.key]));
-      focusable(view, next);
-      view.queries.children[next].focus();
+    else if (to !== null) {
+      focusable(view, to);
+      queries.children[to].focus();
     } else return;
     event.preventDefault();
     event.stopPropagation();
@@ -57,7 +87,6 @@ function create(parentElement) {
   queries.addEventListener("pointerover", (event) => show(view, "query", posOf(event)));
   keys.addEventListener("pointerover", (event) => show(view, "key", posOf(event)));
   lines.addEventListener("pointerleave", () => show(view, "query", view.selected ?? -1));
-  return view;
 }
 
 function update(view, data) {
@@ -82,11 +111,9 @@ function build(view, { tokens, lines, label, start }) {
   const height = tokens.length * ROW_PX;
   view.svg.setAttribute("viewBox", `0 0 100 ${height}`);
   view.svg.style.height = `${height}px`;
-  const y = (pos) => (pos + 0.5) * ROW_PX;
   view.paths = lines.query.map((query, i) => {
-    const key = lines.key[i];
     const path = document.createElementNS(SVG, "path");
-    path.setAttribute("d", `M0 ${y(query)}C45 ${y(query)} 55 ${y(key)} 100 ${y(key)}`);
+    path.setAttribute("d", curve(query, lines.key[i]));
     path.style.setProperty("--w", lines.weight[i]);
     return path;
   });
@@ -108,41 +135,32 @@ function tokenRow(kind, token, pos, start) {
 
 function mark(view, pos) {
   view.selected = pos;
-  [...view.queries.children].forEach((row, i) => row.setAttribute("aria-selected", i === pos));
+  for (const [i, row] of [...view.queries.children].entries()) {
+    row.setAttribute("aria-selected", i === pos);
+  }
   if (pos !== null) {
     focusable(view, pos);
-    const [top, height] = [pos * ROW_PX, view.scroll.clientHeight];
-    if (top < view.scroll.scrollTop || top + ROW_PX > view.scroll.scrollTop + height)
-      view.scroll.scrollTop = top - height / 2;
+    const { scrollTop, clientHeight } = view.scroll;
+    const to = scrolled(pos, scrollTop, clientHeight);
+    if (to !== scrollTop) view.scroll.scrollTop = to;
   }
   show(view, "query", pos ?? -1);
 }
 
 function focusable(view, pos) {
-  [...view.queries.children].forEach((row, i) => (row.tabIndex = i === pos ? 0 : -1));
+  for (const [i, row] of [...view.queries.children].entries()) row.tabIndex = i === pos ? 0 : -1;
 }
 
-// Show only the lines from one query or to one key, with their numbers; all lines if pos is -1.
+// Shows only the lines from one query or to one key, with their numbers; all lines if pos is -1.
 function show(view, side, pos) {
   const { lines, tokens } = view.data;
+  const { on, read } = linesOf(lines, side, pos);
   view.lines.classList.toggle("focused", pos >= 0);
-  const read = new Map();
-  view.paths.forEach((path, i) => {
-    const on = lines[side][i] === pos;
-    path.classList.toggle("on", on);
-    if (on && side === "query") read.set(lines.key[i], lines.weight[i]);
-  });
-  [...view.keys.children].forEach((row, i) => {
+  for (const [i, path] of view.paths.entries()) path.classList.toggle("on", on[i]);
+  for (const [i, row] of [...view.keys.children].entries()) {
     const weight = read.get(i);
     row.style.setProperty("--w", weight ?? 0);
     row.textContent = tokens[i];
     if (weight !== undefined) row.append(element("span", "number", weight.toFixed(2)));
-  });
-}
-
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
+  }
 }

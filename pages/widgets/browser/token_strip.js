@@ -1,6 +1,10 @@
 // Tokens as chips. What is selected and hovered lives here, so that a click sends one number only.
+import { element } from "./dom.js";
+import { moved } from "./keys.js";
+
 const instances = new WeakMap();
 const DIM_BELOW = 0.05;
+const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let strip = instances.get(parentElement);
@@ -12,31 +16,58 @@ export default function ({ data, parentElement, setTriggerValue }) {
   update(strip, data);
 }
 
+// What a screen reader and the tooltip say of a chip.
+export function chipFacts(data, pos) {
+  const facts = [`token ${pos}: ${data.tokens[pos]}`];
+  if (data.marks?.[pos]) facts.push(data.marks[pos]);
+  if (data.ids) facts.push(`ID ${data.ids[pos]}`);
+  if (data.hints) facts.push(data.hints[pos]);
+  else if (data.weights) facts.push(`weight ${data.weights[pos].toFixed(3)}`);
+  return facts.join(", ");
+}
+
+// A token cut at the signs that stand for its white space.
+export function pieces(token) {
+  const parts = token.split(/([·↵⇥])/).filter((part) => part !== "");
+  return parts.map((text) => ({ text, isSpace: /[·↵⇥]/.test(text) }));
+}
+
+// The chips from 0 to `n` in order: runs without a heading, and groups with one.
+export function runs(n, groups) {
+  const found = [];
+  let pos = 0;
+  for (const [first, stop, heading] of groups) {
+    if (first > pos) found.push({ first: pos, stop: first, heading: null });
+    found.push({ first, stop, heading });
+    pos = stop;
+  }
+  if (n > pos) found.push({ first: pos, stop: n, heading: null });
+  return found;
+}
+
+// How strongly each of `n` chips is shaded, from 0 to 1, while the pointer is on `hovered` (-1: on none).
+// Without `weights`, the row of the hovered or else the selected token counts; its bytes hold square roots.
+export function shades({ weights, rows, selected, n }, hovered) {
+  const shown = hovered >= 0 ? hovered : selected;
+  const byRow = rows && shown !== null && (hovered >= 0 || !weights);
+  return Array.from({ length: n }, (_, i) =>
+    byRow ? (rows[shown * n + i] / 255) ** 2 : (weights?.[i] ?? 0),
+  );
+}
+
 function create(parentElement) {
-  const root = document.createElement("div");
-  root.className = "box strip";
+  const root = element("div", "box strip");
   root.setAttribute("role", "listbox");
   parentElement.append(root);
   const strip = { root, chips: [], selected: null };
-  const posOf = (event) => {
-    const chip = event.target.closest(".token");
-    return chip ? Number(chip.dataset.pos) : -1;
-  };
+  const posOf = (event) => Number(event.target.closest(".token")?.dataset.pos ?? -1);
   root.addEventListener("click", (event) => pick(strip, posOf(event)));
   root.addEventListener("keydown", (event) => {
     const pos = posOf(event);
     if (pos < 0) return;
-    const last = strip.chips.length - 1;
-    const moves = {
-      ArrowRight: pos + 1,
-      ArrowDown: pos + 1,
-      ArrowLeft: pos - 1,
-      ArrowUp: pos - 1,
-      Home: 0,
-      End: last,
-    };
+    const to = moved(event.key, pos, strip.chips.length, STEPS);
     if (event.key === "Enter" || event.key === " ") pick(strip, pos);
-    else if (event.key in moves) focus(strip, Math.min(last, Math.max(0, moves[event.key])));
+    else if (to !== null) focus(strip, to);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -49,24 +80,17 @@ function create(parentElement) {
 function update(strip, data) {
   strip.root.setAttribute("aria-label", data.label);
   strip.root.style.maxHeight = `${data.height}px`;
-  const content = JSON.stringify([
-    data.tokens,
-    data.ids,
-    data.marks,
-    data.weights,
-    data.notes,
-    data.hints,
-    data.groups,
-  ]);
+  const { tokens, ids, marks, weights, notes, hints, groups } = data;
+  const content = JSON.stringify([tokens, ids, marks, weights, notes, hints, groups]);
   if (strip.content !== content) {
     strip.content = content;
-    strip.chips = data.tokens.map((token, pos) => chip(data, token, pos));
-    strip.root.replaceChildren(...framed(strip.chips, data.groups));
+    strip.chips = tokens.map((_, pos) => chip(data, pos));
+    strip.root.replaceChildren(...framed(strip.chips, groups));
     mark(strip, strip.selected < strip.chips.length ? strip.selected : null);
   }
-  strip.weights = data.weights;
-  const rows = data.rows === null ? null : Uint8Array.from(atob(data.rows), (c) => c.charCodeAt(0));
-  strip.rows = rows;
+  strip.weights = weights;
+  strip.rows =
+    data.rows === null ? null : Uint8Array.from(atob(data.rows), (byte) => byte.charCodeAt(0));
   if (strip.n_sent !== data.n_sent) {
     strip.n_sent = data.n_sent;
     mark(strip, data.selected);
@@ -76,60 +100,44 @@ function update(strip, data) {
 
 // Puts the chips of each group into one frame with a heading.
 function framed(chips, groups) {
-  const children = [];
-  let pos = 0;
-  for (const [first, stop, heading] of groups) {
-    children.push(...chips.slice(pos, first));
-    const frame = document.createElement("span");
-    frame.className = "group";
+  return runs(chips.length, groups).flatMap(({ first, stop, heading }) => {
+    const inside = chips.slice(first, stop);
+    if (heading === null) return inside;
+    const frame = element("span", "group");
     frame.setAttribute("role", "group");
     frame.setAttribute("aria-label", `${heading}, ${stop - first} tokens`);
-    const pieces = span("pieces", "");
-    pieces.append(...chips.slice(first, stop));
-    frame.append(span("heading", heading), pieces);
-    children.push(frame);
-    pos = stop;
-  }
-  return [...children, ...chips.slice(pos)];
+    const box = element("span", "pieces");
+    box.append(...inside);
+    frame.append(element("span", "heading", heading), box);
+    return [frame];
+  });
 }
 
-function chip(data, token, pos) {
-  const element = document.createElement("span");
-  element.className = "token";
-  element.dataset.pos = pos;
-  element.tabIndex = pos === 0 ? 0 : -1;
-  element.setAttribute("role", "option");
-  const facts = [`token ${pos}: ${token}`];
-  if (data.marks?.[pos]) {
-    element.append(span("mark", data.marks[pos]));
-    facts.push(data.marks[pos]);
-  }
-  const text = span("text", "");
+function chip(data, pos) {
+  const made = element("span", "token");
+  made.dataset.pos = pos;
+  made.tabIndex = pos === 0 ? 0 : -1;
+  made.setAttribute("role", "option");
+  if (data.marks?.[pos]) made.append(element("span", "mark", data.marks[pos]));
+  const text = element("span", "text");
   text.dir = "auto";
-  for (const part of token.split(/([·↵⇥])/))
-    if (part) text.append(/[·↵⇥]/.test(part) ? span("space", part) : part);
-  element.append(text);
-  if (data.ids) {
-    element.append(span("id", data.ids[pos]));
-    facts.push(`ID ${data.ids[pos]}`);
+  for (const piece of pieces(data.tokens[pos])) {
+    text.append(piece.isSpace ? element("span", "space", piece.text) : piece.text);
   }
-  if (data.notes) element.append(span("note", data.notes[pos]));
-  if (data.hints) facts.push(data.hints[pos]);
-  else if (data.weights) facts.push(`weight ${data.weights[pos].toFixed(3)}`);
-  element.setAttribute("aria-label", facts.join(", "));
-  element.title = facts.join(", ");
-  return element;
+  made.append(text);
+  if (data.ids) made.append(element("span", "id", data.ids[pos]));
+  if (data.notes) made.append(element("span", "note", data.notes[pos]));
+  made.title = chipFacts(data, pos);
+  made.setAttribute("aria-label", made.title);
+  return made;
 }
 
-function span(className, text) {
-  const element = document.createElement("span");
-  element.className = className;
-  element.textContent = text;
-  return element;
+function focusable(strip, pos) {
+  for (const [i, made] of strip.chips.entries()) made.tabIndex = i === pos ? 0 : -1;
 }
 
 function focus(strip, pos) {
-  strip.chips.forEach((element, i) => (element.tabIndex = i === pos ? 0 : -1));
+  focusable(strip, pos);
   strip.chips[pos].focus();
 }
 
@@ -141,31 +149,24 @@ function pick(strip, pos) {
 
 function mark(strip, pos) {
   strip.selected = pos;
-  strip.chips.forEach((element, i) => {
-    element.setAttribute("aria-selected", i === pos);
-    if (pos !== null) element.tabIndex = i === pos ? 0 : -1;
-  });
-  if (pos !== null)
-    requestAnimationFrame(() => strip.selected === pos && reveal(strip.root, strip.chips[pos]));
+  for (const [i, made] of strip.chips.entries()) made.setAttribute("aria-selected", i === pos);
+  if (pos === null) return;
+  focusable(strip, pos);
+  requestAnimationFrame(() => strip.selected === pos && reveal(strip.root, strip.chips[pos]));
 }
 
 // Scrolls the strip, never the page.
-function reveal(root, chip) {
-  const [box, inside] = [root.getBoundingClientRect(), chip.getBoundingClientRect()];
+function reveal(root, made) {
+  const [box, inside] = [root.getBoundingClientRect(), made.getBoundingClientRect()];
   if (inside.top < box.top) root.scrollTop += inside.top - box.top - 4;
   else if (inside.bottom > box.bottom) root.scrollTop += inside.bottom - box.bottom + 4;
 }
 
-// Without `weights`, a row shades the chips by what the hovered (or else the selected) token reads.
 function hover(strip, pos) {
-  const n = strip.chips.length;
-  strip.root.classList.toggle("hovering", pos >= 0 && strip.rows !== null);
-  const shown = pos >= 0 ? pos : strip.selected;
-  strip.chips.forEach((element, i) => {
-    let weight = strip.weights ? strip.weights[i] : 0;
-    if (strip.rows && shown !== null && (pos >= 0 || !strip.weights))
-      weight = (strip.rows[shown * n + i] / 255) ** 2;
-    element.style.setProperty("--w", weight);
-    element.classList.toggle("dim", i !== pos && weight < DIM_BELOW);
-  });
+  const { root, chips, weights, rows, selected } = strip;
+  root.classList.toggle("hovering", pos >= 0 && rows !== null);
+  for (const [i, weight] of shades({ weights, rows, selected, n: chips.length }, pos).entries()) {
+    chips[i].style.setProperty("--w", weight);
+    chips[i].classList.toggle("dim", i !== pos && weight < DIM_BELOW);
+  }
 }

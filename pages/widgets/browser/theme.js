@@ -1,0 +1,11 @@
+// What are the colours of the theme, which Streamlit gives as CSS variables?
+
+// The colours of a list such as "#0072b2, rgb(1, 2, 3)".
+export function colourList(text) {
+  return text.split(/,(?![^(]*\))/).map((colour) => colour.trim());
+}
+
+// A function that reads one variable of Streamlit's, "" where there is none.
+export function variables(style) {
+  return (name) => style.getPropertyValue(`--st-${name}`).trim();
+}
