@@ -1,4 +1,4 @@
-"""The look all figures share: role colours, colour scales, sizes and token labels.
+"""How do all figures look? Their role colours, colour scales, lines and token labels.
 
 Colours are the placeholders of Streamlit's Plotly theme. The browser puts the chart colours of
 `.streamlit/config.toml` in their place, those for light or for dark, and swaps them when the
@@ -7,6 +7,7 @@ reader does: never write a colour of your own into a figure. Elsewhere they are 
 
 import html
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 
@@ -28,6 +29,25 @@ CELL_PX = 26
 LABEL_LENGTH = 14
 
 
+class Look(NamedTuple):
+    """What tells one line of a figure from the others: more than its colour."""
+
+    colour: str
+    dash: str
+    symbol: str
+
+
+LOOKS = (
+    Look(QUERY, "solid", "circle"),
+    Look(KEY, "dash", "square"),
+    Look(VALUE, "dot", "diamond"),
+    Look(FEEDFORWARD, "dashdot", "x"),
+    Look(HIGHLIGHT, "longdash", "triangle-up"),
+    Look(ATTENTION, "longdashdot", "cross"),
+)
+"""Of lines that stand for things without a role of their own, such as models or words."""
+
+
 def scale(colours: Sequence[str] = SEQUENTIAL, power: float = 1.0) -> list[tuple[float, str]]:
     """Spread colours over 0 to 1.
 
@@ -38,6 +58,15 @@ def scale(colours: Sequence[str] = SEQUENTIAL, power: float = 1.0) -> list[tuple
     """
     last = len(colours) - 1
     return [((i / last) ** power, colour) for i, colour in enumerate(colours)]
+
+
+def kinds(colours: Sequence[str]) -> list[tuple[float, str]]:
+    """Give each of a few kinds, counted from 0, one plain colour.
+
+    The colours are to be drawn from half below the first number to half above the last.
+    """
+    n = len(colours)
+    return [(edge / n, colour) for i, colour in enumerate(colours) for edge in (i, i + 1)]
 
 
 def shorten(token: str, length: int = LABEL_LENGTH) -> str:
@@ -83,7 +112,6 @@ def fit_rows(figure: go.Figure, n_rows: int, *, above: int = 10, below: int = 50
 
 def band(x0: float, x1: float) -> dict:
     """Shade a part of the x axis over the full height: goes into a layout's `shapes`."""
-    return {
-        "type": "rect", "xref": "x", "yref": "paper", "x0": x0, "x1": x1, "y0": 0, "y1": 1,
-        "fillcolor": HIGHLIGHT, "opacity": 0.15, "line": {"width": 0}, "layer": "below",
-    }  # fmt: skip
+    place = {"xref": "x", "yref": "paper", "x0": x0, "x1": x1, "y0": 0, "y1": 1}
+    look = {"fillcolor": HIGHLIGHT, "opacity": 0.15, "line": {"width": 0}, "layer": "below"}
+    return {"type": "rect", **place, **look}

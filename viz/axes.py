@@ -1,0 +1,109 @@
+"""What do axes say? Their titles, ranges and ticks, as dictionaries that go into a layout."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from viz import theme
+
+Axis = dict[str, Any]
+
+MAX_LAYER_TICKS = 16
+
+
+def axis(title: str | None = None, **more: Any) -> Axis:
+    """An axis that can be zoomed.
+
+    Args:
+        title: What is written beside it.
+        more: Plotly's properties of axes.
+    """
+    return more if title is None else {"title": {"text": title}, **more}
+
+
+def fixed(title: str | None = None, **more: Any) -> Axis:
+    """An axis that cannot be zoomed: dragging over it scrolls the page."""
+    return axis(title, fixedrange=True, **more)
+
+
+def hidden(low: float, high: float, **more: Any) -> Axis:
+    """An axis that only places things."""
+    return fixed(visible=False, range=[low, high], **more)
+
+
+def across(n: int) -> list[float]:
+    """The range of so many columns that are counted from 0."""
+    return [-0.5, n - 0.5]
+
+
+def down(n: int) -> list[float]:
+    """The range of so many rows that are counted from 0, the first on top."""
+    return [n - 0.5, -0.5]
+
+
+def ticks(texts: Iterable[str], at: Iterable[float] | None = None) -> Axis:
+    """Write texts at some places, by default at 0, 1, 2...
+
+    Plotly merges equal category labels, so repeated tokens need numbers underneath.
+    """
+    texts = list(texts)
+    places = range(len(texts)) if at is None else at
+    return {"tickmode": "array", "tickvals": list(places), "ticktext": texts}
+
+
+def ticks_at(texts: Mapping[Any, str]) -> Axis:
+    """Write each text at its place."""
+    return ticks(texts.values(), texts.keys())
+
+
+def token_axis(tokens: Sequence[str]) -> Axis:
+    """Label the integer positions 0, 1, 2... with tokens, all of them."""
+    return ticks(map(theme.shorten, tokens))
+
+
+def rows(texts: Iterable[str], title: str | None = None, **more: Any) -> Axis:
+    """An axis of labelled rows, the first on top."""
+    labels = ticks(texts)
+    return fixed(title, **{"range": down(len(labels["ticktext"])), **labels, **more})
+
+
+def every(n: int, most: int = MAX_LAYER_TICKS) -> int:
+    """Return which n-th of some ticks to write, so that there are no more than `most`."""
+    return max(1, -(-n // most))
+
+
+def layers(n_layers: int, title: str = "layer", **more: Any) -> Axis:
+    """An axis of layers, each one wide."""
+    place = {"dtick": every(n_layers), "range": across(n_layers), "showgrid": False}
+    return fixed(title, **place, **more)
+
+
+def layer_texts(n_layers: int, step: int) -> dict[int, str]:
+    """Name the embedding, at -1, and every n-th layer, at its number."""
+    return {-1: "embed", **{i: str(i) for i in range(0, n_layers, step)}}
+
+
+def categories(title: str, labels: Sequence[str] | None = None, **more: Any) -> Axis:
+    """An axis of token labels.
+
+    Args:
+        title: What is written beside it.
+        labels: All labels in their order, where some might not occur in what is drawn first.
+        more: Plotly's properties of axes.
+    """
+    order = {} if labels is None else {"categoryorder": "array", "categoryarray": labels}
+    return axis(title, type="category", ticks="", showgrid=False, **order, **more)
+
+
+def ranks(highest: float, **more: Any) -> Axis:
+    """A logarithmic axis of ranks, the first on top.
+
+    Args:
+        highest: The last rank to show.
+        more: Plotly's properties of axes.
+    """
+    power = float(np.log10(max(10, highest)))
+    powers = [10**n for n in range(int(power) + 1)]
+    labels = ticks([f"{rank:,}" for rank in powers], powers)
+    return fixed("rank (1 is the top)", type="log", range=[power + 0.1, -0.15], **labels, **more)

@@ -1,0 +1,69 @@
+"""What stands around what is drawn? Legends, notes, frames, panels and players."""
+
+from typing import Any
+
+from viz import theme
+from viz.axes import hidden
+
+Part = dict[str, Any]
+
+
+def legend(y: float = 1, **more: Any) -> Part:
+    """A legend above the plot, in one line where there is room.
+
+    Args:
+        y: Where it stands; 1 is the upper edge of the plot.
+        more: Plotly's properties of legends.
+    """
+    return {"orientation": "h", "x": 0, "y": y, "yanchor": "bottom", **more}
+
+
+def note(x: float, y: float, text: str, **more: Any) -> Part:
+    """A text in the plot, without an arrow: goes into a layout's `annotations`."""
+    return {"x": x, "y": y, "text": text, "showarrow": False, **more}
+
+
+def box(x: tuple[float, float], y: tuple[float, float], colour: str, width: float = 2) -> Part:
+    """A frame: goes into a layout's `shapes`."""
+    (x0, x1), (y0, y1) = x, y
+    line = {"color": colour, "width": width}
+    return {"type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1, "line": line}
+
+
+def band(x0: float, x1: float) -> Part:
+    """Shade a part of the x axis over the full height: goes into a layout's `shapes`."""
+    look = {"fillcolor": theme.HIGHLIGHT, "opacity": 0.15, "line": {"width": 0}, "layer": "below"}
+    place = {"xref": "x", "yref": "paper", "x0": x0, "x1": x1, "y0": 0, "y1": 1}
+    return {"type": "rect", **place, **look}
+
+
+def selected_band(selected: int | None) -> list[Part]:
+    """Shade the place of what is selected, if anything is, where each has a width of 1."""
+    return [] if selected is None else [band(selected - 0.5, selected + 0.5)]
+
+
+def row_sizes(n_rows: int, *, above: int = 10, below: int = 50) -> Part:
+    """Give every row of a figure the same height, however many there are: part of a layout.
+
+    Args:
+        n_rows: Rows of the y axis.
+        above: Pixels above the plot.
+        below: Pixels beneath it, for the axis.
+    """
+    return {"height": n_rows * theme.CELL_PX + above + below, "margin": {"t": above, "b": below}}
+
+
+def diagram(
+    x: tuple[float, float], y: tuple[float, float], notes: list[Part], *, height: int, **more: Any
+) -> Part:
+    """The layout of a drawing without axes.
+
+    Args:
+        x: From where to where it reaches.
+        y: The same, vertically.
+        notes: The texts in it.
+        height: In pixels.
+        more: Plotly's properties of layouts.
+    """
+    axes = {"xaxis": hidden(*x), "yaxis": hidden(*y)}
+    return {**axes, "annotations": notes, "height": height, "showlegend": False, **more}
