@@ -1,6 +1,7 @@
-"""One head's arithmetic as pictures: a dot product, a softmax, a weighted sum."""
+"""What does one head compute? A dot product, a softmax and a weighted sum, number by number."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,6 +9,8 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from viz import theme
+from viz.axes import fixed, ticks
+from viz.marks import bars, diverging, hover
 from viz.vectors import color_limit
 
 ROW_PX = 30
@@ -15,6 +18,17 @@ MAX_GAPS = 256
 """Numbers in a row up to which a gap between them still leaves room for their colour."""
 MAX_TERMS = 6
 """Keys that get a row of their own in a weighted sum."""
+
+
+class _Strip(NamedTuple):
+    """One vector as a row of cells."""
+
+    name: str
+    values: Float[np.ndarray, "d"]
+    colour: str | None
+    """Of the name; None for that of all text."""
+    limit: float
+    """Where the colours of the cells end."""
 
 
 def dot_product(
@@ -37,33 +51,33 @@ def dot_product(
         shared_range: Whether query and key share one colour range. If not, each strip has a range
             of its own, in which a few huge numbers pale no others.
     """
-    products = query * key
-    rows = (
-        (names[0], query, colours[0]),
-        (names[1], key, colours[1]),
-        ("product", products, None),
-    )
-    limits = [_limit(query, key)] * 2 + [_limit(products)]
+    vectors = (query, key, query * key)
+    limits = [_limit(query, key)] * 2 + [_limit(vectors[2])]
     if not shared_range:
-        limits = [color_limit(values) for values in (query, key, products)]
+        limits = [color_limit(values) for values in vectors]
+    strips = map(_Strip, (*names, "product"), vectors, (*colours, None), limits)
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06)
-    for number, ((name, values, colour), limit) in enumerate(zip(rows, limits, strict=True), 1):
-        strip = go.Heatmap(
-            z=values[None],
-            y=[name],
-            zmin=-limit,
-            zmax=limit,
-            colorscale=theme.scale(theme.DIVERGING),
-            showscale=False,
-            xgap=1 if len(values) <= MAX_GAPS else 0,
-            hovertemplate=f"{name}, dimension %{{x}}: %{{z:.4f}}<extra></extra>",
-        )
-        figure.add_trace(strip, number, 1)
-        font = {"size": 13} if colour is None else {"size": 13, "color": colour}
-        figure.update_yaxes(tickfont=font, fixedrange=True, ticks="", row=number, col=1)
-        figure.update_xaxes(fixedrange=True, ticks="", row=number, col=1)
+    for row, strip in enumerate(strips, 1):
+        _add_strip(figure, row, strip)
     figure.update_xaxes(title=dimension, row=3, col=1)
     return figure.update_layout(height=3 * ROW_PX + 70, margin={"t": 5, "b": 50, "r": 5})
+
+
+def _add_strip(figure: go.Figure, row: int, strip: _Strip) -> None:
+    template = hover(f"{strip.name}, dimension %{{x}}: %{{z:.4f}}")
+    gap = 1 if len(strip.values) <= MAX_GAPS else 0
+    cells = diverging(
+        strip.values[None],
+        strip.limit,
+        y=[strip.name],
+        showscale=False,
+        xgap=gap,
+        hovertemplate=template,
+    )
+    figure.add_trace(cells, row, 1)
+    font = {"size": 13, "color": strip.colour}
+    figure.update_yaxes(tickfont=font, fixedrange=True, ticks="", row=row, col=1)
+    figure.update_xaxes(fixedrange=True, ticks="", row=row, col=1)
 
 
 def softmax_bars(
@@ -81,23 +95,28 @@ def softmax_bars(
         key: The position of the key to stress.
     """
     labels = theme.position_labels(tokens)
-    line = {"width": [2 if pos == key else 0 for pos in range(len(tokens))], "color": theme.KEY}
-    colours = [theme.KEY if pos == key else theme.RESIDUAL for pos in range(len(tokens))]
+    stressed = [pos == key for pos in range(len(tokens))]
+    colours = [theme.KEY if is_it else theme.RESIDUAL for is_it in stressed]
+    rim = {"width": [2 if is_it else 0 for is_it in stressed], "color": theme.KEY}
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    for number, (name, values) in enumerate((("score", scores), ("weight", weights)), 1):
-        bars = go.Bar(
-            x=labels,
-            y=np.where(np.isfinite(values), values, np.nan),
-            marker={"color": colours, "line": line},
-            hovertemplate=f"key %{{x}}<br>{name} %{{y:.4f}}<extra></extra>",
-        )
-        figure.add_trace(bars, number, 1)
-        figure.update_yaxes(title=name, fixedrange=True, nticks=4, row=number, col=1)
+    for row, (name, values) in enumerate((("score", scores), ("weight", weights)), 1):
+        heights = np.where(np.isfinite(values), values, np.nan)
+        template = hover(f"key %{{x}}<br>{name} %{{y:.4f}}")
+        panel = bars(labels, heights, colours, hovertemplate=template)
+        panel["marker"]["line"] = rim
+        figure.add_trace(panel, row, 1)
+        figure.update_yaxes(title=name, fixedrange=True, nticks=4, row=row, col=1)
     figure.update_xaxes(type="category", tickangle=-90, fixedrange=True)
     figure.update_xaxes(title="key", row=2, col=1)
-    return figure.update_layout(
-        height=330, bargap=0.15, showlegend=False, margin={"t": 5, "r": 5, "b": 10}
-    )
+    margin = {"t": 5, "r": 5, "b": 10}
+    return figure.update_layout(height=330, bargap=0.15, showlegend=False, margin=margin)
+
+
+class _Sum(NamedTuple):
+    """The terms of a weighted sum, and the sum as the last row."""
+
+    names: list[str]
+    rows: Float[np.ndarray, "term d_value"]
 
 
 def weighted_sum(
@@ -114,6 +133,34 @@ def weighted_sum(
         tokens: Labels of the keys.
         key: The position of a key that gets its row whatever its weight.
     """
+    names, rows = _summed(weights, values, tokens, key)
+    n_rows = len(names)
+    cells = diverging(
+        rows,
+        _limit(rows),
+        y=list(range(n_rows)),
+        customdata=np.repeat(np.array(names, dtype=object)[:, None], rows.shape[1], 1),
+        showscale=False,
+        xgap=1,
+        ygap=3,
+        hovertemplate=hover("%{customdata}<br>dimension %{x}: %{z:.4f}"),
+    )
+    layout = {
+        "xaxis": fixed("dimension of the head"),
+        "yaxis": fixed(autorange="reversed", showgrid=False, **ticks(names)),
+        "height": n_rows * ROW_PX + 60,
+        "margin": {"t": 5, "b": 45, "r": 5},
+    }
+    figure = go.Figure(cells, layout)
+    return figure.add_hline(y=n_rows - 1.5, line={"width": 2, "color": theme.VALUE})
+
+
+def _summed(
+    weights: Float[np.ndarray, "key"],
+    values: Float[np.ndarray, "key d_value"],
+    tokens: Sequence[str],
+    key: int,
+) -> _Sum:
     terms = sum_terms(weights, key)
     labels = theme.position_labels(tokens)
     names = [f"{weights[pos]:.3f} · v of {labels[pos]}" for pos in terms]
@@ -122,31 +169,8 @@ def weighted_sum(
     if others.size:
         names.append(f"{others.size} other keys, {weights[others].sum():.3f} in all")
         rows.append(weights[others] @ values[others])
-    names.append("sum: the head's output z")
-    rows.append(weights @ values)
-    cells = np.stack(rows).astype(np.float32)
-    limit = _limit(cells)
-    figure = go.Figure(
-        go.Heatmap(
-            z=cells,
-            y=list(range(len(names))),
-            customdata=np.repeat(np.array(names, dtype=object)[:, None], cells.shape[1], 1),
-            zmin=-limit,
-            zmax=limit,
-            colorscale=theme.scale(theme.DIVERGING),
-            showscale=False,
-            xgap=1,
-            ygap=3,
-            hovertemplate="%{customdata}<br>dimension %{x}: %{z:.4f}<extra></extra>",
-        )
-    )
-    figure.add_hline(y=len(names) - 1.5, line={"width": 2, "color": theme.VALUE})
-    figure.update_yaxes(
-        tickmode="array", tickvals=list(range(len(names))), ticktext=names,
-        autorange="reversed", fixedrange=True, showgrid=False,
-    )  # fmt: skip
-    figure.update_xaxes(title="dimension of the head", fixedrange=True)
-    return figure.update_layout(height=len(names) * ROW_PX + 60, margin={"t": 5, "b": 45, "r": 5})
+    whole = [*rows, weights @ values]
+    return _Sum([*names, "sum: the head's output z"], np.stack(whole).astype(np.float32))
 
 
 def sum_terms(weights: Float[np.ndarray, "key"], key: int) -> list[int]:
