@@ -1,17 +1,41 @@
-"""One transformer block as a wiring diagram: the residual stream and what its two parts add."""
+"""How does one transformer block change one token? Its parts, wired to the residual stream."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import plotly.graph_objects as go
 
 from viz import theme
+from viz.layout import Part, box, diagram, note
+from viz.marks import Mark, dots, hover, line, signs
 
 BOX_WIDTH, BOX_HEIGHT = 2.9, 1.5
 STREAM_Y = 0.0
 
+Wiring = Literal["sequential", "post", "parallel", "unknown"]
+
+
+class _Adder(NamedTuple):
+    """A part that reads the stream and adds to it."""
+
+    name: str
+    x: float
+    """Where it reads."""
+    y: float
+    end: float
+    """Where it is added."""
+    size: float | None
+    """Of what it adds; None where the block has no such part."""
+    colour: str
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """The left and the right side of its box."""
+        left = self.x + 0.35
+        return left, left + BOX_WIDTH
+
 
 def block_diagram(
-    wiring: Literal["sequential", "post", "parallel", "unknown"],
+    wiring: Wiring,
     *,
     resid_pre: float,
     attn_out: float | None,
@@ -37,81 +61,76 @@ def block_diagram(
         mixer: What the first part is called where it is not attention.
     """
     place = {"pre": "before it", "pre and post": "around it"}.get(norm_placement)
-    words = f"{norm} {place}" if norm and place and wiring != "post" else ""
-    parallel, post_norm = wiring == "parallel", wiring == "post" and norm != ""
-    stream = go.Scatter(
-        x=[0, 10], y=[STREAM_Y, STREAM_Y], mode="lines", hoverinfo="skip",
-        line={"color": theme.RESIDUAL, "width": 7},
-    )  # fmt: skip
-    traces, boxes = [stream], []
-    notes = [
-        _text(0.0, -0.4, f"enters: {resid_pre:.3g}", "left"),
-        _text(10.0, -0.4, f"leaves: {resid_post:.3g}", "right"),
+    in_box = f"{norm} {place}" if norm and place and wiring != "post" else ""
+    sizes = (together, None) if wiring == "unknown" else (attn_out, mlp_out)
+    adders = [part for part in _adders(wiring, mixer, *sizes) if part.size is not None]
+    ends = [
+        _note(0.0, -0.4, f"enters: {resid_pre:.3g}", "left"),
+        _note(10.0, -0.4, f"leaves: {resid_post:.3g}", "right"),
     ]
-    parts = [
-        (mixer, 1.0, 1.5, attn_out, theme.ATTENTION),
-        ("Feedforward", *((1.0, -1.5) if parallel else (5.3, 1.5)), mlp_out, theme.FEEDFORWARD),
-    ]
+    return _drawn(wiring, adders, ends, in_box, norm if wiring == "post" else "")
+
+
+def _adders(wiring: Wiring, mixer: str, first: float | None, second: float | None) -> list[_Adder]:
     if wiring == "unknown":
-        parts = [(f"{mixer} and more", 3.0, 1.5, together, theme.RESIDUAL)]
-    for name, x, y, size, color in parts:
-        if size is None:
-            continue
-        end = 6.6 if parallel else x + 3.6
-        left, right = x + 0.35, x + 0.35 + BOX_WIDTH
-        traces += [_branch(x, left, right, end, y, color), _plus(end, name, size, color)]
-        boxes.append(
-            {"type": "rect", "x0": left, "x1": right, "y0": y - BOX_HEIGHT / 2,
-             "y1": y + BOX_HEIGHT / 2, "line": {"color": color, "width": 2}}
-        )  # fmt: skip
-        detail = f"<br><span style='font-size:0.8em'>{words}</span>" if words else ""
-        text = f"<b>{name}</b><br>adds <b>{size:.3g}</b>{detail}"
-        notes.append(_text((left + right) / 2, y, text, "center"))
-        if post_norm:
-            traces.append(_norm_on_stream(end + 0.5))
-            notes.append(_text(end + 0.5, -0.95, norm, "center" if x < 5 else "right"))
-    bottom = -2.4 if parallel else -1.3 if post_norm else -0.8
-    return go.Figure(
-        traces,
-        {
-            "xaxis": {"visible": False, "range": [-0.15, 10.15], "fixedrange": True},
-            "yaxis": {"visible": False, "range": [bottom, 2.4], "fixedrange": True},
-            "shapes": boxes,
-            "annotations": notes,
-            "height": 330 if parallel else 230,
-            "showlegend": False,
-            "margin": {"l": 2, "r": 2, "t": 2, "b": 2},
-        },
-    )
+        return [_Adder(f"{mixer} and more", 3.0, 1.5, 6.6, first, theme.RESIDUAL)]
+    parallel = wiring == "parallel"
+    x, y = (1.0, -1.5) if parallel else (5.3, 1.5)
+    return [
+        _Adder(mixer, 1.0, 1.5, 6.6 if parallel else 4.6, first, theme.ATTENTION),
+        _Adder("Feedforward", x, y, 6.6 if parallel else x + 3.6, second, theme.FEEDFORWARD),
+    ]
 
 
-def _branch(
-    start: float, left: float, right: float, end: float, y: float, color: str
-) -> go.Scatter:
+def _drawn(
+    wiring: Wiring, adders: list[_Adder], ends: list[Part], in_box: str, on_stream: str
+) -> go.Figure:
+    """Draw the parts; `in_box` and `on_stream` say where the norm is named, if at all."""
+    traces = [line([0, 10], [STREAM_Y] * 2, theme.RESIDUAL, 7, hoverinfo="skip")]
+    notes = list(ends)
+    for part in adders:
+        traces += [_branch(part), _plus(part)]
+        notes.append(_title(part, in_box))
+        if on_stream:
+            traces.append(_norm_on_stream(part.end + 0.5))
+            side = "center" if part.x < 5 else "right"
+            notes.append(_note(part.end + 0.5, -0.95, on_stream, side))
+    parallel = wiring == "parallel"
+    bottom = -2.4 if parallel else -1.3 if on_stream else -0.8
+    layout = diagram((-0.15, 10.15), (bottom, 2.4), notes, height=330 if parallel else 230)
+    frames = {"shapes": [_frame(part) for part in adders]}
+    return go.Figure(traces, {**layout, **frames, "margin": {"l": 2, "r": 2, "t": 2, "b": 2}})
+
+
+def _branch(part: _Adder) -> Mark:
     """A line from the stream into a box, and from the box back to the stream."""
-    return go.Scatter(
-        x=[start, start, left, None, right, end, end],
-        y=[STREAM_Y, y, y, None, y, y, STREAM_Y],
-        mode="lines", hoverinfo="skip", line={"color": color, "width": 2},
-    )  # fmt: skip
+    left, right = part.sides
+    x = [part.x, part.x, left, None, right, part.end, part.end]
+    y = [STREAM_Y, part.y, part.y, None, part.y, part.y, STREAM_Y]
+    return line(x, y, part.colour, hoverinfo="skip")
 
 
-def _plus(x: float, name: str, size: float, color: str) -> go.Scatter:
+def _plus(part: _Adder) -> Mark:
     """Where a part is added to the stream."""
-    return go.Scatter(
-        x=[x], y=[STREAM_Y], mode="markers+text", text=["<b>+</b>"], textposition="middle center",
-        marker={"size": 20, "color": color}, textfont={"color": "white", "size": 16},
-        hovertemplate=f"{name} adds a vector of size {size:.4g}<extra></extra>",
-    )  # fmt: skip
+    template = hover(f"{part.name} adds a vector of size {part.size:.4g}")
+    plus = ["<b>+</b>"]
+    return signs([part.end], [STREAM_Y], plus, part.colour, 20, 16, hovertemplate=template)
 
 
-def _norm_on_stream(x: float) -> go.Scatter:
-    return go.Scatter(
-        x=[x], y=[STREAM_Y], mode="markers", hoverinfo="skip",
-        marker={"symbol": "square", "size": 18, "color": theme.RESIDUAL},
-    )  # fmt: skip
+def _norm_on_stream(x: float) -> Mark:
+    return dots([x], [STREAM_Y], theme.RESIDUAL, 18, "square", hoverinfo="skip")
 
 
-def _text(x: float, y: float, text: str, align: str) -> dict:
-    return {"x": x, "y": y, "text": text, "showarrow": False, "xanchor": align,
-            "font": {"size": 14}}  # fmt: skip
+def _frame(part: _Adder) -> Part:
+    half = BOX_HEIGHT / 2
+    return box(part.sides, (part.y - half, part.y + half), part.colour)
+
+
+def _title(part: _Adder, in_box: str) -> Part:
+    detail = f"<br><span style='font-size:0.8em'>{in_box}</span>" if in_box else ""
+    text = f"<b>{part.name}</b><br>adds <b>{part.size:.3g}</b>{detail}"
+    return _note(sum(part.sides) / 2, part.y, text, "center")
+
+
+def _note(x: float, y: float, text: str, align: str) -> Part:
+    return note(x, y, text, xanchor=align, font={"size": 14})
