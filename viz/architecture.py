@@ -134,7 +134,7 @@ def _discs(marks: Sequence[_Mark]) -> Mark:
         at_corner[mark.x, mark.y] -= 1
         left = 0.52 * at_corner[mark.x, mark.y]
         x.append(mark.x - 0.1 - left if mark.x > LEFT else mark.x - 0.55 - left)
-    discs = signs(
+    return signs(
         x,
         [mark.y for mark in marks],
         [f"<b>{mark.number}</b>" for mark in marks],
@@ -145,10 +145,9 @@ def _discs(marks: Sequence[_Mark]) -> Mark:
         customdata=[mark.number for mark in marks],
         hovertext=[mark.title for mark in marks],
         hovertemplate=hover("difference %{customdata}: %{hovertext}"),
+        rim={"width": 0},
         **always(1),
     )
-    discs["marker"]["line"] = {"width": 0}
-    return discs
 
 
 def _note(x: float, y: float, text: str, align: str = "center", size: int = 13) -> Part:

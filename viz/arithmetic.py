@@ -102,8 +102,7 @@ def softmax_bars(
     for row, (name, values) in enumerate((("score", scores), ("weight", weights)), 1):
         heights = np.where(np.isfinite(values), values, np.nan)
         template = hover(f"key %{{x}}<br>{name} %{{y:.4f}}")
-        panel = bars(labels, heights, colours, hovertemplate=template)
-        panel["marker"]["line"] = rim
+        panel = bars(labels, heights, colours, rim=rim, hovertemplate=template)
         figure.add_trace(panel, row, 1)
         figure.update_yaxes(title=name, fixedrange=True, nticks=4, row=row, col=1)
     figure.update_xaxes(type="category", tickangle=-90, fixedrange=True)

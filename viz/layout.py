@@ -1,6 +1,9 @@
 """What stands around what is drawn? Legends, notes, frames, panels and players."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import plotly.graph_objects as go
 
 from viz import theme
 from viz.axes import hidden
@@ -67,3 +70,46 @@ def diagram(
     """
     axes = {"xaxis": hidden(*x), "yaxis": hidden(*y)}
     return {**axes, "annotations": notes, "height": height, "showlegend": False, **more}
+
+
+def titles_left(figure: go.Figure) -> go.Figure:
+    """Let the titles of stacked panels begin where the panels do."""
+    return figure.update_annotations(x=0, xanchor="left", font_size=13)
+
+
+def buttons(redraw: bool, milliseconds: int, **more: Any) -> list[Part]:
+    """The buttons that play the frames of a figure: a layout's `updatemenus`.
+
+    Args:
+        redraw: Whether a frame changes more than where things are.
+        milliseconds: How long each frame stands.
+        more: Plotly's properties of the menu, such as its place.
+    """
+    still = at_once(redraw)
+    play = {**still, "frame": {"duration": milliseconds, "redraw": redraw}, "fromcurrent": True}
+    both = [
+        {"label": "▶ Play", "method": "animate", "args": [None, play]},
+        {"label": "❚❚ Pause", "method": "animate", "args": [[None], still]},
+    ]
+    look = {"type": "buttons", "direction": "left", "showactive": False}
+    return [{**look, "buttons": both, **more}]
+
+
+def slider(names: Sequence[str], redraw: bool, prefix: str, **more: Any) -> list[Part]:
+    """A slider with a stop for each frame of a figure: a layout's `sliders`.
+
+    Args:
+        names: The frames' names.
+        redraw: Whether a frame changes more than where things are.
+        prefix: What stands before the name of the current frame.
+        more: Plotly's properties of sliders.
+    """
+    still = at_once(redraw)
+    steps = [{"method": "animate", "label": name, "args": [[name], still]} for name in names]
+    return [{"currentvalue": {"prefix": prefix}, "steps": steps, **more}]
+
+
+def at_once(redraw: bool) -> Part:
+    """How to change to a frame without a transition."""
+    frame = {"duration": 0, "redraw": redraw}
+    return {"mode": "immediate", "frame": frame, "transition": {"duration": 0}}

@@ -59,7 +59,15 @@ def line(
     return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": stroke, **more}
 
 
-def dots(x: Any, y: Any, colour: Any, size: Any = 8, symbol: Any = None, **more: Any) -> Mark:
+def dots(
+    x: Any,
+    y: Any,
+    colour: Any,
+    size: Any = 8,
+    symbol: Any = None,
+    rim: Mark | None = None,
+    **more: Any,
+) -> Mark:
     """Points, each with a mark.
 
     Args:
@@ -68,9 +76,10 @@ def dots(x: Any, y: Any, colour: Any, size: Any = 8, symbol: Any = None, **more:
         colour: One, or one each.
         size: In pixels; one, or one each.
         symbol: One, or one each.
+        rim: The line around each.
         more: Plotly's properties of scatter traces.
     """
-    marker = {"color": colour, "size": size, "symbol": symbol}
+    marker = {"color": colour, "size": size, "symbol": symbol, "line": rim}
     return {"type": "scatter", "mode": "markers", "x": x, "y": y, "marker": marker, **more}
 
 
@@ -92,7 +101,14 @@ def marked_line(
     return line(x, y, look.colour, width, look.dash, **drawn)
 
 
-def bars(x: Any, y: Any, colour: Any, pattern: Mark | None = None, **more: Any) -> Mark:
+def bars(
+    x: Any,
+    y: Any,
+    colour: Any,
+    pattern: Mark | None = None,
+    rim: Mark | None = None,
+    **more: Any,
+) -> Mark:
     """Upright bars.
 
     Args:
@@ -100,9 +116,11 @@ def bars(x: Any, y: Any, colour: Any, pattern: Mark | None = None, **more: Any) 
         y: How high they are.
         colour: One, or one each.
         pattern: How they are hatched, such as `hatched` says.
+        rim: The line around each.
         more: Plotly's properties of bar traces.
     """
-    return {"type": "bar", "x": x, "y": y, "marker": {"color": colour, "pattern": pattern}, **more}
+    marker = {"color": colour, "pattern": pattern, "line": rim}
+    return {"type": "bar", "x": x, "y": y, "marker": marker, **more}
 
 
 def rows_of_bars(lengths: Any, colour: Any, pattern: Mark | None = None, **more: Any) -> Mark:
@@ -112,9 +130,10 @@ def rows_of_bars(lengths: Any, colour: Any, pattern: Mark | None = None, **more:
         lengths: How long they are.
         colour: One, or one each.
         pattern: How they are hatched, such as `hatched` says.
-        more: Plotly's properties of bar traces.
+        more: Plotly's properties of bar traces; a `y` gives other rows.
     """
-    return bars(lengths, list(range(len(lengths))), colour, pattern, orientation="h", **more)
+    rows = {"y": list(range(len(lengths))), "orientation": "h"} | more
+    return bars(lengths, rows.pop("y"), colour, pattern, **rows)
 
 
 def cells(z: Any, limits: tuple[float, float], colours: Any, **more: Any) -> Mark:
