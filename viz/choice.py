@@ -1,4 +1,4 @@
-"""Figures of a whole distribution: every token by rank, its entropy, and draws from it."""
+"""How certain is one prediction? Every token by rank, its entropy, and draws from it."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,13 +9,38 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 
 from viz import theme
-from viz.decoding import percent
+from viz.axes import axis, fixed, rows
+from viz.layout import Part, legend, note, row_sizes
+from viz.marks import Mark, dots, hatched, hover, line, rows_of_bars, said
+from viz.numbers import counted, percent
 
 N_FIRST = 100
 """Ranks that all have a mark of their own; beyond, marks are spread evenly over the log axis."""
 N_SPREAD = 200
 MASS = 0.95
 """Share of all repetitions in which a count lies inside its expected range."""
+
+
+class _Ranking(NamedTuple):
+    """All tokens by falling probability, and the ranks that get a mark."""
+
+    raw: Float[np.ndarray, "vocab"]
+    final: Float[np.ndarray, "vocab"]
+    order: Int[np.ndarray, "vocab"]
+    """Token IDs, the most probable first."""
+    ranks: Int[np.ndarray, "mark"]
+
+    @property
+    def ids(self) -> Int[np.ndarray, "mark"]:
+        return self.order[self.ranks - 1]
+
+    @property
+    def left(self) -> Bool[np.ndarray, "vocab"]:
+        """By rank, whether the token can still be drawn."""
+        return self.final[self.order] > 0
+
+    def rank(self, token_id: int) -> int:
+        return int(np.flatnonzero(self.order == token_id)[0]) + 1
 
 
 def ranked_distribution(
@@ -34,82 +59,80 @@ def ranked_distribution(
         chosen: A token ID to mark.
     """
     order = np.argsort(-raw, kind="stable")
-    kept = final[order] > 0
-    ranks = marked_ranks(len(order))
+    found = _Ranking(raw, final, order, marked_ranks(len(order)))
+    notes = []
     if chosen is not None:
-        ranks = np.union1d(ranks, [int(np.flatnonzero(order == chosen)[0]) + 1])
-    ids = order[ranks - 1]
-    up_to = np.cumsum(raw[order])[ranks - 1]
-    names = [theme.shorten(token(int(i)), 40) for i in ids]
-    hovers = [
-        f"<b>{name}</b>  rank {rank:,}<br>the model's own: {percent(float(raw[i]))}<br>"
-        f"after the options: {percent(float(final[i]))}<br>"
+        found = found._replace(ranks=np.union1d(found.ranks, [found.rank(chosen)]))
+    edge = cut_off(found.left)
+    if edge is not None:
+        notes.append(_cut_off_note(found, edge))
+    if chosen is not None and raw[chosen] > 0:
+        notes.append(_pointer(found, chosen, token(chosen)))
+    shapes = [] if edge is None else [_cut_off_line(edge)]
+    layout = _rank_layout(len(order)) | {"shapes": shapes, "annotations": notes}
+    return go.Figure(_rank_marks(found, _rank_hovers(found, token)), layout)
+
+
+def _rank_hovers(found: _Ranking, token: Callable[[int], str]) -> list[str]:
+    up_to = np.cumsum(found.raw[found.order])[found.ranks - 1]
+    return [
+        f"<b>{theme.shorten(token(int(i)), 40)}</b>  rank {rank:,}<br>"
+        f"the model's own: {percent(float(found.raw[i]))}<br>"
+        f"after the options: {percent(float(found.final[i]))}<br>"
         f"all up to here: {percent(round(float(total), 9))}"
-        for name, rank, i, total in zip(names, ranks, ids, up_to, strict=True)
+        for rank, i, total in zip(found.ranks, found.ids, up_to, strict=True)
     ]
-    inside = kept[ranks - 1]
-    changed = inside & (not np.allclose(final, raw, rtol=1e-6, atol=0))
-    traces = []
-    for name, which, values, colour, symbol in (
-        ("kept: the model's own", inside, raw, theme.QUERY, "circle"),
-        ("removed by a filter", ~inside, raw, theme.RESIDUAL, "x-thin-open"),
+
+
+def _rank_marks(found: _Ranking, hovers: Sequence[str]) -> list[Mark]:
+    raw, final = found.raw, found.final
+    kept = found.left[found.ranks - 1]
+    changed = kept & (not np.allclose(final, raw, rtol=1e-6, atol=0))
+    kinds = (
+        ("kept: the model's own", kept, raw, theme.QUERY, "circle"),
+        ("removed by a filter", ~kept, raw, theme.RESIDUAL, "x-thin-open"),
         ("kept: after the options", changed, final, theme.HIGHLIGHT, "diamond-open"),
-    ):
-        if not which.any():
-            continue
-        traces.append(
-            {
-                "type": "scatter", "mode": "markers", "name": name, "x": ranks[which],
-                "y": values[ids[which]], "marker": {"color": colour, "symbol": symbol, "size": 6},
-                "hovertext": [hovers[i] for i in np.flatnonzero(which)],
-                "hovertemplate": "%{hovertext}<extra></extra>",
-            }
-        )  # fmt: skip
-    shapes, notes = [], []
-    if (edge := cut_off(kept)) is not None:
-        shapes.append(
-            {
-                "type": "line", "xref": "x", "yref": "paper", "x0": edge + 0.5, "x1": edge + 0.5,
-                "y0": 0, "y1": 1, "line": {"color": theme.HIGHLIGHT, "width": 2, "dash": "dash"},
-            }
-        )  # fmt: skip
-        left = math.log10(edge + 0.5) > 0.6 * math.log10(len(order))
-        tokens = "token" if edge == 1 else "tokens"
-        notes.append(
-            {
-                "x": math.log10(edge + 0.5), "xref": "x", "y": 1, "yref": "paper",
-                "yanchor": "top", "showarrow": False, "xanchor": "right" if left else "left",
-                "text": f" cut-off: {edge:,} {tokens} left, "
-                f"{percent(round(float(raw[order[:edge]].sum()), 9))} of the probability ",
-            }
-        )  # fmt: skip
-    if chosen is not None:
-        rank = int(np.flatnonzero(order == chosen)[0]) + 1
-        if raw[chosen] > 0:
-            notes.append(
-                {
-                    "x": math.log10(rank), "y": math.log10(raw[chosen]), "arrowhead": 2,
-                    "ax": 36, "ay": -28, "xanchor": "left", "arrowcolor": theme.QUERY,
-                    "text": f"<b>{theme.shorten(token(chosen))}</b>",
-                }
-            )  # fmt: skip
-    return go.Figure(
-        traces,
-        {
-            "height": 400, "margin": {"t": 44, "b": 50, "r": 10}, "shapes": shapes,
-            "annotations": notes,
-            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-            "xaxis": {
-                "title": {"text": f"rank among all {len(order):,} tokens (log scale)"},
-                "type": "log", "range": [-0.08, math.log10(len(order)) + 0.08], "dtick": 1,
-                "tickformat": ",d",
-            },
-            "yaxis": {
-                "title": {"text": "probability (log scale)"}, "type": "log",
-                "exponentformat": "power", "nticks": 8,
-            },
-        },
-    )  # fmt: skip
+    )
+    marks = []
+    for name, which, values, colour, symbol in kinds:
+        texts = said(hovers[i] for i in np.flatnonzero(which))
+        x, y = found.ranks[which], values[found.ids[which]]
+        marks.append(dots(x, y, colour, 6, symbol, name=name, **texts))
+    return [mark for mark in marks if len(mark["x"])]
+
+
+def _cut_off_line(edge: int) -> Part:
+    line = {"color": theme.HIGHLIGHT, "width": 2, "dash": "dash"}
+    place = {"xref": "x", "yref": "paper", "x0": edge + 0.5, "x1": edge + 0.5, "y0": 0, "y1": 1}
+    return {"type": "line", "line": line, **place}
+
+
+def _cut_off_note(found: _Ranking, edge: int) -> Part:
+    x = math.log10(edge + 0.5)
+    left = x > 0.6 * math.log10(len(found.order))
+    share = percent(round(float(found.raw[found.order[:edge]].sum()), 9))
+    text = f" cut-off: {counted(edge, 'token')} left, {share} of the probability "
+    place = {"xref": "x", "yref": "paper", "yanchor": "top"}
+    return note(x, 1, text, xanchor="right" if left else "left", **place)
+
+
+def _pointer(found: _Ranking, chosen: int, token: str) -> Part:
+    """An arrow to one token's mark."""
+    x, y = math.log10(found.rank(chosen)), math.log10(found.raw[chosen])
+    arrow = {"arrowhead": 2, "arrowcolor": theme.QUERY, "ax": 36, "ay": -28, "xanchor": "left"}
+    return {"x": x, "y": y, "text": f"<b>{theme.shorten(token)}</b>", **arrow}
+
+
+def _rank_layout(n_tokens: int) -> Part:
+    reach = {"range": [-0.08, math.log10(n_tokens) + 0.08], "dtick": 1, "tickformat": ",d"}
+    powers = {"exponentformat": "power", "nticks": 8}
+    return {
+        "xaxis": axis(f"rank among all {n_tokens:,} tokens (log scale)", type="log", **reach),
+        "yaxis": axis("probability (log scale)", type="log", **powers),
+        "height": 400,
+        "margin": {"t": 44, "b": 50, "r": 10},
+        "legend": legend(),
+    }
 
 
 def marked_ranks(n_tokens: int) -> Int[np.ndarray, "mark"]:
@@ -148,49 +171,51 @@ def entropy_by_temperature(
         n_tokens: Size of the vocabulary, whose logarithm is the most entropy there can be.
         filters: Names of the filters, for the legend.
     """
-    most = math.log2(n_tokens)
-    curves = [("temperature alone", free, theme.QUERY, "solid")]
+    traces = [_entropy_curve(temperatures, free, "temperature alone", theme.QUERY, "solid")]
     if filtered is not None:
-        curves.append((f"and {filters}", filtered, theme.KEY, "dash"))
-    traces = [
-        go.Scatter(
-            x=temperatures, y=values, name=name, mode="lines",
-            line={"color": colour, "dash": dash, "width": 3}, customdata=2.0**values,
-            hovertemplate="temperature %{x:.2f}: %{y:.2f} bits<br>"
-            f"like a fair draw among %{{customdata:,.1f}} tokens<extra>{name}</extra>",
-        )
-        for name, values, colour, dash in curves
-    ]  # fmt: skip
-    traces.append(
-        go.Scatter(
-            x=[temperature], y=[entropy], name="now", mode="markers+text",
-            marker={"color": theme.HIGHLIGHT, "size": 14, "symbol": "diamond"},
-            text=[f"<b>{entropy:.2f} bits</b>"], textposition="bottom right",
-            hovertemplate=f"now: temperature {temperature:g}, {entropy:.3f} bits<extra></extra>",
-        )
-    )  # fmt: skip
-    line = {"type": "line", "line": {"color": theme.RESIDUAL, "dash": "dot", "width": 1}}
-    return go.Figure(
-        traces,
-        {
-            "height": 380, "margin": {"t": 44, "b": 50, "r": 10},
-            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-            "shapes": [
-                {**line, "xref": "paper", "x0": 0, "x1": 1, "y0": most, "y1": most},
-                {**line, "yref": "paper", "y0": 0, "y1": 1, "x0": temperature, "x1": temperature},
-            ],
-            "annotations": [
-                {
-                    "xref": "paper", "x": 0, "y": most, "yanchor": "top", "showarrow": False,
-                    "text": f"{most:.1f} bits: all {n_tokens:,} tokens equally probable",
-                }
-            ],
-            "xaxis": {"title": {"text": "temperature"}, "fixedrange": True},
-            "yaxis": {
-                "title": {"text": "entropy (bits)"}, "range": [0, most * 1.04], "fixedrange": True,
-            },
-        },
-    )  # fmt: skip
+        traces.append(_entropy_curve(temperatures, filtered, f"and {filters}", theme.KEY, "dash"))
+    most = math.log2(n_tokens)
+    text = f"{most:.1f} bits: all {n_tokens:,} tokens equally probable"
+    layout = {
+        "xaxis": fixed("temperature"),
+        "yaxis": fixed("entropy (bits)", range=[0, most * 1.04]),
+        "height": 380,
+        "margin": {"t": 44, "b": 50, "r": 10},
+        "legend": legend(),
+        "shapes": _entropy_lines(most, temperature),
+        "annotations": [note(0, most, text, xref="paper", yanchor="top")],
+    }
+    return go.Figure([*traces, _entropy_now(temperature, entropy)], layout)
+
+
+def _entropy_curve(
+    temperatures: Float[np.ndarray, "temperature"],
+    bits: Float[np.ndarray, "temperature"],
+    name: str,
+    colour: str,
+    dash: str,
+) -> Mark:
+    template = (
+        "temperature %{x:.2f}: %{y:.2f} bits<br>"
+        f"like a fair draw among %{{customdata:,.1f}} tokens<extra>{name}</extra>"
+    )
+    told = {"name": name, "customdata": 2.0**bits, "hovertemplate": template}
+    return line(temperatures, bits, colour, 3, dash, **told)
+
+
+def _entropy_now(temperature: float, entropy: float) -> Mark:
+    written = {"text": [f"<b>{entropy:.2f} bits</b>"], "textposition": "bottom right"}
+    template = hover(f"now: temperature {temperature:g}, {entropy:.3f} bits")
+    told = {"name": "now", "mode": "markers+text", "hovertemplate": template}
+    return dots([temperature], [entropy], theme.HIGHLIGHT, 14, "diamond", **written, **told)
+
+
+def _entropy_lines(most: float, temperature: float) -> list[Part]:
+    """The most entropy there can be, and the current temperature."""
+    look = {"type": "line", "line": {"color": theme.RESIDUAL, "dash": "dot", "width": 1}}
+    level = {"xref": "paper", "x0": 0, "x1": 1, "y0": most, "y1": most}
+    upright = {"yref": "paper", "y0": 0, "y1": 1, "x0": temperature, "x1": temperature}
+    return [{**look, **level}, {**look, **upright}]
 
 
 class Spread(NamedTuple):
@@ -234,41 +259,34 @@ def drawn_counts(
         spread: From `expected_spread`.
         n_draws: How many draws there were.
     """
-    y = list(range(len(tokens)))
-    outside = (counts < spread.low) | (counts > spread.high)
-    figure = go.Figure(
-        [
-            go.Bar(
-                x=counts, y=y, orientation="h", name="drawn", hoverinfo="skip",
-                marker={
-                    "color": theme.QUERY, "pattern": {"shape": ["/" if o else "" for o in outside]}
-                },
-            ),
-            go.Scatter(
-                x=spread.expected, y=y, mode="markers",
-                name=f"expected, with the range of {MASS:.0%} of all repetitions",
-                marker={"symbol": "line-ns-open", "size": 16, "color": theme.KEY,
-                        "line": {"width": 3}},
-                error_x={
-                    "type": "data", "array": spread.high - spread.expected,
-                    "arrayminus": spread.expected - spread.low, "color": theme.KEY, "width": 6,
-                },
-                customdata=[
-                    f"<b>{theme.shorten(name, 40)}</b><br>drawn {count:,} times of {n_draws:,}<br>"
-                    f"expected {mean:,.1f}, mostly {low:,} to {high:,}"
-                    for name, count, mean, low, high in zip(tokens, counts, *spread, strict=True)
-                ],
-                hovertemplate="%{customdata}<extra></extra>",
-            ),
-        ]
-    )  # fmt: skip
-    figure.update_xaxes(title=f"times drawn, of {n_draws:,}", rangemode="tozero", fixedrange=True)
-    figure.update_yaxes(
-        title="token", range=[len(tokens) - 0.5, -0.5], fixedrange=True, showgrid=False,
-        **theme.token_axis(tokens),
-    )  # fmt: skip
-    figure.update_layout(
-        hovermode="y", bargap=0.3,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-    )  # fmt: skip
-    return theme.fit_rows(figure, len(tokens), above=44)
+    outside = hatched((counts < spread.low) | (counts > spread.high))
+    drawn = rows_of_bars(counts, theme.QUERY, outside, name="drawn", hoverinfo="skip")
+    hovers = [
+        f"<b>{theme.shorten(name, 40)}</b><br>drawn {count:,} times of {n_draws:,}<br>"
+        f"expected {mean:,.1f}, mostly {low:,} to {high:,}"
+        for name, count, mean, low, high in zip(tokens, counts, *spread, strict=True)
+    ]
+    layout = {
+        "xaxis": fixed(f"times drawn, of {n_draws:,}", rangemode="tozero"),
+        "yaxis": rows(map(theme.shorten, tokens), "token", showgrid=False),
+        "hovermode": "y",
+        "bargap": 0.3,
+        "legend": legend(),
+        **row_sizes(len(tokens), above=44),
+    }
+    return go.Figure([drawn, _expectations(spread, hovers)], layout)
+
+
+def _expectations(spread: Spread, hovers: Sequence[str]) -> Mark:
+    ranges = {
+        "type": "data",
+        "array": spread.high - spread.expected,
+        "arrayminus": spread.expected - spread.low,
+        "color": theme.KEY,
+        "width": 6,
+    }
+    name = f"expected, with the range of {MASS:.0%} of all repetitions"
+    told = {"name": name, "customdata": hovers, "hovertemplate": hover("%{customdata}")}
+    y = list(range(len(hovers)))
+    rim = {"width": 3}
+    return dots(spread.expected, y, theme.KEY, 16, "line-ns-open", rim, error_x=ranges, **told)

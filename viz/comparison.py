@@ -1,4 +1,4 @@
-"""Two distributions of the next token side by side, on one scale."""
+"""What does a change do to a prediction? Two distributions side by side, on one scale."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,9 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from viz import theme
+from viz.axes import fixed, token_axis
+from viz.layout import legend, row_sizes
+from viz.marks import hover, marked_line, rows_of_bars
 
 
 def most_changed(
@@ -32,27 +35,28 @@ def before_after_bars(
         change: What was changed, for the legend.
         before_name: What it was before, for the legend.
     """
-    y = list(range(len(tokens)))
-    figure = go.Figure()
-    for name, values, colour, pattern in (
-        (before_name, before, theme.RESIDUAL, ""),
-        (change, after, theme.HIGHLIGHT, "/"),
-    ):
-        figure.add_bar(
-            x=values,
-            y=y,
-            orientation="h",
+    names = [theme.shorten(token, 40) for token in tokens]
+    bars = [
+        rows_of_bars(
+            values,
+            colour,
+            {"shape": pattern, "size": 5},
             name=name,
-            marker={"color": colour, "pattern": {"shape": pattern, "size": 5}},
-            customdata=[theme.shorten(token, 40) for token in tokens],
-            hovertemplate=f"%{{customdata}}, {name}: %{{x:.4f}}<extra></extra>",
+            customdata=names,
+            hovertemplate=hover(f"%{{customdata}}, {name}: %{{x:.4f}}"),
         )
-    figure.update_xaxes(title="probability", tickformat="~%", rangemode="tozero", fixedrange=True)
-    figure.update_yaxes(
-        title="next token", autorange="reversed", fixedrange=True, **theme.token_axis(tokens)
-    )
-    figure.update_layout(legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0})
-    return theme.fit_rows(figure, len(tokens), above=40)
+        for name, values, colour, pattern in (
+            (before_name, before, theme.RESIDUAL, ""),
+            (change, after, theme.HIGHLIGHT, "/"),
+        )
+    ]
+    layout = {
+        "xaxis": fixed("probability", tickformat="~%", rangemode="tozero"),
+        "yaxis": fixed("next token", autorange="reversed", **token_axis(tokens)),
+        "legend": legend(),
+        **row_sizes(len(tokens), above=40),
+    }
+    return go.Figure(bars, layout)
 
 
 def probability_by_token(
@@ -72,23 +76,16 @@ def probability_by_token(
         start: Position of the first token.
     """
     labels = theme.position_labels(tokens, start)
-    figure = go.Figure()
-    for name, values, colour, symbol, dash in (
-        (names[0], first, theme.QUERY, "circle", "solid"),
-        (names[1], second, theme.KEY, "square", "dash"),
-    ):
-        figure.add_scatter(
-            x=labels, y=values, name=name, mode="lines+markers",
-            line={"color": colour, "dash": dash, "width": 1}, marker={"symbol": symbol, "size": 8},
-            hovertemplate=f"%{{x}}<br>{theme.shorten(name, 40)} gave it %{{y:.2%}}<extra></extra>",
-        )  # fmt: skip
-    figure.update_xaxes(
-        title="token that came next", type="category", fixedrange=True, tickangle=-60
-    )
-    figure.update_yaxes(
-        title="probability before it came", tickformat=".0%", range=[0, 1.02], fixedrange=True
-    )
-    return figure.update_layout(
-        height=380, margin={"l": 8, "r": 8, "t": 36, "b": 8},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
+    lines = []
+    for name, values, look in zip(names, (first, second), theme.LOOKS, strict=False):
+        template = hover(f"%{{x}}<br>{theme.shorten(name, 40)} gave it %{{y:.2%}}")
+        told = {"name": name, "hovertemplate": template}
+        lines.append(marked_line(labels, values, look, width=1, **told))
+    layout = {
+        "xaxis": fixed("token that came next", type="category", tickangle=-60),
+        "yaxis": fixed("probability before it came", tickformat=".0%", range=[0, 1.02]),
+        "height": 380,
+        "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+        "legend": legend(),
+    }
+    return go.Figure(lines, layout)

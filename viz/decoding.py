@@ -1,13 +1,17 @@
-"""Figures of one choice: the candidates for a token, before and after the decoding options."""
+"""What could come next? The candidates for a token, before and after the decoding options."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from viz import theme
+from viz import axes, theme
+from viz.axes import fixed
+from viz.layout import Part, legend, row_sizes
+from viz.marks import Mark, always, rows_of_bars, said
+from viz.numbers import percent
 
 FILTERS = ("top_k", "top_p", "min_p")
 """Stages that remove tokens; the others only change scores."""
@@ -68,45 +72,50 @@ def candidates(
     Returns:
         The candidates by falling logit; where any token is left, a last row for all others.
     """
-    raw, final = stages[0], stages[-1]
-    vocab_size = len(raw.scores)
-    n_candidates = min(n_candidates, vocab_size)
-    shown = set(_largest(raw.scores, n_candidates)) | set(_largest(final.scores, n_candidates))
+    raw, final = stages[0].scores, stages[-1].scores
+    n_candidates = min(n_candidates, len(raw))
+    shown = {*_largest(raw, n_candidates), *_largest(final, n_candidates)}
     if chosen is not None:
         shown.add(chosen)
     # By raw logit, and by ID among equals, so that rows hold still while options change.
-    ids = sorted(shown, key=lambda i: (-raw.scores[i], i))
+    ids = sorted(shown, key=lambda i: (-raw[i], i))
+    found = [_candidate(stages, i, token(i)) for i in ids]
+    others = np.ones(len(raw), dtype=bool)
+    others[ids] = False
+    return [*found, _all_others(stages, others)] if others.any() else found
+
+
+def _candidate(stages: Sequence[Stage], i: int, token: str) -> Candidate:
+    raw, final = stages[0], stages[-1]
     by_name = {stage.name: stage for stage in stages}
     penalised = by_name.get("repetition_penalty", raw)
     tempered = by_name.get("temperature", penalised)
-    rows = [
-        Candidate(
-            token_id=i,
-            token=token(i),
-            rank=int((raw.scores > raw.scores[i]).sum()) + 1,
-            logit=float(raw.scores[i]),
-            penalised=float(penalised.scores[i]),
-            tempered=float(tempered.scores[i]),
-            removed_by=next((s.name for s in stages if np.isneginf(s.scores[i])), None),
-            raw_probability=float(raw.probabilities[i]),
-            probability=float(final.probabilities[i]),
-        )
-        for i in ids
-    ]
-    n_others = vocab_size - len(ids)
-    if n_others == 0:
-        return rows
-    others = np.ones(vocab_size, dtype=bool)
-    others[ids] = False
-    name = f"all other {n_others:,} tokens" if n_others > 1 else "the one other token"
-    removed_by = next((s.name for s in stages if np.isneginf(s.scores[others]).all()), None)
-    return [
-        *rows,
-        Candidate(
-            OTHERS, name, None, None, None, None, removed_by,
-            float(raw.probabilities[others].sum()), float(final.probabilities[others].sum()),
-        ),
-    ]  # fmt: skip
+    return Candidate(
+        token_id=i,
+        token=token,
+        rank=int((raw.scores > raw.scores[i]).sum()) + 1,
+        logit=float(raw.scores[i]),
+        penalised=float(penalised.scores[i]),
+        tempered=float(tempered.scores[i]),
+        removed_by=next((s.name for s in stages if np.isneginf(s.scores[i])), None),
+        raw_probability=float(raw.probabilities[i]),
+        probability=float(final.probabilities[i]),
+    )
+
+
+def _all_others(stages: Sequence[Stage], others: Bool[np.ndarray, "vocab"]) -> Candidate:
+    n_others = int(others.sum())
+    return Candidate(
+        token_id=OTHERS,
+        token=f"all other {n_others:,} tokens" if n_others > 1 else "the one other token",
+        rank=None,
+        logit=None,
+        penalised=None,
+        tempered=None,
+        removed_by=next((s.name for s in stages if np.isneginf(s.scores[others]).all()), None),
+        raw_probability=float(stages[0].probabilities[others].sum()),
+        probability=float(stages[-1].probabilities[others].sum()),
+    )
 
 
 def candidates_bars(
@@ -122,78 +131,84 @@ def candidates_bars(
         chosen: The token ID that was taken: marked with a triangle, bold, in another colour.
         chosen_is: What the legend calls it.
     """
-    y = list(range(len(rows)))
+    marks = [*candidate_marks(rows, chosen, chosen_is), _click_targets(rows)]
+    return go.Figure(marks, candidate_layout(rows, chosen))
+
+
+def candidate_marks(
+    rows: Sequence[Candidate], chosen: int | None, chosen_is: str = "picked"
+) -> list[Mark]:
+    """Return the bars of `candidates_bars` and what is written beside them, without hovers."""
     raw = [row.raw_probability for row in rows]
     final = [row.probability for row in rows]
-    full = max([*raw, *final]) * 1.25 or 1.0
-    picked = [i for i in y if rows[i].token_id == chosen]
-    solid = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
-    clear = {"selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}}}
-    # Dictionaries, and the layout in one go: half the time of go.Bar and update_layout.
-    figure = go.Figure(
-        [
-            {
-                "type": "bar", "name": "the model's own", "x": raw, "y": y, "width": 0.86,
-                "orientation": "h", "hoverinfo": "skip",
-                "marker": {"color": theme.MASKED, "line": {"color": theme.RESIDUAL, "width": 1}},
-                **solid,
-            },
-            {
-                "type": "bar", "name": "after the options", "x": final, "y": y, "width": 0.5,
-                "orientation": "h", "hoverinfo": "skip", "marker": {"color": theme.QUERY}, **solid,
-            },
-            {
-                "type": "bar", "name": chosen_is, "x": [final[i] for i in picked], "y": picked,
-                "width": 0.5, "orientation": "h", "hoverinfo": "skip", "showlegend": bool(picked),
-                "marker": {
-                    "color": theme.HIGHLIGHT,
-                    "pattern": {"shape": "/", "size": 6, "fillmode": "overlay", "solidity": 0.2},
-                },
-                **solid,
-            },
-            {
-                "type": "scatter", "mode": "text", "y": y, "showlegend": False,
-                "x": [max(a, b) for a, b in zip(raw, final, strict=True)],
-                "text": [f" {_outcome(row)}" for row in rows], "textposition": "middle right",
-                "textfont": {"size": 13}, "cliponaxis": False, "hoverinfo": "skip",
-            },
-            {
-                "type": "bar", "x": [full] * len(rows), "y": y, "width": 1, "orientation": "h",
-                "showlegend": False, "marker": {"opacity": 0},
-                "customdata": [row.token_id for row in rows],
-                "hovertext": [_hover(row) for row in rows],
-                "hovertemplate": "%{hovertext}<extra></extra>", **clear,
-            },
-        ],
-        {
-            "barmode": "overlay", "bargap": 0, "dragmode": False,
-            "legend": {
-                "orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal",
-            },
-            "xaxis": {
-                "title": {"text": "probability"}, "range": [0, full], "tickformat": "~%",
-                "fixedrange": True,
-            },
-            "yaxis": {
-                "title": {"text": "candidate token"}, "range": [len(rows) - 0.5, -0.5],
-                "tickmode": "array", "tickvals": y, "tickfont": {"size": 14},
-                "ticktext": [_label(row, row.token_id == chosen) for row in rows],
-                "fixedrange": True, "showgrid": False,
-            },
-        },
-    )  # fmt: skip
-    return theme.fit_rows(figure, len(rows), above=_LEGEND_PX)
+    picked = [i for i, row in enumerate(rows) if row.token_id == chosen]
+    thin = {"width": 0.5, "hoverinfo": "skip", **always(1)}
+    stripes = {"shape": "/", "size": 6, "fillmode": "overlay", "solidity": 0.2}
+    taken = {"name": chosen_is, "y": picked, "showlegend": bool(picked), **thin}
+    return [
+        _own_bars(raw),
+        rows_of_bars(final, theme.QUERY, name="after the options", **thin),
+        rows_of_bars([final[i] for i in picked], theme.HIGHLIGHT, stripes, **taken),
+        _outcomes(rows),
+    ]
 
 
-def percent(probability: float) -> str:
-    """Write a probability with three significant digits, and never a false 0 % or 100 %."""
-    if probability in (0, 1):
-        return f"{probability * 100:.0f} %"
-    if probability < 1e-6:
-        return f"{probability * 100:.0e} %"
-    digits = max(1, 2 - int(np.floor(np.log10(probability * 100))))
-    shown = f"{probability * 100:.{digits}f}"
-    return ">99.9 %" if float(shown) == 100 else f"{shown} %"
+def _own_bars(raw: Sequence[float]) -> Mark:
+    rim = {"color": theme.RESIDUAL, "width": 1}
+    wide = {"name": "the model's own", "width": 0.86, "hoverinfo": "skip", **always(1)}
+    return rows_of_bars(raw, theme.MASKED, rim=rim, **wide)
+
+
+def _outcomes(rows: Sequence[Candidate]) -> Mark:
+    """What became of each candidate, beside its bars."""
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": [max(row.raw_probability, row.probability) for row in rows],
+        "y": list(range(len(rows))),
+        "text": [f" {_outcome(row)}" for row in rows],
+        "textposition": "middle right",
+        "textfont": {"size": 13},
+        "cliponaxis": False,
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _click_targets(rows: Sequence[Candidate]) -> Mark:
+    """Bars over the whole width that nobody sees: a click anywhere on a row counts."""
+    bars = rows_of_bars(
+        [_width(rows)] * len(rows),
+        None,
+        width=1,
+        showlegend=False,
+        customdata=[row.token_id for row in rows],
+        **said(map(_hover, rows)),
+        **always(0),
+    )
+    return {**bars, "marker": {"opacity": 0}}
+
+
+def candidate_layout(rows: Sequence[Candidate], chosen: int | None) -> Part:
+    """Return the layout of `candidates_bars`."""
+    return {
+        "xaxis": fixed("probability", range=[0, _width(rows)], tickformat="~%"),
+        "yaxis": _label_axis(candidate_labels(rows, chosen)),
+        "barmode": "overlay",
+        "bargap": 0,
+        "dragmode": False,
+        "legend": legend(traceorder="normal"),
+        **row_sizes(len(rows), above=_LEGEND_PX),
+    }
+
+
+def _label_axis(labels: Sequence[str]) -> Part:
+    return axes.rows(labels, "candidate token", tickfont={"size": 14}, showgrid=False)
+
+
+def _width(rows: Sequence[Candidate]) -> float:
+    """The right end of the axis: room for what is written beside the longest bar."""
+    return max(max(row.raw_probability, row.probability) for row in rows) * 1.25 or 1.0
 
 
 def stage_name(name: str) -> str:
@@ -205,6 +220,11 @@ def _largest(scores: Float[np.ndarray, "vocab"], n: int) -> list[int]:
     """IDs of the n largest scores, without those removed."""
     ids = np.argpartition(-scores, n - 1)[:n] if n < len(scores) else np.arange(len(scores))
     return [int(i) for i in ids if not np.isneginf(scores[i])]
+
+
+def candidate_labels(rows: Sequence[Candidate], chosen: int | None) -> list[str]:
+    """Return what stands beside each row of `candidates_bars`."""
+    return [_label(row, row.token_id == chosen) for row in rows]
 
 
 def _label(row: Candidate, is_chosen: bool) -> str:
