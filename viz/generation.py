@@ -1,17 +1,31 @@
-"""Figures of a whole generation: what each step cost, and its choices one after the other."""
+"""How did a text come about? What each step cost, and its choices one after the other."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from viz import theme
-from viz.decoding import Candidate, candidates_bars
+from viz.axes import Axis, axis, down, ticks
+from viz.decoding import Candidate, candidate_labels, candidate_layout, candidate_marks
+from viz.layout import Part, buttons, slider, titles_left
+from viz.marks import bars, hover
 
 MAX_TOKEN_LABELS = 24
 """Up to here each step of the cost figure is labelled with its token, beyond with its number."""
 
 _PANEL_PX = 120
+
+
+class _Panel(NamedTuple):
+    """What one number per step is, and how it is drawn."""
+
+    title: str
+    values: Sequence[float]
+    colour: str
+    unit: str
+    """How a hover writes a value."""
 
 
 def step_costs(
@@ -28,45 +42,44 @@ def step_costs(
         seconds: Time that run took.
         cache_bytes: Bytes of keys and values held after it.
     """
-    steps = list(range(1, len(tokens) + 1))
-    labels = [theme.shorten(token) for token in tokens]
-    figure = make_subplots(
-        rows=3,
-        shared_xaxes=True,
-        vertical_spacing=0.09,
-        subplot_titles=[
-            "Positions computed",
-            "Time (milliseconds)",
-            "KV cache (kB of keys and values)",
-        ],
-    )
+    milliseconds, kilobytes = [1e3 * value for value in seconds], [n / 1e3 for n in cache_bytes]
+    held = "KV cache (kB of keys and values)"
     panels = [
-        (list(rows_computed), theme.RESIDUAL, "%{y:,} positions"),
-        ([1e3 * value for value in seconds], theme.RESIDUAL, "%{y:.1f} ms"),
-        ([value / 1e3 for value in cache_bytes], theme.KEY, "%{y:,.1f} kB"),
+        _Panel("Positions computed", list(rows_computed), theme.RESIDUAL, "%{y:,} positions"),
+        _Panel("Time (milliseconds)", milliseconds, theme.RESIDUAL, "%{y:.1f} ms"),
+        _Panel(held, kilobytes, theme.KEY, "%{y:,.1f} kB"),
     ]
-    for row, (values, colour, unit) in enumerate(panels, 1):
-        bar = go.Bar(
-            x=steps,
-            y=values,
-            marker_color=colour,
-            customdata=labels,
-            hovertemplate=f"step %{{x}}: %{{customdata}}<br>{unit}<extra></extra>",
-        )
-        figure.add_trace(bar, row, 1)
-        figure.update_yaxes(rangemode="tozero", fixedrange=True, nticks=5, row=row, col=1)
-    figure.update_annotations(x=0, xanchor="left", font_size=13)
+    return _stacked(panels, [theme.shorten(token) for token in tokens])
+
+
+def _stacked(panels: Sequence[_Panel], labels: Sequence[str]) -> go.Figure:
+    """Draw bars per step in panels, one beneath the other."""
+    steps = list(range(1, len(labels) + 1))
+    titles = [panel.title for panel in panels]
+    figure = make_subplots(
+        rows=len(panels), shared_xaxes=True, vertical_spacing=0.09, subplot_titles=titles
+    )
+    for row, panel in enumerate(panels, 1):
+        template = hover(f"step %{{x}}: %{{customdata}}<br>{panel.unit}")
+        told = {"customdata": labels, "hovertemplate": template}
+        figure.add_trace(bars(steps, panel.values, panel.colour, **told), row, 1)
+    figure.update_yaxes(rangemode="tozero", fixedrange=True, nticks=5)
     figure.update_xaxes(range=[0.4, max(len(steps), 8) + 0.6], fixedrange=True)
-    if len(steps) <= MAX_TOKEN_LABELS:
-        title = "token that the step wrote"
-        ticks = {"tickmode": "array", "tickvals": steps, "ticktext": labels, "tickangle": 45}
-    else:
-        title, ticks = "step", {"tickformat": "d"}
-    figure.update_xaxes(title=title, row=3, col=1, **ticks)
-    return figure.update_layout(
-        showlegend=False, dragmode=False, bargap=0.25, height=3 * _PANEL_PX + 130,
+    figure.update_xaxes(_step_axis(labels), row=len(panels), col=1)
+    return titles_left(figure).update_layout(
+        showlegend=False,
+        dragmode=False,
+        bargap=0.25,
+        height=len(panels) * _PANEL_PX + 130,
         margin={"t": 30, "b": 90},
-    )  # fmt: skip
+    )
+
+
+def _step_axis(labels: Sequence[str]) -> Axis:
+    if len(labels) > MAX_TOKEN_LABELS:
+        return axis("step", tickformat="d")
+    steps = range(1, len(labels) + 1)
+    return axis("token that the step wrote", tickangle=45, **ticks(labels, steps))
 
 
 def choices_replay(
@@ -83,46 +96,36 @@ def choices_replay(
         contexts: The end of the text before each step, for display.
         first_step: The number of the first one.
     """
-    figures = [candidates_bars(rows, token) for rows, token in zip(steps, chosen, strict=True)]
-    first = figures[0]
     n_rows = max(len(rows) for rows in steps)
-    frames = []
-    for i, (figure, context) in enumerate(zip(figures, contexts, strict=True)):
-        layout = {
-            "yaxis": {"ticktext": figure.layout.yaxis.ticktext, "range": [n_rows - 0.5, -0.5]},
-            "title": {"text": f"…{theme.shorten(context, 60)}<b> ?</b>"},
-            "xaxis": {"range": [0, 1.2], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
-        }
-        frames.append(go.Frame(name=str(first_step + i), data=figure.data[:4], layout=layout))
-    animate = {
-        "mode": "immediate",
-        "frame": {"duration": 0, "redraw": True},
-        "transition": {"duration": 0},
-    }
-    play = {**animate, "frame": {"duration": 700, "redraw": True}, "fromcurrent": True}
-    replay = go.Figure(frames[0].data, first.layout, frames)
+    choices = zip(steps, chosen, contexts, strict=True)
+    frames = [
+        go.Frame(
+            name=str(first_step + i),
+            data=candidate_marks(rows, token),
+            layout=_frame_layout(candidate_labels(rows, token), context, n_rows),
+        )
+        for i, (rows, token, context) in enumerate(choices)
+    ]
+    replay = go.Figure(frames[0].data, candidate_layout(steps[0], chosen[0]), frames)
     replay.update_layout(frames[0].layout)
-    return replay.update_layout(
-        height=n_rows * theme.CELL_PX + 300,
-        margin={"t": 110, "b": 190},
-        title={"font": {"size": 15}, "x": 0, "y": 0.98, "yanchor": "top"},
-        updatemenus=[
-            {
-                "type": "buttons", "direction": "left", "showactive": False,
-                "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "pad": {"t": 130},
-                "buttons": [
-                    {"label": "▶ Play", "method": "animate", "args": [None, play]},
-                    {"label": "❚❚ Pause", "method": "animate", "args": [[None], animate]},
-                ],
-            }
-        ],
-        sliders=[
-            {
-                "currentvalue": {"prefix": "Step "}, "pad": {"t": 48},
-                "steps": [
-                    {"method": "animate", "label": frame.name, "args": [[frame.name], animate]}
-                    for frame in frames
-                ],
-            }
-        ],
-    )  # fmt: skip
+    return replay.update_layout(_replay_layout(n_rows, [frame.name for frame in frames]))
+
+
+def _frame_layout(labels: Sequence[str], context: str, n_rows: int) -> Part:
+    """What changes from step to step beside the bars."""
+    return {
+        "yaxis": {"ticktext": labels, "range": down(n_rows)},
+        "title": {"text": f"…{theme.shorten(context, 60)}<b> ?</b>"},
+        "xaxis": {"range": [0, 1.2], "tickvals": [0, 0.25, 0.5, 0.75, 1]},
+    }
+
+
+def _replay_layout(n_rows: int, names: Sequence[str]) -> Part:
+    place = {"x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "pad": {"t": 130}}
+    return {
+        "height": n_rows * theme.CELL_PX + 300,
+        "margin": {"t": 110, "b": 190},
+        "title": {"font": {"size": 15}, "x": 0, "y": 0.98, "yanchor": "top"},
+        "updatemenus": buttons(True, 700, **place),
+        "sliders": slider(names, True, "Step ", pad={"t": 48}),
+    }
