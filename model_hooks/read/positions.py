@@ -173,8 +173,8 @@ def _run(hooked: HookedModel, texts: Sequence[Sequence[int]], firsts: Sequence[i
     layers: list[QueryKey | None] = []
     for layer in record.layers:
         call = layer.calls[-1] if layer.calls else None
-        if call is not None and call.query is not None:
-            layers.append(QueryKey(to_array(call.query), to_array(call.key)))
+        if call is not None and call.inputs is not None:
+            layers.append(QueryKey(to_array(call.inputs.query), to_array(call.inputs.key)))
         else:
             found = products.found.get(layer.layer)
             layers.append(None if found is None else QueryKey(*map(to_array, found)))

@@ -1,68 +1,209 @@
-"""Attention weights, computed from a recorded query and key when somebody looks at them.
+"""What did attention read? Weights, computed from a recorded query and key when somebody looks.
 
 The family's own `eager_attention_forward` does it, so that softcaps, sinks and position biases
 come out as the model means them. Knows nothing of hooks.
 """
 
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from model_hooks.run import masks
+
+_PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""Attention modules that do nothing but scaled dot products under a mask, tried on a probe."""
+
+
+class QueryKeyValue(NamedTuple):
+    """What an attention layer compared and mixed, of the positions that were new."""
+
+    query: Float[Tensor, "1 head new d_head"]
+    key: Float[Tensor, "1 kv_head new d_head"]
+    value: Float[Tensor, "1 kv_head new d_value"]
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionCall:
-    """What one attention layer was called with, for the positions that were new.
+class RecordedAttention:
+    """What one attention layer was called with, through transformers' attention interface.
 
-    `query` is [1, head, new, d_head], `key` and `value` [1, kv_head, new, d_head]; the call saw
-    `n_keys` keys, the earlier ones are in the calls before it. Families outside transformers'
-    attention interface hand out only their `weights` [1, head, new, n_keys].
+    It saw `n_keys` keys; those of earlier positions are in the calls before it.
     """
 
-    module: nn.Module | None = None
-    query: Tensor | None = None
-    key: Tensor | None = None
-    value: Tensor | None = None
+    module: nn.Module
+    inputs: QueryKeyValue
+    n_keys: int
     mask: Tensor | None = None
+    """Boolean or additive, as in `masks`."""
     scaling: float | None = None
+    """None is one over the root of d_head."""
     causal: bool = True
+    """Whether no mask means a causal one."""
     extra: dict[str, Any] = field(default_factory=dict)
-    n_keys: int = 0
+    """What else the family's attention function takes."""
     source: int = 0
-    weights: Tensor | None = None
-
-    @classmethod
-    def from_weights(cls, weights: Tensor) -> "AttentionCall":
-        """Wrap weights that the model returned itself."""
-        return cls(weights=weights, n_keys=weights.shape[-1])
+    """Tells a second call with the same query."""
 
     @property
     def n_rows(self) -> int:
         """Number of query positions."""
-        return (self.query if self.weights is None else self.weights).shape[2]
+        return self.inputs.query.shape[2]
 
-    def shortened(self, length: int) -> "AttentionCall | None":
+    @property
+    def n_heads(self) -> int:
+        """Number of query heads."""
+        return self.inputs.query.shape[1]
+
+    @property
+    def scale(self) -> float:
+        """What the products of query and key are multiplied with."""
+        d_head = self.inputs.query.shape[-1]
+        return d_head**-0.5 if self.scaling is None else float(self.scaling)
+
+    @property
+    def softcap(self) -> float | None:
+        """The bound that scores are squeezed under (Gemma 2), or None."""
+        return self.extra.get("softcap")
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What it holds for every position."""
+        return tuple(self.inputs)
+
+    def weights(self, earlier: "Sequence[AttentionCall]" = ()) -> Float[Tensor, "head new key"]:
+        """Return the weights of all heads; `earlier` calls hold the earlier keys."""
+        return self.weights_for(self._all_keys(earlier))
+
+    def head_weights(
+        self, head: int, earlier: "Sequence[AttentionCall]" = ()
+    ) -> Float[Tensor, "new key"]:
+        """Return the weights of one head; cheap where the plain formula holds."""
+        keys = self._all_keys(earlier)
+        if self.module not in _PLAIN:
+            return self.weights_for(keys)[head]
+        return self.formula(keys, head)
+
+    @torch.inference_mode()
+    def weights_for(self, keys: Float[Tensor, "1 kv_head key d_head"]) -> Tensor:
+        """Return what the family's own function makes of all keys, [head, new, key]."""
+        query = self.inputs.query
+        mask = masks.additive(self._explicit_mask(keys.shape[2]), query.dtype)
+        # The value plays no part in the weights; one column keeps the product cheap.
+        dummy = keys[..., :1]
+        _, weights = family_eager(self.module)(
+            self.module, query, keys, dummy, mask, scaling=self.scaling, dropout=0.0, **self.extra
+        )
+        return weights[0]
+
+    @torch.inference_mode()
+    def formula(self, keys: Float[Tensor, "1 kv_head key d_head"], head: int) -> Tensor:
+        """Return softmax(q k^T scale + mask) of one head, [new, key].
+
+        "Attention Is All You Need" (Vaswani et al. 2017), equation 1. Anything beyond it (softcap,
+        sinks, bias) is left out.
+        """
+        query = self.inputs.query[0, head]
+        key = keys[0, head * keys.shape[1] // self.n_heads]
+        scores = query @ key.T * self.scale
+        mask = masks.additive(self._explicit_mask(keys.shape[2]), scores.dtype)
+        scores = scores + mask[0, head if mask.shape[1] > 1 else 0]
+        return torch.softmax(scores, -1, dtype=torch.float32).to(scores.dtype)
+
+    def readable(self) -> Bool[Tensor, "new key"]:
+        """Return which keys the mask let each query read in any head."""
+        return masks.allowed_by(self._explicit_mask(self.n_keys))[0].any(0)
+
+    def shortened(self, length: int) -> "RecordedAttention | None":
         """Return the call for its first `length` positions, or None if it cannot be cut.
 
         It can if it saw no earlier keys and carries nothing that is shaped by the positions.
         """
-        if self.n_keys != self.n_rows:
-            return None
-        if self.weights is not None:
-            return AttentionCall.from_weights(self.weights[:, :, :length, :length])
-        if any(isinstance(value, Tensor) and value.ndim > 1 for value in self.extra.values()):
+        shaped = (value for value in self.extra.values() if isinstance(value, Tensor))
+        if self.n_keys != self.n_rows or any(value.ndim > 1 for value in shaped):
             return None
         return replace(
             self,
-            query=self.query[:, :, :length],
-            key=self.key[:, :, :length],
-            value=self.value[:, :, :length],
+            inputs=QueryKeyValue(*(tensor[:, :, :length] for tensor in self.inputs)),
             mask=None if self.mask is None else self.mask[:, :, :length, :length],
             n_keys=length,
         )
+
+    def _all_keys(self, earlier: "Sequence[AttentionCall]") -> Tensor:
+        own = self.inputs.key
+        if self.n_keys == own.shape[2]:
+            return own
+        keys = [call.inputs.key for call in earlier if call.inputs is not None]
+        return torch.cat([*keys, own], 2)[:, :, -self.n_keys :]
+
+    def _explicit_mask(self, n_keys: int) -> Tensor:
+        query = self.inputs.query
+        n_query = query.shape[2]
+        if self.mask is not None:
+            return self.mask[..., -n_query:, :n_keys]
+        return masks.explicit(None, n_query, n_keys, self.causal, query.device)
+
+
+@dataclass(frozen=True, eq=False)
+class ReturnedWeights:
+    """The weights of one attention layer, as a family outside the interface returned them."""
+
+    tensor: Float[Tensor, "1 head new key"]
+    inputs: None = None
+    """Query, key and value stay inside such a family."""
+    scale: None = None
+    softcap: None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of query positions."""
+        return self.tensor.shape[2]
+
+    @property
+    def n_keys(self) -> int:
+        """Number of keys that they could read, the earlier ones included."""
+        return self.tensor.shape[3]
+
+    @property
+    def n_heads(self) -> int:
+        """Number of query heads."""
+        return self.tensor.shape[1]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What it holds for every position."""
+        return (self.tensor,)
+
+    def weights(self, earlier: "Sequence[AttentionCall]" = ()) -> Float[Tensor, "head new key"]:
+        """Return the weights of all heads."""
+        return self.tensor[0]
+
+    def head_weights(
+        self, head: int, earlier: "Sequence[AttentionCall]" = ()
+    ) -> Float[Tensor, "new key"]:
+        """Return the weights of one head."""
+        return self.tensor[0, head]
+
+    def readable(self) -> Bool[Tensor, "new key"]:
+        """Return which keys each query read in any head.
+
+        Softmax gives every key that may be read more than zero.
+        """
+        return (self.tensor[0] > 0).any(0)
+
+    def shortened(self, length: int) -> "ReturnedWeights | None":
+        """Return the weights of the first `length` positions, or None if it saw earlier keys."""
+        if self.n_keys != self.n_rows:
+            return None
+        return ReturnedWeights(self.tensor[:, :, :length, :length])
+
+
+AttentionCall = RecordedAttention | ReturnedWeights
+"""What is known of one attention layer in one run, for the positions that were new to it."""
 
 
 def family_eager(module: nn.Module) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -74,75 +215,14 @@ def family_eager(module: nn.Module) -> Callable[..., tuple[Tensor, Tensor]]:
     raise LookupError(f"no eager_attention_forward for {type(module).__name__}")
 
 
-@torch.inference_mode()
-def attention_weights(call: AttentionCall, keys: Tensor | None) -> Tensor:
-    """Return the weights of one call, [head, new, n_keys].
+def learn_formula(call: RecordedAttention) -> None:
+    """Find out on one call whether its module follows the plain formula.
 
-    Args:
-        call: The recorded call.
-        keys: All keys it saw, [1, kv_head, n_keys, d_head].
+    Raises:
+        LookupError: The family has no attention function of its own to compare with.
     """
-    if call.weights is not None:
-        return call.weights[0]
-    mask = _additive(_mask(call, keys.shape[2]), call.query.dtype)
-    # The value plays no part in the weights; one column keeps the product cheap.
-    dummy = keys[..., :1]
-    _, weights = family_eager(call.module)(
-        call.module, call.query, keys, dummy, mask, scaling=call.scaling, dropout=0.0, **call.extra
-    )
-    return weights[0]
-
-
-@torch.inference_mode()
-def head_weights(call: AttentionCall, keys: Tensor | None, head: int) -> Tensor:
-    """Return the weights of one head, [new, n_keys]; cheap where the plain formula holds.
-
-    softmax(q k^T scale + mask), "Attention Is All You Need" (Vaswani et al. 2017), equation 1.
-    Anything beyond it (softcap, sinks, bias) goes through the family's function.
-    """
-    if call.weights is not None or not is_plain(call):
-        return attention_weights(call, keys)[head]
-    query = call.query[0, head]
-    key = keys[0, head * keys.shape[1] // call.query.shape[1]]
-    scale = query.shape[-1] ** -0.5 if call.scaling is None else call.scaling
-    scores = query @ key.T * scale
-    mask = _additive(_mask(call, keys.shape[2]), scores.dtype)
-    scores = scores + mask[0, head if mask.shape[1] > 1 else 0]
-    return torch.softmax(scores, -1, dtype=torch.float32).to(scores.dtype)
-
-
-def readable_pairs(call: AttentionCall) -> Tensor:
-    """Return which keys the mask let each query read in any head, booleans [new, n_keys].
-
-    A family that hands out its weights alone shows it by them: softmax gives every key that may be
-    read more than zero.
-    """
-    if call.weights is not None:
-        return (call.weights[0] > 0).any(0)
-    mask = _mask(call, call.n_keys)
-    allowed = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
-    return allowed[0].any(0)
-
-
-def is_plain(call: AttentionCall) -> bool:
-    """Whether the call was nothing but scaled dot products under a mask (verified on a probe)."""
-    return getattr(call.module, "inlook_plain_attention", False)
-
-
-def _mask(call: AttentionCall, n_keys: int) -> Tensor:
-    """The call's mask, [1, 1 or head, new, n_keys]; causal where the fast path got none."""
-    n_query = call.query.shape[2]
-    if call.mask is not None:
-        return call.mask[..., -n_query:, :n_keys]
-    allowed = torch.ones(n_query, n_keys, dtype=torch.bool, device=call.query.device)
-    if call.causal:
-        allowed = allowed.tril(n_keys - n_query)
-    return allowed[None, None]
-
-
-def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """A boolean mask (True = may attend) as the summand that eager attention expects."""
-    if mask.dtype != torch.bool:
-        return mask
-    lowest = torch.finfo(dtype).min
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, lowest)
+    keys = call.inputs.key
+    exact = call.weights_for(keys)
+    plain = torch.stack([call.formula(keys, head) for head in range(len(exact))])
+    if plain.shape == exact.shape and torch.allclose(plain, exact, atol=1e-6):
+        _PLAIN.add(call.module)

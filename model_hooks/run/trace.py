@@ -1,4 +1,4 @@
-"""Trace: everything one prompt leaves behind in a model, read-only NumPy arrays on the CPU."""
+"""What does one prompt leave behind in a model? A trace: read-only NumPy arrays on the CPU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from model_hooks.arrays import check_index, read_only, to_array
 from model_hooks.errors import LayerError
-from model_hooks.run.attention import (
-    AttentionCall,
-    attention_weights,
-    head_weights,
-    readable_pairs,
-)
+from model_hooks.run.attention import AttentionCall
 from model_hooks.run.capture import LayerRecord
+from model_hooks.run.interventions import Intervention
 
 PER_HEAD_FROM = 512
 """From this many positions on, one head's weights are computed alone: a layer's fill memory."""
@@ -44,8 +41,9 @@ class Segment:
         """Return the first `length` positions, or None if its attention calls cannot be cut."""
         layers = []
         for layer in self.layers:
-            calls = [call.shortened(length) for call in layer.calls]
-            if None in calls:
+            shorter = [call.shortened(length) for call in layer.calls]
+            calls = [call for call in shorter if call is not None]
+            if len(calls) < len(shorter):
                 return None
             rows = {
                 name: None if (tensor := getattr(layer, name)) is None else tensor[:length]
@@ -60,7 +58,7 @@ class Segment:
             tensors += [layer.resid_pre, layer.attn_out, layer.resid_mid, layer.mlp_out]
             tensors.append(layer.resid_post)
             for call in layer.calls:
-                tensors += [call.query, call.key, call.value, call.weights]
+                tensors += call.tensors
         return [tensor for tensor in tensors if tensor is not None]
 
 
@@ -94,7 +92,7 @@ class LayerTrace:
     def resid_mid(self) -> Float[np.ndarray, "pos d_model"]:
         """What enters the feedforward half: the residual stream after attention."""
         recorded = self._resid_mid
-        return _read_only(self.resid_pre + self.attn_out) if recorded is None else recorded
+        return read_only(self.resid_pre + self.attn_out) if recorded is None else recorded
 
     @property
     def has_attention(self) -> bool:
@@ -104,15 +102,17 @@ class LayerTrace:
     @property
     def scale(self) -> float | None:
         """What the products of query and key are multiplied with; None where they are unknown."""
-        if self.query is None:
-            return None
-        scaling = self._calls[0].scaling
-        return self.query.shape[-1] ** -0.5 if scaling is None else float(scaling)
+        return self._calls[0].scale if self._calls else None
 
     @property
     def softcap(self) -> float | None:
         """The bound that scores are squeezed under (Gemma 2), or None."""
-        return self._calls[0].extra.get("softcap") if self._calls else None
+        return self._calls[0].softcap if self._calls else None
+
+    @property
+    def n_heads(self) -> int:
+        """Number of query heads; 0 without attention."""
+        return self._calls[0].n_heads if self._calls else 0
 
     @cached_property
     def readable(self) -> Bool[np.ndarray, "pos pos"]:
@@ -125,11 +125,11 @@ class LayerTrace:
         n_pos, end, blocks = len(self.resid_pre), 0, []
         for call in self._calls:
             end += call.n_rows
-            allowed = readable_pairs(call)
+            allowed = call.readable()
             before = max(end - allowed.shape[-1], 0)  # a sliding-window cache hands over the last
             allowed = torch.nn.functional.pad(allowed[:, :end], (before, 0))
             blocks.append(torch.nn.functional.pad(allowed, (0, n_pos - allowed.shape[-1])))
-        return _read_only(torch.cat(blocks).cpu().numpy())
+        return read_only(torch.cat(blocks).cpu().numpy())
 
     @cached_property
     def attention(self) -> Float[np.ndarray, "head pos pos"]:
@@ -138,7 +138,7 @@ class LayerTrace:
         Raises:
             LayerError: The layer has no attention.
         """
-        return _read_only(self._assemble(None))
+        return read_only(self._assemble(None))
 
     def head(self, head: int) -> Float[np.ndarray, "pos pos"]:
         """Return one head's attention weights, computing no other head of a long text.
@@ -149,9 +149,8 @@ class LayerTrace:
         if "attention" in self.__dict__ or len(self.resid_pre) < PER_HEAD_FROM:
             weights = self.attention
             return weights[check_index("head", head, len(weights), LayerError)]
-        if self._calls and self._calls[0].query is not None:
-            check_index("head", head, self._calls[0].query.shape[1], LayerError)
-        return _read_only(self._assemble(head))
+        self._check_attention()
+        return read_only(self._assemble(check_index("head", head, self.n_heads, LayerError)))
 
     def _check_attention(self) -> None:
         if not self._calls:
@@ -176,12 +175,14 @@ class Trace:
         tokens: The same for people, one string per ID.
         layers: One per block, in the order they ran.
         last_logits: Logits after the last position, over the whole vocabulary.
+        interventions: What was changed in this run.
     """
 
     token_ids: Int[np.ndarray, "pos"]
     tokens: tuple[str, ...]
     layers: tuple[LayerTrace, ...]
     last_logits: Float[np.ndarray, "vocab"]
+    interventions: tuple[Intervention, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.tokens) == len(self.token_ids) == len(self.embedding):
@@ -202,11 +203,7 @@ class Trace:
     @property
     def n_heads(self) -> int:
         """Number of query heads in the first layer that has attention; 0 if none has."""
-        for layer in self.layers:
-            if layer.has_attention:
-                call = layer._calls[0]
-                return (call.query if call.weights is None else call.weights).shape[1]
-        return 0
+        return next((layer.n_heads for layer in self.layers if layer.has_attention), 0)
 
     @property
     def attention_layers(self) -> tuple[int, ...]:
@@ -240,15 +237,17 @@ def build_trace(
     segments: Sequence[Segment],
     tokens: tuple[str, ...],
     last_logits: Float[np.ndarray, "vocab"],
+    interventions: Sequence[Intervention] = (),
 ) -> Trace:
     """Join what successive forward passes recorded into one trace."""
     token_ids = np.array([i for segment in segments for i in segment.token_ids], dtype=np.int64)
     columns = zip(*(segment.layers for segment in segments), strict=True)
     return Trace(
-        token_ids=_read_only(token_ids),
+        token_ids=read_only(token_ids),
         tokens=tokens,
         layers=tuple(_layer(i, records) for i, records in enumerate(columns)),
         last_logits=last_logits,
+        interventions=tuple(interventions),
     )
 
 
@@ -266,20 +265,6 @@ def last_attention(segments: Sequence[Segment], layer: int) -> Float[np.ndarray,
     return to_array(_call_weights(calls, len(calls) - 1, None)[:, -1])
 
 
-def check_index(what: str, index: int, count: int, error: type[Exception]) -> int:
-    """Return a possibly negative index as a plain one, or raise `error` with both numbers."""
-    if not -count <= index < count:
-        raise error(f"There is no {what} {index}: this model's run from 0 to {count - 1}.")
-    return index % count
-
-
-def to_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
-    """Hand a tensor out as a read-only NumPy array, float32 where NumPy lacks the type."""
-    if tensor.dtype not in (torch.float32, torch.float64):
-        tensor = tensor.float()
-    return _read_only(tensor.detach().cpu().numpy())
-
-
 def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
     pre, post = _rows(records, "resid_pre"), _rows(records, "resid_post")
     attn, mid, mlp = (_rows(records, name) for name in ("attn_out", "resid_mid", "mlp_out"))
@@ -288,31 +273,26 @@ def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
     if mlp is None:
         mlp = post - (pre + attn if mid is None else mid)
     calls = tuple(record.calls[-1] for record in records if record.calls)
-    first = calls[0] if calls else None
-    recorded = first is not None and first.query is not None
+    inputs = [call.inputs for call in calls if call.inputs is not None]
+    query, key, value = map(_joined, zip(*inputs, strict=True)) if inputs else (None, None, None)
     return LayerTrace(
         layer=index,
-        query=_joined([call.query for call in calls]) if recorded else None,
-        key=_joined([call.key for call in calls]) if recorded else None,
-        value=_joined([call.value for call in calls]) if recorded else None,
-        resid_pre=_read_only(pre),
-        attn_out=_read_only(attn),
-        mlp_out=_read_only(mlp),
-        resid_post=_read_only(post),
+        query=query,
+        key=key,
+        value=value,
+        resid_pre=read_only(pre),
+        attn_out=read_only(attn),
+        mlp_out=read_only(mlp),
+        resid_post=read_only(post),
         _calls=calls,
-        _resid_mid=None if mid is None else _read_only(mid),
+        _resid_mid=None if mid is None else read_only(mid),
     )
 
 
 def _call_weights(calls: Sequence[AttentionCall], i: int, head: int | None) -> Tensor:
     """Weights of the positions new to call `i`, [head, new, pos] or [new, pos] for one head."""
     call, end = calls[i], sum(call.n_rows for call in calls[: i + 1])
-    seen = None
-    if call.key is not None:
-        keys = [earlier.key for earlier in calls[: i + 1]]
-        seen = call.key if call.n_keys == call.key.shape[2] else torch.cat(keys, 2)
-        seen = seen[:, :, -call.n_keys :]
-    weights = attention_weights(call, seen) if head is None else head_weights(call, seen, head)
+    weights = call.weights(calls[:i]) if head is None else call.head_weights(head, calls[:i])
     # A sliding-window cache hands over the last keys only: the rest got no weight. What follows
     # the keys of the positions (DeepSeek-V4's compressed ones) is no position of its own.
     before = max(end - weights.shape[-1], 0)
@@ -326,10 +306,5 @@ def _rows(records: Sequence[LayerRecord], name: str) -> Float[np.ndarray, "pos d
     return to_array(tensors[0] if len(tensors) == 1 else torch.cat(tensors, 0))
 
 
-def _joined(tensors: list[Tensor]) -> Float[np.ndarray, "head pos d_head"]:
+def _joined(tensors: Sequence[Tensor]) -> Float[np.ndarray, "head pos d_head"]:
     return to_array((tensors[0] if len(tensors) == 1 else torch.cat(tensors, 2))[0])
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    array.setflags(write=False)
-    return array
