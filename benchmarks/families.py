@@ -108,7 +108,7 @@ def differences(model: PreTrainedModel, dtype: torch.dtype) -> tuple[dict[str, f
         worst[f"tokens {name}"] = 0.0 if tokens == greedy[:n] else np.inf
         fresh = hooked.trace(generation.token_ids)
         worst[f"trace after steps {name}"] = max(_between(generation.trace(), fresh).values())
-    if hooked._continues is False:
+    if not hooked.abilities.continues:
         notes.append("runs without the KV cache")
     return worst, notes
 

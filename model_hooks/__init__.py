@@ -16,8 +16,7 @@ from model_hooks.errors import (
 from model_hooks.info import ModelInfo
 from model_hooks.loading import bundled_models, load_model, load_tokenizer
 from model_hooks.model import HookedModel
-from model_hooks.parts.experts import Routing
-from model_hooks.parts.neurons import NeuronTrace
+from model_hooks.parts.abilities import Abilities, LayerAbilities
 from model_hooks.run.interventions import (
     AblateAttention,
     AblateHead,
@@ -26,7 +25,10 @@ from model_hooks.run.interventions import (
     Intervention,
     Knockout,
     ShareKVHeads,
+    intervention_kinds,
 )
+from model_hooks.run.neurons import NeuronTrace
+from model_hooks.run.routing import Routing
 from model_hooks.run.trace import LayerTrace, Trace
 from model_hooks.text.tokenization import TokenizerView
 from model_hooks.write.decoding import Decoding
@@ -34,6 +36,7 @@ from model_hooks.write.generation import Generation, Step
 from model_hooks.write.stages import Stage
 
 __all__ = [
+    "Abilities",
     "AblateAttention",
     "AblateHead",
     "AblateMLP",
@@ -47,6 +50,7 @@ __all__ = [
     "Intervention",
     "InterventionError",
     "Knockout",
+    "LayerAbilities",
     "LayerError",
     "LayerTrace",
     "ModelError",
@@ -64,6 +68,7 @@ __all__ = [
     "TokenizerView",
     "Trace",
     "bundled_models",
+    "intervention_kinds",
     "load_model",
     "load_tokenizer",
 ]

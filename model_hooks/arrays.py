@@ -22,3 +22,10 @@ def to_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
 def softmax(logits: Float[np.ndarray, "*row vocab"]) -> Float[np.ndarray, "*row vocab"]:
     """Return the probabilities of logits along the last axis, in float64; each row sums to one."""
     return read_only(torch.softmax(torch.tensor(logits, dtype=torch.float64), -1).numpy())
+
+
+def check_index(what: str, index: int, count: int, error: type[Exception]) -> int:
+    """Return a possibly negative index as a plain one, or raise `error` with both numbers."""
+    if not -count <= index < count:
+        raise error(f"There is no {what} {index}: this model's run from 0 to {count - 1}.")
+    return index % count

@@ -283,7 +283,7 @@ def _generate(
     config = GenerationConfig(
         **{**_PLAIN, **options},
         max_new_tokens=n_tokens,
-        use_cache=model._continues,
+        use_cache=model.abilities.continues,
         eos_token_id=sorted(model.eos_token_ids) or None,
         pad_token_id=min(model.eos_token_ids, default=0),
     )
@@ -310,9 +310,9 @@ def _generate(
 
 def _prompt_cache(model: HookedModel, ids: Tensor, n_rows: int) -> DynamicCache | None:
     """Return keys and values of all positions but the last, repeated for every row."""
-    if ids.shape[1] < 2 or not model._continues or model._names_positions:
+    if ids.shape[1] < 2 or not model.abilities.continues or model.abilities.names_positions:
         return None
-    kept = {"logits_to_keep": 1} if model._keeps_last_logits else {}
+    kept = {"logits_to_keep": 1} if model.abilities.keeps_last_logits else {}
     output = model.model(input_ids=ids[:, :-1], use_cache=True, **kept)
     cache = output.get("past_key_values")
     plain = (DynamicLayer, DynamicSlidingWindowLayer)  # others keep states that cannot be repeated

@@ -134,7 +134,7 @@ def token_losses(
     if len(token_ids) < 2:
         raise PromptError("The text is too short: a loss needs two tokens or more.")
     options: dict[str, Any] = {"use_cache": False}
-    if hooked._keeps_last_logits:
+    if hooked.abilities.keeps_last_logits:
         options["logits_to_keep"] = 1
     device = hooked.model.device
     input_ids = torch.tensor([list(token_ids)], device=device)

@@ -56,7 +56,7 @@ class HeadSizes:
     d_value: int
 
     def flops(self, rows: int, n_keys: int) -> int:
-        """Return the operations of scores and weighted sums, as `parts.flops` counts."""
+        """Return the operations of scores and weighted sums, as `run.flops` counts."""
         return 2 * rows * n_keys * self.n_heads * (self.d_key + self.d_value)
 
 

@@ -8,7 +8,7 @@ outputs add up to which inputs.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,7 @@ from transformers import PreTrainedModel
 from transformers.utils.output_capturing import _CAN_RECORD_REGISTRY, OutputRecorder
 
 from model_hooks.errors import BrokenModelError, NotCausalError, NotRecordableError
-
-Wiring = Literal["sequential", "post", "parallel", "unknown"]
-"""How attention and feedforward meet the residual stream: one after the other (`sequential`), so
-with the norm on the sum (`post`), both from the same input (`parallel`), or another way."""
+from model_hooks.parts.abilities import PartName, Wiring
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class BlockAnatomy:
     """`pre`, `post` or `pre and post`."""
 
     @property
-    def parts(self) -> tuple[Literal["attention", "feedforward"], ...]:
+    def parts(self) -> tuple[PartName, ...]:
         """The parts whose addition to the stream is known; empty where the wiring is not.
 
         A block may have one part only (Mamba; Nemotron-H alternates them). What mixes positions
@@ -101,6 +98,18 @@ class Anatomy:
     final_norm: nn.Module | None
     lm_head: nn.Module | None
     layout: StreamLayout = StreamLayout()
+
+
+def path_of(root: nn.Module, module: nn.Module) -> str:
+    """Return a module's path inside another one, such as `model.norm`.
+
+    Raises:
+        LookupError: It is not inside.
+    """
+    for path, candidate in root.named_modules():
+        if candidate is module:
+            return path
+    raise LookupError(f"{type(module).__name__} is no part of {type(root).__name__}")
 
 
 def hidden_states_of(args: tuple, kwargs: dict) -> Tensor:

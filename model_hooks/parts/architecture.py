@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from model_hooks.model import HookedModel
-from model_hooks.parts.anatomy import BlockAnatomy, Wiring, is_norm
+from model_hooks.parts.abilities import Wiring
+from model_hooks.parts.anatomy import BlockAnatomy, is_norm
 from model_hooks.parts.norms import norm_kind, takes_one_argument
 from model_hooks.parts.probing import Call, Calls, calls_of
 from model_hooks.run.trace import LayerTrace

@@ -9,12 +9,21 @@ from transformers.pytorch_utils import Conv1D
 
 from model_hooks.info import ModelInfo
 from model_hooks.parts.anatomy import Anatomy
-from model_hooks.parts.flops import count_experts
+from model_hooks.parts.experts import count_experts
 from model_hooks.parts.norms import is_plain_norm, norm_kind
 
 
-def describe(model: PreTrainedModel, anatomy: Anatomy, name: str) -> ModelInfo:
-    """Return the facts about a dissected model."""
+def describe(
+    model: PreTrainedModel, anatomy: Anatomy, name: str, attention_layers: tuple[int, ...]
+) -> ModelInfo:
+    """Return the facts about a dissected model.
+
+    Args:
+        model: The model.
+        anatomy: Its parts.
+        name: What it was loaded as.
+        attention_layers: The layers whose attention was recorded in a run.
+    """
     config = model.config.get_text_config(decoder=True)
     n_heads = int(
         _first(config, "decoder_attention_heads", "num_attention_heads", "n_head", default=1)
@@ -48,9 +57,7 @@ def describe(model: PreTrainedModel, anatomy: Anatomy, name: str) -> ModelInfo:
         n_experts=count_experts(config),
         experts_per_token=_first(config, "num_experts_per_tok", default=None),
         sliding_window=_sliding_windows(config, anatomy),
-        attention_layers=tuple(
-            i for i, block in enumerate(anatomy.blocks) if block.attention is not None
-        ),
+        attention_layers=attention_layers,
         tied_embeddings=head.data_ptr() == model.get_input_embeddings().weight.data_ptr(),
         n_parameters=sum(p.numel() for p in model.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),

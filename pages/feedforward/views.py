@@ -9,7 +9,6 @@ import streamlit as st
 from jaxtyping import Float
 
 from model_hooks import HookedModel, ModelInfo, NeuronTrace, Routing, Trace
-from model_hooks.parts.experts import find_routers
 from model_hooks.read.feedforward import (
     FeedforwardLens,
     NeuronEffects,
@@ -24,7 +23,7 @@ from pages.ask.session import hooked_model, trace_of
 from pages.state.selection import selection
 from pages.widgets.controls import show_value
 from pages.widgets.next_pages import link_pages
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz.decoding import percent
 from viz.feedforward import Points
 
@@ -169,7 +168,7 @@ def routing_of(model_name: str, token_ids: tuple[int, ...]) -> tuple[Routing | N
 
 def has_routers(model: HookedModel) -> bool:
     """Tell whether any layer is a mixture of experts whose router can be read."""
-    return any(router is not None for router in find_routers(model.anatomy))
+    return any(layer.router_path is not None for layer in model.abilities.layers)
 
 
 def shown(model: HookedModel, token_id: int) -> str:
