@@ -9,7 +9,7 @@ from model_hooks import (
     InterventionError,
     Knockout,
 )
-from model_hooks.run.interventions import without_knocked_out
+from model_hooks.run.masks import NarrowedMask
 
 PROMPT = "the cat sat on the mat"
 
@@ -92,7 +92,9 @@ def test_a_knockout_in_one_head_leaves_the_others_alone(hooked):
 def test_additive_masks_are_edited_too():
     mask = torch.zeros(1, 1, 3, 3)
     query, key = torch.zeros(1, 2, 3, 4), torch.zeros(1, 1, 3, 4)
-    edited = without_knocked_out([Knockout(2, 1, head=1)], mask, query, key, 3, True)
+    narrowed = NarrowedMask(mask, query, key, end=3, causal=True)
+    Knockout(2, 1, head=1).effects()["mask"](narrowed)
+    edited = narrowed.tensor
     assert edited.shape == (1, 2, 3, 3)
     assert edited[0, 1, 2, 1] == torch.finfo(torch.float32).min
     assert edited.count_nonzero() == 1

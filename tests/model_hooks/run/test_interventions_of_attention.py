@@ -14,7 +14,7 @@ from model_hooks import (
     Knockout,
     ShareKVHeads,
 )
-from model_hooks.run.interventions import with_shared_heads, within_patterns
+from model_hooks.run.masks import NarrowedMask
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
 
 PROMPT = tiny_prompt(24)
@@ -187,14 +187,16 @@ def test_a_pattern_and_a_knockout_act_together():
 def test_additive_masks_keep_what_they_add():
     mask = torch.full((1, 1, 3, 3), -0.5).tril()
     query = key = torch.zeros(1, 2, 3, 4)
-    edited = within_patterns([AttentionPattern("window", 2)], mask, query, key, 3, True)
+    narrowed = NarrowedMask(mask, query, key, end=3, causal=True)
+    AttentionPattern("window", 2).effects()["mask"](narrowed)
+    edited = narrowed.tensor
     assert edited[0, 0, 2].tolist() == [torch.finfo(torch.float32).min, -0.5, -0.5]
     assert mask[0, 0, 2, 0] == -0.5
 
 
 def test_heads_of_a_group_become_their_mean():
     heads = torch.tensor([1.0, 3.0, 10.0, 20.0])[None, :, None, None]
-    assert with_shared_heads(2, heads).flatten().tolist() == [2, 2, 15, 15]
+    assert ShareKVHeads(2).pooled(heads).flatten().tolist() == [2, 2, 15, 15]
 
 
 @pytest.mark.parametrize(
