@@ -16,11 +16,12 @@ from jaxtyping import Float, Int
 from model_hooks.errors import LayerError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.parts.anatomy import BlockAnatomy
-from model_hooks.parts.neurons import NeuronTrace, how_added, neurons_sum
-from model_hooks.parts.norms import is_plain_norm, norm_steps
+from model_hooks.parts.norms import is_plain_norm
 from model_hooks.read.attribution import direct_effects, token_direction
 from model_hooks.read.lens import ranks_of, rows_at_once
+from model_hooks.read.norms import norm_steps
 from model_hooks.run.interventions import AblateMLP
+from model_hooks.run.neurons import NeuronTrace, how_added, neurons_sum
 from model_hooks.run.trace import Trace, check_index
 
 AT_ONCE = 2048

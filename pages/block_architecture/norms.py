@@ -10,7 +10,7 @@ from jaxtyping import Float
 from model_hooks import HookedModel, ModelInfo, Trace
 from model_hooks.errors import InlookError
 from model_hooks.parts.architecture import BlockFacts
-from model_hooks.parts.norms import (
+from model_hooks.read.norms import (
     NormSteps,
     NormTimes,
     norm_calls,
@@ -27,7 +27,7 @@ from pages.state.selection import selection
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import escape_markdown
+from pages.text import escape_markdown
 from viz.depth import Depth, stream_and_gradients
 from viz.norms import norm_comparison, norm_steps_strips
 from viz.training import loss_curves

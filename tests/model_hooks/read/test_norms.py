@@ -10,9 +10,9 @@ from torch import nn
 from model_hooks import HookedModel
 from model_hooks.errors import LayerError
 from model_hooks.parts.architecture import block_facts
-from model_hooks.parts.norms import (
+from model_hooks.parts.norms import norm_kind
+from model_hooks.read.norms import (
     norm_calls,
-    norm_kind,
     norm_operations,
     norm_steps,
     other_norm,
