@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from model_hooks import HookedModel
-from model_hooks.parts.experts import Heard, Router
+from model_hooks.parts.experts import Router
+from model_hooks.run.routing import Heard
 from tests.tiny_models import build, tiny_tokenizer
 
 IDS = [1, 5, 9, 2, 7, 3]

@@ -1,7 +1,7 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from model_hooks.parts import flops
+from model_hooks.parts.experts import active_share_of, count_experts
 
 
 def test_flops_equal_what_torch_counts(hooked):
@@ -32,5 +32,5 @@ def test_experts_that_are_not_used_cost_nothing():
     class Config:
         num_local_experts, num_experts_per_tok = 8, 2
 
-    assert flops.count_experts(Config) == 8
-    assert flops._active_share(Config) == 0.25
+    assert count_experts(Config) == 8
+    assert active_share_of(Config) == 0.25
