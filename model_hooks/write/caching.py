@@ -1,4 +1,4 @@
-"""KV caches as values: fork one, cut it shorter, count its bytes.
+"""How is a KV cache forked, cut shorter, counted and read, as if it were a value?
 
 transformers' cache objects change in place. A fork shares the tensors, which is safe because a
 dynamic cache layer makes new tensors when it grows; layers of other kinds are copied.
@@ -10,32 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from transformers import cache_utils
 from transformers.cache_utils import (
+    DynamicCache,
     DynamicLayer,
     DynamicSlidingWindowLayer,
     LinearAttentionCacheLayerMixin,
 )
 
-from model_hooks.run.trace import to_array
+from model_hooks.arrays import to_array
 
 _SHARED = (DynamicLayer, DynamicSlidingWindowLayer)
 
 
-def can_continue(cache: Any) -> bool:
-    """Whether what is recorded from this cache's steps can be joined to what came before.
-
-    A family's own kind of cache layer may rewrite keys or merge several into one (DeepSeek-V4);
-    such a family runs all positions again instead.
-    """
-    return all(
-        type(layer).__module__ == cache_utils.__name__ for layer in getattr(cache, "layers", [])
-    )
-
-
 def fork(cache: Any) -> Any:
     """Return a cache that can grow without changing the given one."""
-    if type(cache) is not cache_utils.DynamicCache:
+    if type(cache) is not DynamicCache:
         return copy.deepcopy(cache)
     other = copy.copy(cache)
     other.layers = [
@@ -85,6 +74,18 @@ def layers_with_state(cache: Any) -> tuple[int, ...]:
         for layer, kept in enumerate(getattr(cache, "layers", []))
         if isinstance(kept, LinearAttentionCacheLayerMixin)
     )
+
+
+def rows_kept(cache: Any, n_layers: int, n_cached: int) -> list[int]:
+    """Return how many positions each layer can read from a cache of `n_cached` positions.
+
+    A layer without keys of its own reads another layer's, or none: then it counts what the text
+    has.
+    """
+    layers = list(getattr(cache, "layers", []))
+    layers += [None] * (n_layers - len(layers))
+    keys = [getattr(layer, "keys", None) for layer in layers[:n_layers]]
+    return [n_cached if key is None or key.ndim != 4 else key.shape[2] for key in keys]
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:

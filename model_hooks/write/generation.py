@@ -1,48 +1,46 @@
-"""Generation: one token at a time, as immutable values that can go back and branch."""
+"""How is a text written, one token at a time, as immutable values that can go back and branch?"""
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from model_hooks.errors import DecodingError
+from model_hooks.info import ModelInfo
 from model_hooks.run.interventions import Intervention
-from model_hooks.run.trace import Segment, Trace, build_trace, last_attention
-from model_hooks.write.decoding import Decoding, Stage
+from model_hooks.run.trace import Trace, build_trace
+from model_hooks.write.decoding import Decoding
+from model_hooks.write.forwards import Forward
+from model_hooks.write.room import room
+from model_hooks.write.stages import Stage, rank_of
+from model_hooks.write.stores import BoundedStore as BoundedStore
 
-if TYPE_CHECKING:
-    from model_hooks.model import HookedModel
 
-Value = TypeVar("Value")
+@runtime_checkable
+class Writer(Protocol):
+    """What writes: a model, seen from here."""
 
+    info: ModelInfo
 
-@dataclass(frozen=True, eq=False)
-class Forward:
-    """One run of the model for generation: the logits after `token_ids`, and what it took."""
+    @property
+    def eos_token_ids(self) -> frozenset[int]:
+        """The token IDs that end a text."""
+        ...
 
-    token_ids: tuple[int, ...]
-    logits: Float[np.ndarray, "vocab"]
-    segments: tuple[Segment, ...]
-    """What was recorded for every position so far; shared with the runs before."""
-    rows_computed: int
-    flops: int
-    seconds: float
-    cache_bytes: int
-    prefill: bool
-    """Whether this was the first run of the text: it computes the whole prompt."""
+    def token_strings(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
+        """Return one string per token ID, for display."""
+        ...
 
-    def attention(self, layer: int) -> Float[np.ndarray, "head pos"]:
-        """Return what the last position, which predicts the next token, attends to.
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text of token IDs."""
+        ...
 
-        Raises:
-            LayerError: The model lacks that layer, or it has no attention.
-        """
-        return last_attention(self.segments, layer)
+    def forward_of(self, generation: "Generation") -> tuple[Forward, bool]:
+        """Return the run that a generation's next step picks from, and whether it was kept."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +85,7 @@ class Step:
     @property
     def rank(self) -> int:
         """Place among the logits: 1 is the most probable token of the vocabulary."""
-        return int((self.logits > self.logits[self.token_id]).sum()) + 1
+        return rank_of(self.logits, self.token_id)
 
     @property
     def entropy_bits(self) -> float:
@@ -120,6 +118,37 @@ class Step:
         return self.forward.prefill
 
 
+def take_step(
+    writer: Writer,
+    forward: Forward,
+    reused: bool,
+    decoding: Decoding,
+    step_id: int,
+    choose: int | None = None,
+) -> Step:
+    """Pick a token from a run, or take the one that the caller chose.
+
+    Args:
+        writer: The model that ran.
+        forward: The run that predicts the token.
+        reused: Whether that run was still kept.
+        decoding: How it is picked.
+        step_id: How many tokens were written before it: each step draws for itself.
+        choose: A token ID to take instead.
+    """
+    if (token_id := choose) is None:
+        last = decoding.stages(forward.logits, forward.token_ids)[-1]
+        token_id = decoding.pick(last, step_id)
+    return Step(
+        token_id=token_id,
+        token=writer.token_strings([token_id])[0],
+        forward=forward,
+        decoding=decoding,
+        reused=reused,
+        forced=choose is not None,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Generation:
     """A text being written: the prompt, how tokens are picked and the steps so far.
@@ -128,7 +157,7 @@ class Generation:
     of them stays usable, so a branch is nothing but another step from an earlier value.
     """
 
-    model: "HookedModel" = field(repr=False)
+    model: Writer = field(repr=False)
     prompt_ids: tuple[int, ...]
     decoding: Decoding
     use_cache: bool
@@ -159,8 +188,7 @@ class Generation:
     @property
     def is_full(self) -> bool:
         """Whether the context has no room to run another position."""
-        size = self.model.info.context_size
-        return size is not None and len(self.token_ids) > size
+        return room(self.model.info.context_size, len(self.token_ids)) == 0
 
     def back(self) -> "Generation":
         """Return the value one step earlier.
@@ -199,12 +227,16 @@ class Generation:
         """Return the logits the next step will pick from; that step then runs nothing.
 
         Raises:
-            PromptTooLongError: The context is full.
+            PromptError: The context is full.
         """
         return self.model.forward_of(self)[0].logits
 
     def next_stages(self) -> tuple[Stage, ...]:
-        """Return the distribution of the next token after each decoding stage."""
+        """Return the distribution of the next token after each decoding stage.
+
+        Raises:
+            PromptError: The context is full.
+        """
         return self.decoding.stages(self.next_logits(), self.token_ids)
 
     def trace(self) -> Trace:
@@ -214,53 +246,7 @@ class Generation:
         and the next step uses the result.
 
         Raises:
-            PromptTooLongError: The context is full.
+            PromptError: The context is full.
         """
         forward, _ = self.model.forward_of(self)
-        return build_trace(forward.segments, self.tokens, forward.logits)
-
-
-class BoundedStore(Generic[Value]):
-    """The most recently used values, up to a number of bytes; losing one only costs time.
-
-    Safe to use from many threads. The newest value stays even if it alone is over the limit.
-    """
-
-    def __init__(self, max_bytes: int, nbytes: Callable[[Value], int]) -> None:
-        self._max_bytes, self._nbytes = max_bytes, nbytes
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
-        self._lock = threading.Lock()
-        self._held = 0
-
-    def __len__(self) -> int:
-        """Number of values kept."""
-        return len(self._values)
-
-    def get(self, key: Hashable) -> Value | None:
-        """Return a value and mark it as used, or None."""
-        with self._lock:
-            if key not in self._values:
-                return None
-            self._values.move_to_end(key)
-            return self._values[key]
-
-    def put(self, key: Hashable, value: Value) -> None:
-        """Keep a value, dropping the least recently used ones over the limit."""
-        with self._lock:
-            if key in self._values:
-                self._held -= self._nbytes(self._values.pop(key))
-            self._values[key] = value
-            self._held += self._nbytes(value)
-            while self._held > self._max_bytes and len(self._values) > 1:
-                self._held -= self._nbytes(self._values.popitem(last=False)[1])
-
-    def items(self) -> list[tuple[Hashable, Value]]:
-        """Return what is kept now, the most recently used first."""
-        with self._lock:
-            return list(reversed(self._values.items()))
-
-    def clear(self) -> None:
-        """Drop everything."""
-        with self._lock:
-            self._values.clear()
-            self._held = 0
+        return build_trace(forward.segments, self.tokens, forward.logits, self.interventions)

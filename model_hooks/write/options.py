@@ -102,7 +102,7 @@ class Option:
         """
         if value is None and self.optional:
             return None
-        plain = value.item() if isinstance(value, np.generic) else value
+        plain: Any = value.item() if isinstance(value, np.generic) else value
         kinds = int if self.kind == "whole" else (int, float)
         is_number = isinstance(plain, kinds) and not isinstance(plain, bool)
         if not is_number or not self.allows(plain):
