@@ -1,66 +1,53 @@
-"""Entry point: page config, navigation, and the sidebar every page shares."""
+"""Entry point: the list of pages, and the shell around each."""
 
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
-from pages.ask import session
 from pages.shell import sidebar
-from pages.state import selection
+from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
+from pages.state.view import whole_view
+from pages.state.visit import begin
 from pages.widgets.chart import PLOTLY_ROUTE
 
-# One line per page: file, title, address. Each address differs from its file's name: Streamlit
+# One line per page: folder, title, address. Each address differs from its folder's name: Streamlit
 # first looks for a legacy `pages/` app, and on a match it would run the page without this file.
 PAGES = {
     "Overview": [
-        ("forward_pass", "Forward pass", "from-prompt-to-next-token"),
-        ("generation", "Generation", "why-this-token"),
+        Place("forward_pass", "Forward pass", "from-prompt-to-next-token"),
+        Place("generation", "Generation", "why-this-token"),
     ],
     "Inside the model": [
-        ("tokenizer", "Tokenizer", "text-to-tokens"),
-        ("attention", "Attention", "what-each-head-reads"),
-        ("feedforward", "Feedforward", "what-neurons-do"),
-        ("layers", "Layers", "layer-by-layer"),
-        ("lm_head", "LM head", "vector-to-probabilities"),
+        Place("tokenizer", "Tokenizer", "text-to-tokens"),
+        Place("attention", "Attention", "what-each-head-reads"),
+        Place("feedforward", "Feedforward", "what-neurons-do"),
+        Place("layers", "Layers", "layer-by-layer"),
+        Place("lm_head", "LM head", "vector-to-probabilities"),
     ],
     "Faster generation": [
-        ("kv_cache", "KV cache", "keys-and-values-kept"),
-        ("efficient_attention", "Efficient attention", "cheaper-attention"),
+        Place("kv_cache", "KV cache", "keys-and-values-kept"),
+        Place("efficient_attention", "Efficient attention", "cheaper-attention"),
     ],
     "Newer designs": [
-        ("block_architecture", "Block architecture", "block-then-and-now"),
-        ("positions", "Positions", "where-is-each-token"),
+        Place("block_architecture", "Block architecture", "block-then-and-now"),
+        Place("positions", "Positions", "where-is-each-token"),
     ],
 }
-HERE = Path(__file__).parent
+LOOK = Path(__file__).parent / "pages/widgets/browser"
+import_pages(PAGES)
 
 
 def draw() -> None:
     """Draw one visitor's view: sidebar and page."""
-    st.set_page_config(page_title="Inlook", page_icon="🔎", layout="wide")
-    st.html(HERE / "pages/widgets/browser/page.css")
-    st.logo(HERE / "pages/widgets/browser/logo.svg", size="large")
-    page = navigation()
-    selection.follow_link()
-    sidebar.draw()
-    session.open_model()
-    sidebar.draw_token_count()
+    place, page = opened(PAGES)
+    st.set_page_config(page_title=f"{place.title} · Inlook", page_icon="🔎", layout="wide")
+    st.html(LOOK / "page.css")
+    st.logo(LOOK / "logo.svg", size="large")
+    begin(whole_view(), place.folder)
+    sidebar.draw(PAGES)
     page.run()
-    sidebar.remember_drawn()
-
-
-def navigation() -> st.Page:
-    """Declare the pages and return the one that was asked for."""
-    return st.navigation(
-        {
-            section: [
-                st.Page(HERE / "pages" / file / "page.py", title=title, url_path=address)
-                for file, title, address in pages
-            ]
-            for section, pages in PAGES.items()
-        }
-    )
 
 
 if __name__ == "__main__":
@@ -70,4 +57,9 @@ else:
     # It is the moment to say that `pages/` is no legacy app of Streamlit's own: if Streamlit took
     # it for one, the first visitor with a deep link would be told "Page not found".
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=[PLOTLY_ROUTE])
+    places = [place for group in PAGES.values() for place in group]
+    app = st.App(
+        __file__,
+        routes=[PLOTLY_ROUTE],
+        middleware=[Middleware(NaturalAddresses, places=places)],
+    )

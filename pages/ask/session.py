@@ -1,100 +1,89 @@
-"""The loaded model and the trace of the current prompt, shared by all browser sessions.
+"""What this visitor asks about: the model, its text and what is switched off.
 
-Pages call `current_model()` and `current_trace()`. Both end the page with one friendly sentence
-where there is nothing to show: an empty prompt, a prompt too long, a model that cannot be loaded.
+    tokens = tokens_of_run()
+    lens = lens_of(*run(), pos)
+
+Each ends the page with one friendly sentence where there is nothing to show: an empty prompt, one
+that is too long, a model that cannot be loaded, a part that this model lacks.
 """
 
-import gc
-import os
+from typing import NoReturn
 
 import streamlit as st
-import torch
 
-from model_hooks import HookedModel, Trace, load_model
-from model_hooks.errors import InlookError
-from pages.state.selection import selection
-from pages.widgets.text import escape_markdown
+from model_hooks import InlookError, InterventionError, ModelInfo
+from model_hooks.host import Run
+from model_hooks.read.recorded import encode, info_of, run_length, tokens_of
+from pages.ask.computed import computed
+from pages.state.visit import put, view
+from pages.text import escape_markdown
 
-N_THREADS = int(os.environ.get("INLOOK_THREADS", "1"))
-"""Threads per forward pass. More than one is slower as soon as another program is busy."""
-
-_FAILURE = "inlook.model_failure"
-
-
-@st.cache_resource(max_entries=2, show_spinner="Loading the model…")
-def hooked_model(name: str) -> HookedModel:
-    """Load a model once per server; every session shares it.
-
-    Streamlit collects garbage after every run, which takes 150 ms with torch loaded. Freezing what
-    is alive now leaves it nothing to walk through.
-    """
-    torch.set_num_threads(N_THREADS)
-    gc.unfreeze()
-    gc.collect()
-    model = load_model(name)
-    gc.collect()
-    gc.freeze()
-    return model
+_info_of = computed(info_of, keep=False)
+_encode = computed(encode)
+_tokens_of = computed(tokens_of)
+_run_length = computed(run_length, says="Running the model…")
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def token_ids_of(model_name: str, prompt: str) -> tuple[int, ...]:
-    """Encode a prompt."""
-    return tuple(int(token_id) for token_id in hooked_model(model_name).encode(prompt))
-
-
-@st.cache_resource(max_entries=4, show_spinner="Running the model…")
-def trace_of(model_name: str, token_ids: tuple[int, ...]) -> Trace:
-    """Trace token IDs. Shared without copying, which is safe because a Trace is read-only."""
-    return hooked_model(model_name).trace(list(token_ids))
-
-
-def open_model() -> None:
-    """Load the selected model and remember why it failed: called by app.py before the page."""
-    name = selection().model
-    st.session_state.pop(_FAILURE, None)
+def open_model() -> str | None:
+    """Load the selected model; return why it cannot be, or None."""
     try:
-        hooked_model(name)
+        with st.spinner("Loading the model…"):
+            _info_of(view().model)
     except InlookError as error:
-        st.session_state[_FAILURE] = str(error)
+        return str(error)
+    return None
 
 
-def model_is_open() -> bool:
-    """Tell whether `open_model` succeeded in this run."""
-    return _FAILURE not in st.session_state
-
-
-def current_model() -> HookedModel:
-    """Return the selected model, or end the page with the reason why it cannot be loaded."""
-    if not model_is_open():
-        st.error(escape_markdown(st.session_state[_FAILURE]), icon=":material/error:")
+def info() -> ModelInfo:
+    """Return the selected model's sizes."""
+    try:
+        return _info_of(view().model)
+    except InlookError as error:
+        st.error(escape_markdown(str(error)), icon=":material/error:")
         st.caption("Choose another model in the sidebar; your prompt is kept.")
         st.stop()
-    return hooked_model(selection().model)
 
 
-def current_token_ids() -> tuple[int, ...]:
-    """Return the prompt's token IDs, or end the page with a hint if the prompt is blank."""
-    current_model()
-    prompt = selection().prompt
-    if not prompt.strip():
+def prompt_ids() -> tuple[int, ...]:
+    """Return the prompt's token IDs."""
+    info()
+    if not view().prompt.strip():
         st.info("Type a prompt in the sidebar to begin.", icon=":material/edit:")
         st.stop()
     try:
-        return token_ids_of(selection().model, prompt)
+        return _encode(view().model, view().prompt)
     except InlookError as error:
         _end_page(error)
 
 
-def current_trace() -> Trace:
-    """Return the trace of the sidebar's prompt, or end the page with the reason for none."""
-    token_ids = current_token_ids()
+def run() -> Run:
+    """Return the run that the page is about, once it has been made: `question(*run(), key)`."""
+    asked = Run(view().model, prompt_ids(), view().interventions)
     try:
-        return trace_of(selection().model, token_ids)
+        _run_length(*asked)
+    except InterventionError as error:
+        st.warning(escape_markdown(str(error)), icon=":material/error:")
+        st.button("Switch everything on again", on_click=put, kwargs={"interventions": ()})
+        st.stop()
     except InlookError as error:
         _end_page(error)
+    return asked
 
 
-def _end_page(error: InlookError) -> None:
+def tokens_of_run() -> tuple[str, ...]:
+    """Return the run's tokens for people, one string per position."""
+    asked = run()
+    return _tokens_of(asked.model_name, asked.token_ids)
+
+
+def n_tokens_of_prompt() -> int | None:
+    """Return how many tokens the prompt has; None where it cannot be said."""
+    try:
+        return len(_encode(view().model, view().prompt))
+    except InlookError:
+        return None
+
+
+def _end_page(error: InlookError) -> NoReturn:
     st.error(escape_markdown(str(error)), icon=":material/error:")
     st.stop()

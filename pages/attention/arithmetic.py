@@ -1,4 +1,4 @@
-"""The last zoom of the Attention page: one query and one key of one head, number by number."""
+"""How does one query read one key of one head? Number by number."""
 
 from collections.abc import Sequence
 
@@ -6,72 +6,64 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float
 
-from model_hooks import HookedModel, Trace
-from model_hooks.read.arithmetic import QueryArithmetic, head_outputs, query_arithmetic
-from pages.attention.views import projection_of
+from model_hooks.host import Run
+from model_hooks.read.arithmetic import QueryArithmetic, query_arithmetic
+from model_hooks.read.heads import Added, heads_added
+from pages.ask.computed import computed
+from pages.text import escape_markdown
+from pages.widgets.bind import bind
 from pages.widgets.chart import chart
-from pages.widgets.controls import number_of
-from pages.widgets.text import escape_markdown
+from pages.widgets.check import agree, check
 from viz import dot_product, softmax_bars, weighted_sum
 
-TOLERANCE = 1e-4
-"""Largest difference that counts as rounding (float32; attention weights lie between 0 and 1)."""
-KEY, CHOSEN = "attention_key", "attention_key.chosen"
 HELP = (
     "Attention works in two steps. **Relevance scoring**: the query is compared with the key of "
     "every token it may read. **Information combination**: what those tokens offer, their values, "
     "is added up in proportion. (Vaswani et al. 2017, equation 1)"
 )
 
+_steps = computed(query_arithmetic)
+_added = computed(heads_added)
 
-def draw(
-    model: HookedModel,
-    trace: Trace,
-    labels: Sequence[str],
-    layer: int,
-    head: int | None,
-    query: int,
-) -> None:
+
+def draw(asked: Run, labels: Sequence[str], layer: int, head: int | None, query: int) -> None:
     """Draw relevance scoring and information combination with this head's own numbers."""
     if head is None:
         st.caption("Choose one head: the mean of all heads has no arithmetic of its own.")
         return
-    steps = query_arithmetic(trace, layer, head, query)
+    steps: QueryArithmetic | None = _steps(*asked, layer, head, query)
     if steps is None:
         st.caption(
             "This family keeps its queries and keys to itself: only the attention weights it "
             "returns are recorded, so there is no arithmetic to show."
         )
         return
-    key = _pick_key(labels, steps.recorded[: query + 1], query)
+    key = _pick_key(labels, steps.recorded[: query + 1])
     names = f":blue[{escape_markdown(labels[query])}]", f":orange[{escape_markdown(labels[key])}]"
-    _relevance(steps, layer, head, query, key, names)
+    name = f"layer {layer}, head {head}"
+    _relevance(steps, name, query, key, names)
     _softmax(steps, labels, query, key)
-    _combination(model, trace, steps, labels, layer, head, query, key)
+    _combination(steps, labels, name, query, key)
+    _all_heads(_added(*asked, layer, query), head)
 
 
-def pick(key: int | None) -> None:
-    """Choose the key to look at, as a click in the matrix does; None for the one read most."""
-    st.session_state[CHOSEN] = key
-
-
-def _pick_key(labels: Sequence[str], row: Float[np.ndarray, "key"], query: int) -> int:
+def _pick_key(labels: Sequence[str], row: Float[np.ndarray, "key"]) -> int:
     """Let the reader choose a key; at first the one that is read most."""
-    chosen = st.session_state.get(CHOSEN)
-    st.session_state[KEY] = int(np.argmax(row)) if chosen is None or chosen > query else chosen
-    return st.selectbox(
+    return bind(
+        st.selectbox,
         "Key token",
-        range(query + 1),
-        key=KEY,
+        "attention.key",
+        options=range(len(row)),
+        when_none=int(np.argmax(row)),
+        keeps=True,
         format_func=lambda pos: f"{pos}: {labels[pos]} ({row[pos]:.3f})",
         help="Which token is read, with its attention weight. A click in the matrix chooses "
         "query and key at once.",
-        on_change=lambda: pick(number_of(KEY)),
     )
 
 
 def _relevance(
-    steps: QueryArithmetic, layer: int, head: int, query: int, key: int, names: tuple[str, str]
+    steps: QueryArithmetic, name: str, query: int, key: int, names: tuple[str, str]
 ) -> None:
     st.markdown(
         f"**1. Relevance.** The query of {names[0]} and the key of {names[1]} are vectors of "
@@ -81,7 +73,7 @@ def _relevance(
     chart(
         dot_product(steps.query, steps.keys[key]),
         key="attention_dot_product",
-        alt=f"Query {query}, key {key} and their product in layer {layer}, head {head}",
+        alt=f"Query {query}, key {key} and their product in {name}",
     )
     product, scale = float(steps.products[key]), steps.scale
     square = 1 / scale**2
@@ -130,8 +122,8 @@ def _softmax(steps: QueryArithmetic, labels: Sequence[str], query: int, key: int
             rf"\frac{{e^{{{score:.3f} - {highest:.3f}}}}}{{\sum_j e^{{s_j - {highest:.3f}}}}}"
             rf" = \frac{{{above:.4f}}}{{{total:.4f}}} = {above / total:.4f}"
         )
-    _check(
-        steps.difference <= TOLERANCE,
+    check(
+        agree(steps.difference),
         f"The model's own attention weight is {steps.recorded[key]:.4f}; over the whole row, the "
         f"largest difference is {steps.difference:.1e}.",
         f"The model's own attention weight is {steps.recorded[key]:.4f}, by up to "
@@ -141,14 +133,7 @@ def _softmax(steps: QueryArithmetic, labels: Sequence[str], query: int, key: int
 
 
 def _combination(
-    model: HookedModel,
-    trace: Trace,
-    steps: QueryArithmetic,
-    labels: Sequence[str],
-    layer: int,
-    head: int,
-    query: int,
-    key: int,
+    steps: QueryArithmetic, labels: Sequence[str], name: str, query: int, key: int
 ) -> None:
     st.markdown(
         "**3. Combination.** Each key's :green[value], another vector, is multiplied by its "
@@ -159,38 +144,28 @@ def _combination(
             steps.recorded[: query + 1], steps.values[: query + 1], labels[: query + 1], key
         ),
         key="attention_weighted_sum",
-        alt=f"Weighted values and their sum, the output of layer {layer}, head {head}",
+        alt=f"Weighted values and their sum, the output of {name}",
     )
-    projection = projection_of(model, trace, layer)
-    if projection is None:
+
+
+def _all_heads(added: Added | None, head: int) -> None:
+    """Say what becomes of the head's output, and check all heads of the layer together."""
+    if added is None:
         st.caption(
             "In this family, what attention adds is not simply the sum of its heads (a norm "
             "follows, for instance), so their outputs are not checked against it."
         )
         return
-    rows = projection.rows
-    outputs = head_outputs(trace, layer)[:, query]
-    added = np.stack([output @ part for output, part in zip(outputs, rows, strict=True)])
-    total = added.sum(0) if projection.bias is None else added.sum(0) + projection.bias
-    recorded = trace.layers[layer].attn_out[query]
-    difference = float(np.abs(total - recorded).max())
     st.markdown(
-        f"The output projection (`{projection.path}`) turns this output of {rows.shape[1]} numbers "
-        f"into {rows.shape[2]} that are added to the vector of the query. Their size is "
-        f"**{np.linalg.norm(added[head]):.3f}**; all {len(rows)} heads of the layer together add "
-        f"**{np.linalg.norm(recorded):.3f}**."
+        f"The output projection (`{added.path}`) turns this output of {added.d_value} numbers "
+        f"into {len(added.recorded)} that are added to the vector of the query. Their size is "
+        f"**{added.head_norms[head]:.3f}**; all {len(added.head_norms)} heads of the layer "
+        f"together add **{np.linalg.norm(added.recorded):.3f}**."
     )
-    _check(
-        difference <= max(TOLERANCE, 1e-3 * float(np.abs(recorded).max())),
+    check(
+        agree(added.difference, float(np.abs(added.recorded).max())),
         f"All heads' outputs, projected and summed, equal what the model recorded as added by "
-        f"this layer's attention; the largest difference is {difference:.1e}.",
+        f"this layer's attention; the largest difference is {added.difference:.1e}.",
         f"All heads' outputs, projected and summed, differ from what the model recorded by up to "
-        f"{difference:.4f}.",
+        f"{added.difference:.4f}.",
     )
-
-
-def _check(holds: bool, well: str, badly: str) -> None:
-    if holds:
-        st.caption(f":green[:material/check_circle:] Check: {well}")
-    else:
-        st.caption(f":orange[:material/info:] Check: {badly}")

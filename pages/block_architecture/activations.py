@@ -10,14 +10,14 @@ from jaxtyping import Float
 
 from model_hooks import NeuronTrace
 from model_hooks.errors import InlookError
-from model_hooks.parts.architecture import BlockFacts
+from model_hooks.parts.facts import BlockFacts
 from pages.block_architecture import twins
 from pages.feedforward.views import neurons_of
 from pages.state.selection import selection
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import escape_markdown
+from pages.text import escape_markdown
 from viz.feedforward import Points, activation_curves, gate_and_up
 from viz.training import final_losses
 

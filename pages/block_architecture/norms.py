@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from model_hooks import HookedModel, ModelInfo, Trace
 from model_hooks.errors import InlookError
-from model_hooks.parts.architecture import BlockFacts
+from model_hooks.parts.facts import BlockFacts
 from model_hooks.read.norms import (
     NormSteps,
     NormTimes,

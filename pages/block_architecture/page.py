@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from model_hooks.parts.architecture import ORIGINAL_2017
+from model_hooks.parts.facts import ORIGINAL_2017
 from pages.ask.session import current_model, current_token_ids, current_trace
 from pages.block_architecture import activations, norms, twins, views
 from pages.state.selection import selection
@@ -11,7 +11,7 @@ from pages.widgets.controls import pick_layer, pick_position
 from pages.widgets.download import csv_button
 from pages.widgets.next_pages import link_pages
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz.architecture import block_structure, encoder_decoder, parameter_bars
 
 WHOLE, PLACE, KIND, ACTIVATION, TWINS = (

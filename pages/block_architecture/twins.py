@@ -20,7 +20,7 @@ from pages.state.selection import selection
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz import before_after_bars, most_changed
 from viz.comparison import probability_by_token
 from viz.training import Curve, final_losses, loss_curves

@@ -8,19 +8,15 @@ import pandas as pd
 import streamlit as st
 
 from model_hooks import HookedModel, ModelInfo, Trace
-from model_hooks.parts.architecture import (
+from model_hooks.parts.differences import Difference, attention_name, differences
+from model_hooks.parts.facts import (
     ORIGINAL_2017,
     AttentionFacts,
     BlockFacts,
-    Difference,
-    Part,
     active_share,
-    attention_name,
-    block_facts,
     cache_numbers_per_token,
-    count_parameters,
-    differences,
 )
+from model_hooks.read.architecture import Part, block_facts, count_parameters
 from pages.ask.session import hooked_model
 from pages.state.selection import selection
 from pages.widgets.controls import show_value

@@ -22,7 +22,7 @@ from pages.state.selection import selection
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head, pick_layer
 from pages.widgets.download import csv_button
-from pages.widgets.text import escape_markdown, size_text
+from pages.text import escape_markdown, size_text
 from viz import (
     BackendLine,
     backend_costs,

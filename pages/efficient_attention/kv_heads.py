@@ -33,7 +33,7 @@ from pages.state.selection import selection
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head
 from pages.widgets.download import csv_button
-from pages.widgets.text import escape_markdown, size_text
+from pages.text import escape_markdown, size_text
 from viz import converted_and_trained, head_sharing
 
 SHARING_HELP = """

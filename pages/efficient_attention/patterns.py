@@ -25,7 +25,7 @@ from pages.state.selection import selection
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
 from pages.widgets.download import csv_button
-from pages.widgets.text import escape_markdown, operations, size_text
+from pages.text import escape_markdown, operations, size_text
 from viz import layer_losses, loss_changes, mask_cells, mask_picture
 
 KINDS = {

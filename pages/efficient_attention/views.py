@@ -15,7 +15,7 @@ from pages.state.selection import selection
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.next_pages import link_pages
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz import before_after_bars, most_changed
 
 COST_HELP = (

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from model_hooks import LayerTrace, Trace
 from pages.widgets.components import component
-from pages.widgets.text import visible
+from pages.text import visible
 from viz import color_limit
 from viz.decoding import OTHERS, Candidate, percent
 

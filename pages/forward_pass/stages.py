@@ -18,7 +18,7 @@ from pages.widgets.components import token_strip
 from pages.widgets.controls import decoding_controls, pick_layer, pick_position
 from pages.widgets.next_pages import link_pages
 from pages.widgets.provenance import module_path, numbers_from
-from pages.widgets.text import visible
+from pages.text import visible
 from viz import (
     added_sizes,
     attention_heatmap,

@@ -20,7 +20,7 @@ from pages.generation.views import (
 )
 from pages.state.selection import selection
 from pages.widgets.controls import cache_control, decoding_controls, pick_head, pick_layer
-from pages.widgets.text import escape_markdown
+from pages.text import escape_markdown
 from viz.decoding import Candidate
 
 MOST_PER_RUN = 500

@@ -14,7 +14,7 @@ from pages.widgets.chart import Point, chart
 from pages.widgets.components import token_strip
 from pages.widgets.controls import number_of
 from pages.widgets.next_pages import link_pages
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz import candidates_bars, choices_replay, step_costs
 from viz.decoding import OTHERS, Candidate, candidates, percent, stage_name
 

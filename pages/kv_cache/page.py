@@ -8,7 +8,7 @@ from pages.kv_cache import context, sizes, views
 from pages.kv_cache import race as racing
 from pages.kv_cache import runs as running
 from pages.widgets.controls import decoding_controls
-from pages.widgets.text import escape_markdown
+from pages.text import escape_markdown
 
 RACE, CONTENTS, SIZES, FULL = (
     "Race: time per token",

@@ -14,7 +14,7 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import show_value
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import escape_markdown, operations, size_text
+from pages.text import escape_markdown, operations, size_text
 from viz.kv_cache import race_curves, ratio_curve, three_digits
 
 RACE_HELP = (

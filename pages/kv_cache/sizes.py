@@ -8,7 +8,7 @@ from model_hooks.read.cache_sizes import DTYPES, PUBLIC, CacheSizes, sizes_of
 from model_hooks.write.caching import layers_with_state
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
-from pages.widgets.text import size_text
+from pages.text import size_text
 from viz.kv_cache import size_bars
 
 MOST = 10_000_000

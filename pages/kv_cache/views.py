@@ -16,7 +16,7 @@ from pages.widgets.controls import pick_layer, show_value
 from pages.widgets.download import csv_button
 from pages.widgets.next_pages import link_pages
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import escape_markdown, operations, size_text, visible
+from pages.text import escape_markdown, operations, size_text, visible
 from viz.kv_cache import (
     cache_contents,
     cache_growth,

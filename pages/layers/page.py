@@ -12,7 +12,7 @@ from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, pick_layer, pick_position
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from pages.widgets.words import pick_words
 from viz import layer_effect, lens_table, logit_parts, stream_growth, watched_words
 

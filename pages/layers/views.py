@@ -23,7 +23,7 @@ from pages.ask.session import hooked_model, trace_of
 from pages.state.selection import select
 from pages.widgets.next_pages import link_pages
 from pages.widgets.provenance import module_path
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from pages.widgets.words import candidate_ids, token_names
 from viz.decoding import percent
 

@@ -25,7 +25,7 @@ from pages.lm_head.views import View, greedy_note
 from pages.state.selection import selection
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz import beam_trellis, text_tree
 from viz.continuations import trellis_width
 from viz.decoding import percent

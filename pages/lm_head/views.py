@@ -26,7 +26,7 @@ from pages.widgets.controls import number_of
 from pages.widgets.download import csv_button
 from pages.widgets.next_pages import link_pages
 from pages.widgets.provenance import module_path, numbers_from
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz import (
     candidates,
     candidates_bars,

@@ -12,7 +12,7 @@ from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, pick_head
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import visible
+from pages.text import visible
 from viz.positions import bias_by_distance, position_similarity, position_vectors
 from viz.rotation import pair_terms, pair_use, rotation_slider, wavelength_lines
 

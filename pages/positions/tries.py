@@ -29,7 +29,7 @@ from pages.widgets.chart import chart
 from pages.widgets.components import token_strip
 from pages.widgets.controls import show_value
 from pages.widgets.download import csv_button
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz import before_after_bars, most_changed
 from viz.positions import LossLine, loss_by_position, shift_change
 

@@ -16,7 +16,7 @@ from model_hooks.read.rotation import Rotation
 from pages.ask.session import hooked_model, token_ids_of
 from pages.widgets.controls import number_of, pick_head, pick_layer, pick_position
 from pages.widgets.next_pages import link_pages
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz.rotation import TurnedPair, chosen_pairs, turn_length
 
 TRAINED_AT = {"twin": 128}

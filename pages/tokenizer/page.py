@@ -11,7 +11,7 @@ from pages.widgets.components import token_strip
 from pages.widgets.controls import pick_position
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 from viz import merge_ladder
 
 st.title("Tokenizer")

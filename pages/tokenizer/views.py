@@ -16,7 +16,7 @@ from model_hooks.text.tokenization import (
 from model_hooks.text.tokens import clean_text
 from pages.ask.session import hooked_model
 from pages.shell.sidebar import bundled_models
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 
 MAX_CHIPS = 1000
 """Tokens shown as chips; the CSV file has all."""

@@ -125,7 +125,7 @@ def head_grid(
     keys stay empty. The grid is an overview: show numbers in a heatmap of the picked head.
 
     Args:
-        tiles: What `model_hooks.read.heads.head_tiles` made of the attention weights; keep it, it takes time.
+        tiles: What `model_hooks.read.heads.head_tiles` made of the attention weights.
         key: The component's key.
         selected: The (layer, head) to outline; None to remember the last click here.
         on_pick: Called with the (layer, head) that was clicked, before the page reruns.

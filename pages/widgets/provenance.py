@@ -1,19 +1,8 @@
-"""Where the numbers of a figure come from: the module that computed them, their shape and layer."""
+"""Where do the numbers of a figure come from? The module that computed them, shape and layer."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
-
-from model_hooks import HookedModel
-
-
-def module_path(model: HookedModel, module: Any) -> str | None:
-    """Return a module's path inside the model, such as `model.norm`; None if it is not there."""
-    for path, candidate in model.model.named_modules():
-        if candidate is module:
-            return path
-    return None
 
 
 def numbers_from(

@@ -1,6 +1,6 @@
 """Words to watch: up to five tokens of the vocabulary, or one, picked from a list or typed.
 
-What is watched is kept per model for the whole visit, and shared by the pages that ask for it.
+What is watched belongs to the model, and is shared by the pages that ask for it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +10,13 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float
 
-from model_hooks import HookedModel
 from model_hooks.read.lens import word_token_ids
-from pages.state.selection import selection
-from pages.widgets.controls import show_value
-from pages.widgets.text import escape_markdown, visible
+from model_hooks.read.recorded import each_token, tokens_of
+from pages.ask.computed import computed
+from pages.state.view import value_of
+from pages.state.visit import put, view
+from pages.text import escape_markdown, visible
+from pages.widgets.bind import bind
 
 MAX_WORDS = 5
 N_OFFERED = 10
@@ -22,7 +24,9 @@ N_OFFERED = 10
 N_AT_FIRST = 3
 MAX_PIECES = 8
 
-_WATCHED, _NOTE = "inlook.watched", "inlook.watched_note"
+_ids_of = computed(word_token_ids)
+_each_token = computed(each_token)
+_tokens_of = computed(tokens_of)
 
 
 class Word(NamedTuple):
@@ -33,18 +37,18 @@ class Word(NamedTuple):
     pieces: tuple[str, ...]
 
 
-def find_word(model: HookedModel, text: str, log_probs: Float[np.ndarray, "vocab"]) -> Word:
+def find_word(text: str, log_probs: Float[np.ndarray, "vocab"]) -> Word:
     """Find the token of a word, with or without a space before it.
 
     Most words follow a space, and the space belongs to their token. Of the two readings, the one
     with fewer tokens counts; of two single tokens, the one that the model finds more probable.
     """
     spellings = [text] if text[:1].isspace() else [f" {text}", text]
-    readings = [ids for spelling in spellings if (ids := word_token_ids(model, spelling))]
+    readings = [tuple(ids) for one in spellings if (ids := _ids_of(view().model, one))]
     if not text or not readings:
         return Word(text, (), ())
     best = min(readings, key=lambda ids: (len(ids), -float(log_probs[ids[0]])))
-    return Word(text, best, model.token_strings(best))
+    return Word(text, best, _tokens_of(view().model, best))
 
 
 def candidate_ids(log_probs: Float[np.ndarray, "vocab"], extra: Sequence[int] = ()) -> list[int]:
@@ -53,128 +57,110 @@ def candidate_ids(log_probs: Float[np.ndarray, "vocab"], extra: Sequence[int] = 
     return list(dict.fromkeys([*map(int, best), *extra]))
 
 
-def token_names(model: HookedModel, token_ids: Sequence[int]) -> dict[int, str]:
+def token_name(token_id: int) -> str:
+    """Return a label for a token of the selected model."""
+    return visible(_each_token(view().model, (int(token_id),))[0])
+
+
+def token_names(token_ids: Sequence[int]) -> dict[int, str]:
     """Return a label per token; those that look alike get their ID, for widgets tell by label."""
-    names = {i: visible(model.token_strings([i])[0]) for i in map(int, token_ids)}
+    ids = tuple(map(int, token_ids))
+    names = dict(zip(ids, map(visible, _each_token(view().model, ids)), strict=True))
     labels = list(names.values())
     return {i: f"{name} (ID {i})" if labels.count(name) > 1 else name for i, name in names.items()}
 
 
-def pick_words(
-    model: HookedModel, log_probs: Float[np.ndarray, "vocab"], *, key: str = "words"
-) -> list[int]:
-    """Let the reader choose up to five tokens; at first, the three most probable ones.
+def watched_ids(log_probs: Float[np.ndarray, "vocab"]) -> list[int]:
+    """Return the tokens that are watched: at first, the three most probable ones."""
+    watched = view().watched
+    known = watched is not None and all(token_id < len(log_probs) for token_id in watched)
+    return list(watched or ()) if known else candidate_ids(log_probs)[:N_AT_FIRST]
+
+
+def pick_words(log_probs: Float[np.ndarray, "vocab"]) -> list[int]:
+    """Let the reader choose up to five tokens.
 
     A typed word that is not one token gets one sentence, and its first token is offered.
 
     Args:
-        model: The model.
-        log_probs: The output after the selected token.
-        key: The widgets' key.
+        log_probs: The output after the chosen token, as natural log-probabilities.
     """
-    watched = _watched(log_probs)
+    watched = watched_ids(log_probs)
     offered = candidate_ids(log_probs, watched)
-    names = token_names(model, offered)
     chosen, typed = st.columns([3, 2], vertical_alignment="bottom")
-    show_value(key, watched)
-    chosen.multiselect(
+    bind(
+        chosen.multiselect,
         f"Words to watch (up to {MAX_WORDS})",
-        offered,
-        format_func=names.get,
+        "watched",
+        options=offered,
+        when_none=tuple(watched),
+        format_func=token_names(offered).__getitem__,
         max_selections=MAX_WORDS,
         select_all=False,
-        key=key,
-        on_change=lambda: _watch(st.session_state[key]),
     )
     is_full = len(watched) >= MAX_WORDS
-    new = f"{key}.new"
-    typed.text_input(
-        "Add a word",
-        key=new,
-        disabled=is_full,
-        placeholder="Five words at most" if is_full else "Type one and press Enter",
-        on_change=lambda: _add(model, log_probs, new),
-    )
-    note: Word | None = st.session_state.get(_NOTE)
-    if note is not None and not is_full:
-        _explain(note, new, lambda first: _watch([*watched, first]))
+    word = _typed_word(typed, "Add a word", "typed", log_probs, is_full)
+    if word and not is_full:
+        _take_or_explain(word, "typed", lambda first: put(watched=(*watched, first), typed=""))
     return watched
 
 
-def pick_word(
-    model: HookedModel, log_probs: Float[np.ndarray, "vocab"], *, key: str, label: str = "Word"
-) -> int:
+def pick_word(log_probs: Float[np.ndarray, "vocab"], field: str, *, label: str = "Word") -> int:
     """Let the reader choose one token; at first, the most probable one.
 
-    Offered are the candidates, the words watched elsewhere and what was typed here. The choice is
-    kept per prediction: another token of the text begins with what leads there.
+    Offered are the candidates, the words watched elsewhere and what was typed here. The page's
+    part of the view needs the field, an `int | None`, and beside it a text field `typed`.
 
     Args:
-        model: The model.
-        log_probs: The output after the selected token.
-        key: The widgets' key.
+        log_probs: The output after the chosen token, as natural log-probabilities.
+        field: The field's dotted name.
         label: What the word is called.
     """
-    typed: list[int] = st.session_state.setdefault(f"{key}.typed", {}).setdefault(
-        selection().model, []
-    )
-    offered = candidate_ids(log_probs, [*_watched(log_probs), *typed])
-    names = token_names(model, offered)
-    chosen = f"{key}.{selection().model}.{offered[0]}"
-    new, note = f"{key}.new", f"{key}.note"
-
-    def take(token_id: int) -> None:
-        typed[:] = [*(i for i in typed if i != token_id), token_id][-MAX_WORDS:]
-        st.session_state[chosen] = token_id
-        st.session_state.pop(note, None)
-
-    def add() -> None:
-        word = find_word(model, st.session_state[new], log_probs)
-        if len(word.token_ids) == 1:
-            take(word.token_ids[0])
-            st.session_state[new] = ""
-        else:
-            st.session_state[note] = word if word.token_ids else None
-
+    typed_field = f"{field.rpartition('.')[0]}.typed"
+    chosen = value_of(view(), field)
+    extra = [] if chosen is None or chosen >= len(log_probs) else [chosen]
+    offered = candidate_ids(log_probs, [*watched_ids(log_probs), *extra])
     left, right = st.columns(2, vertical_alignment="bottom")
-    token_id = left.selectbox(
+    token_id = bind(
+        left.selectbox,
         label,
-        offered,
-        format_func=lambda i: names.get(i, str(i)),
-        key=chosen,
-        persist_state="session",
-        on_change=lambda: st.session_state.pop(note, None),
+        field,
+        options=offered,
+        when_none=offered[0],
+        format_func=token_names(offered).__getitem__,
     )
-    right.text_input("Another word", key=new, placeholder="Type one and press Enter", on_change=add)
-    if (word := st.session_state.get(note)) is not None:
-        _explain(word, new, take, verb="Take")
+    if word := _typed_word(right, "Another word", typed_field, log_probs, False):
+        take = {field: None, typed_field: ""}
+        _take_or_explain(word, typed_field, lambda first: put(**{**take, field: first}), "Take")
     return token_id
 
 
-def _watched(log_probs: Float[np.ndarray, "vocab"]) -> list[int]:
-    kept: dict[str, list[int]] = st.session_state.setdefault(_WATCHED, {})
-    return kept.get(selection().model, candidate_ids(log_probs)[:N_AT_FIRST])
+def _typed_word(
+    place: st.delta_generator.DeltaGenerator,
+    label: str,
+    field: str,
+    log_probs: Float[np.ndarray, "vocab"],
+    is_full: bool,
+) -> Word | None:
+    """Draw the box to type in; return what is in it, if the vocabulary can spell it."""
+    text = bind(
+        place.text_input,
+        label,
+        field,
+        disabled=is_full,
+        placeholder="Five words at most" if is_full else "Type one and press Enter",
+    )
+    word = find_word(text, log_probs)
+    return word if word.token_ids else None
 
 
-def _watch(token_ids: Sequence[int]) -> None:
-    # A label instead of an ID belongs to the options of another prompt.
-    known = (token_id for token_id in token_ids if not isinstance(token_id, str))
-    st.session_state[_WATCHED][selection().model] = list(dict.fromkeys(known))[:MAX_WORDS]
-    st.session_state.pop(_NOTE, None)
-
-
-def _add(model: HookedModel, log_probs: Float[np.ndarray, "vocab"], new: str) -> None:
-    """Watch what was typed, or keep it to say why it cannot be watched as it is."""
-    word = find_word(model, st.session_state[new], log_probs)
+def _take_or_explain(
+    word: Word, field: str, take: Callable[[int], None], verb: str = "Watch"
+) -> None:
+    """Take a word that is one token; of another, say so, and offer its first token."""
     if len(word.token_ids) == 1:
-        _watch([*_watched(log_probs), *word.token_ids])
-        st.session_state[new] = ""
-    else:
-        st.session_state[_NOTE] = word if word.token_ids else None
-
-
-def _explain(word: Word, new: str, take: Callable[[int], None], verb: str = "Watch") -> None:
-    """Say that a typed word is several tokens, and offer its first one."""
+        take(word.token_ids[0])
+        st.rerun()
     pieces = [f"**{escape_markdown(visible(piece))}**" for piece in word.pieces[:MAX_PIECES]]
     if len(word.pieces) > MAX_PIECES:
         pieces.append("…")
@@ -183,10 +169,5 @@ def _explain(word: Word, new: str, take: Callable[[int], None], verb: str = "Wat
         f"{' + '.join(pieces)}. It predicts one token at a time, so {verb.lower()} the first one.",
         icon=":material/content_cut:",
     )
-
-    def take_first() -> None:
-        take(word.token_ids[0])
-        st.session_state[new] = ""
-
     first = escape_markdown(visible(word.pieces[0]))
-    st.button(f"{verb} {first}", key=f"{new}.first", on_click=take_first)
+    st.button(f"{verb} {first}", key=f"{field}.first", on_click=take, args=(word.token_ids[0],))

@@ -1,18 +1,38 @@
 """Open a page of the app on a tiny model, without a browser."""
 
+import json
+import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from model_hooks import HookedModel
-from pages.ask import session
+from model_hooks.host import Host, Question
+from pages.ask import computed
 from tests.tiny_models import build, tiny_tokenizer
 
 APP = Path(__file__).parents[2] / "app.py"
 PROMPT = "the cat sat on the mat"
+
+
+class FarHost:
+    """Answers through bytes, as a model on another machine would: nothing live gets across."""
+
+    def __init__(self, open_model: Callable[[str], HookedModel]) -> None:
+        self.host = Host(open_model)
+
+    def answer(self, question: Question) -> Any:
+        """Return what comes out at the other end."""
+        answer = self.host.answer(pickle.loads(pickle.dumps(question)))
+        if hasattr(answer, "__next__"):
+            return (pickle.loads(pickle.dumps(one)) for one in answer)
+        return pickle.loads(pickle.dumps(answer))
 
 
 class ServedPagesManager(PagesManager):
@@ -32,40 +52,87 @@ def no_installed_components(monkeypatch):
 
 
 @pytest.fixture
-def tiny_session(monkeypatch, hooked):
-    """Make every model name load the tiny model, with empty caches before and after."""
-    caches = session.hooked_model, session.token_ids_of, session.trace_of
-    for cache in caches:
-        cache.clear()
-    monkeypatch.setattr(session, "load_model", lambda name: hooked)
-    monkeypatch.setattr("pages.shell.sidebar.SETTLE_S", 0)
+def open_with(monkeypatch):
+    """Return a function that makes every model name load what another function returns."""
     monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", ServedPagesManager)
-    yield
-    for cache in caches:
-        cache.clear()
+
+    def open_with(open_model: Callable[[str], HookedModel]) -> None:
+        computed.set_host(FarHost(open_model))
+
+    yield open_with
+    computed.set_host(None)
+
+
+@pytest.fixture
+def tiny_session(open_with, hooked):
+    """Make every model name load the tiny model."""
+    open_with(lambda name: hooked)
 
 
 @pytest.fixture
 def open_page(tiny_session) -> Callable[..., AppTest]:
     """Return a function that opens a page: `open_page("attention", layer=1)`.
 
-    Keyword arguments are fields of the selection, as a link would give them.
+    Keyword arguments are fields of the view, as a link would give them; dots are written as `__`.
     """
-
-    def open_page(page: str | None = None, **link: object) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=30)
-        for name, value in {"prompt": PROMPT, **link}.items():
-            app.query_params[name] = str(value)
-        app.run()
-        return app.switch_page(f"pages/{page}/page.py").run() if page else app
-
-    return open_page
+    return opened
 
 
 @pytest.fixture
-def of_unknown_wiring(tiny_session, monkeypatch) -> HookedModel:
+def of_unknown_wiring(open_with) -> HookedModel:
     """Load a model whose attention and feedforward cannot be told apart, for any model name."""
     model = HookedModel.wrap(build("longcat_flash"), tiny_tokenizer(), "longcat_flash")
     assert {block.wiring for block in model.anatomy.blocks} == {"unknown"}
-    monkeypatch.setattr(session, "load_model", lambda name: model)
+    open_with(lambda name: model)
     return model
+
+
+def opened(page: str | None = None, **link: object) -> AppTest:
+    """Open a page by its folder."""
+    app = AppTest.from_file(APP, default_timeout=30)
+    for name, value in {"prompt": PROMPT, **link}.items():
+        app.query_params[name.replace("__", ".")] = str(value)
+    return switched(app, page) if page else app.run()
+
+
+def switched(app: AppTest, page: str) -> AppTest:
+    """Change to a page by its folder."""
+    import app as entry
+
+    places = [place for group in entry.PAGES.values() for place in group]
+    address = next(place.address for place in places if place.folder == page)
+    # Of a page that is a function, AppTest knows no file to switch to.
+    app._page_hash = "" if page == places[0].folder else calc_hash(address)
+    return app.run()
+
+
+def widget(app: AppTest, field: str, slot: str = "") -> Any:
+    """Return the widget that is bound to a field of the view."""
+    bound = re.compile(rf"[a-z_]+\.{re.escape(field)}\.[a-z_]+{re.escape(slot)}\.\d+")
+    found = [one for one in app if bound.fullmatch(str(getattr(one, "key", None)))]
+    assert len(found) == 1, f"{len(found)} widgets for {field}: {[one.key for one in found]}"
+    return found[0]
+
+
+def choose(app: AppTest, field: str, value: Any, slot: str = "") -> AppTest:
+    """Use the widget of a field: an option by its label, anything else by its value."""
+    found = widget(app, field, slot)
+    options = list(getattr(found, "options", ()) or ())
+    if options and isinstance(value, list):
+        found.set_value([options.index(str(one)) for one in value])
+    elif options:
+        found.set_value(options.index(str(value)))
+    else:
+        found.set_value(value)
+    return app.run()
+
+
+def view_of(app: AppTest) -> Any:
+    """Return what the visitor sees."""
+    return app.session_state["visit.view"]
+
+
+def alts(app: AppTest) -> list[str]:
+    """Return what a screen reader says of each chart."""
+    sent = [element.proto.json for element in app.get("bidi_component")]
+    return [json.loads(one)["alt"] for one in sent if '"alt"' in one]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.pages.charts import drawn
+from tests.pages.conftest import choose
 
 PROMPT = "the cat sat on the mat"
 
@@ -23,15 +24,6 @@ def matrix(app):
     """The numbers of the drawn heatmap."""
     z = drawn(app)[0].figure["data"][0]["z"]
     return numbers(z, np.float32).reshape([int(n) for n in z["shape"].split(",")])
-
-
-ARITHMETIC, ABLATION = "One query, one key: the arithmetic", "What is it good for?"
-
-
-def with_tab(app, title):
-    """The page with one of its tabs open: only that one is drawn."""
-    app.session_state["attention.tabs"] = title
-    return app.run()
 
 
 def grid_header(app):
@@ -78,7 +70,7 @@ def test_mean_over_heads_is_drawn_on_request(open_page, hooked):
 def test_hiding_the_first_token_empties_its_column_and_says_so(open_page):
     app = open_page("attention", layer=1)
     before = matrix(app)
-    app.toggle(key="hide_sink").set_value(True).run()
+    choose(app, "attention.hide_first", True)
     assert not app.exception
     assert (matrix(app)[:, 0] == 0).all()
     np.testing.assert_array_equal(matrix(app)[:, 1:], before[:, 1:])
@@ -87,8 +79,8 @@ def test_hiding_the_first_token_empties_its_column_and_says_so(open_page):
 
 def test_rescaled_rows_sum_to_one_again(open_page):
     app = open_page("attention", layer=1)
-    app.toggle(key="hide_sink").set_value(True).run()
-    app.segmented_control(key="hide_sink.rows").set_value("Rescale rows").run()
+    choose(app, "attention.hide_first", True)
+    choose(app, "attention.rows", "Rescale rows")
     assert not app.exception
     np.testing.assert_allclose(np.nansum(matrix(app)[1:], -1), 1, atol=1e-5)
     assert not any("no longer sum to 1" in caption.value for caption in app.caption)
@@ -103,10 +95,10 @@ def test_the_sentence_names_what_the_query_reads_most(open_page, hooked):
 @pytest.mark.parametrize("prompt", ["the", "the " * 30, "<script> **x** $y$ \x00 שלום 👩‍👩‍👧"])
 def test_odd_prompts_get_a_page(open_page, prompt):
     app = open_page("attention", prompt=prompt)
-    app.toggle(key="hide_sink").set_value(True).run()
+    choose(app, "attention.hide_first", True)
     assert not app.exception
-    for title in (ARITHMETIC, ABLATION):
-        assert not with_tab(app, title).exception
+    for tab in ("arithmetic", "ablation"):
+        assert not open_page("attention", prompt=prompt, attention__tab=tab).exception
 
 
 @pytest.mark.parametrize("link", [{"layer": 99, "head": 99, "pos": 99}, {"layer": "x"}])
@@ -122,7 +114,7 @@ def test_empty_prompt_gets_a_hint(open_page):
 
 def test_sorted_grid_lists_every_head_by_its_score(open_page, hooked):
     app = open_page("attention")
-    app.selectbox(key="attention_sort").set_value("Previous token").run()
+    choose(app, "attention.sort", "Previous token")
     assert not app.exception
     scores = {
         (layer, head): float(np.mean(np.diagonal(pattern, -1)))
@@ -137,14 +129,14 @@ def test_sorted_grid_lists_every_head_by_its_score(open_page, hooked):
 
 def test_sorting_by_repetition_says_so_when_nothing_repeats(open_page):
     app = open_page("attention", prompt="cat sat on")
-    app.selectbox(key="attention_sort").set_value("Induction").run()
+    choose(app, "attention.sort", "Induction")
     assert not app.exception
     assert any("needs a token that repeats" in caption.value for caption in app.caption)
 
 
 def test_sizes_are_weights_times_the_norm_of_each_value_through_the_projection(open_page, hooked):
     app = open_page("attention", layer=1, head=1)
-    app.segmented_control(key="attention_measure").set_value("Weight x size of value").run()
+    choose(app, "attention.measure", "Weight x size of value")
     assert not app.exception
     recorded = hooked.trace(PROMPT).layers[1]
     attention = hooked.anatomy.blocks[1].attention
@@ -161,39 +153,39 @@ def test_sizes_are_weights_times_the_norm_of_each_value_through_the_projection(o
 
 def test_rollout_rows_sum_to_one(open_page):
     app = open_page("attention", layer=1)
-    app.segmented_control(key="attention_measure").set_value("Rollout").run()
+    choose(app, "attention.measure", "Rollout")
     assert not app.exception
     np.testing.assert_allclose(np.nansum(matrix(app), -1), 1, atol=1e-5)
 
 
 def test_sum_over_chosen_tokens_equals_the_sum_of_their_cells(open_page, hooked):
     app = open_page("attention", layer=1, head=0)
-    app.multiselect(key="attention_queries.6").set_value([4, 5]).run()
-    app.multiselect(key="attention_keys.6").set_value([0, 2]).run()
+    choose(app, "attention.queries", ["4: the", "5: mat"])
+    choose(app, "attention.keys", ["0: the", "2: sat"])
     assert not app.exception
     total = eager_attention(hooked, 1)[0][np.ix_([4, 5], [0, 2])].sum()
     assert any(f"put **{total:.3f}** on the chosen keys" in m.value for m in app.markdown)
 
 
 def test_arithmetic_ends_at_the_models_own_weight_and_is_checked(open_page, hooked):
-    app = with_tab(open_page("attention", layer=1, head=1, pos=4), ARITHMETIC)
-    app.selectbox(key="attention_key").set_value(2).run()
-    assert not app.exception
+    app = open_page("attention", layer=1, head=1, pos=4, attention__tab="arithmetic")
     weight = eager_attention(hooked, 1)[1][4, 2]
+    choose(app, "attention.key", f"2: sat ({weight:.3f})")
+    assert not app.exception
     assert any(f"= {weight:.4f}" in formula.value for formula in app.latex)
-    checks = [caption.value for caption in app.caption if "Check:" in caption.value]
+    checks = [caption.value for caption in app.caption if "Checked:" in caption.value]
     assert len(checks) == 2
     assert all(":green[" in check for check in checks)
 
 
 def test_the_mean_of_all_heads_has_no_arithmetic(open_page):
-    app = with_tab(open_page("attention", head="mean"), ARITHMETIC)
+    app = open_page("attention", head="mean", attention__tab="arithmetic")
     assert any("has no arithmetic of its own" in caption.value for caption in app.caption)
 
 
 def test_switching_a_head_off_equals_zeroing_its_rows_of_the_projection(open_page, hooked):
-    app = with_tab(open_page("attention", layer=0, head=1), ABLATION)
-    app.segmented_control(key="attention_ablation").set_value("This head").run()
+    app = open_page("attention", layer=0, head=1, attention__tab="ablation")
+    choose(app, "attention.part", "This head")
     assert not app.exception
     model = plain_copy(hooked)
     path = hooked.anatomy.blocks[0].attention_path
@@ -218,9 +210,9 @@ def test_switching_a_head_off_equals_zeroing_its_rows_of_the_projection(open_pag
 
 
 def test_cutting_one_link_equals_masking_its_score_by_hand(open_page, hooked):
-    app = with_tab(open_page("attention", layer=0, head=1, pos=5), ABLATION)
-    app.segmented_control(key="attention_ablation").set_value("One link").run()
-    app.selectbox(key="attention_link.key.5").set_value(2).run()
+    app = open_page("attention", layer=0, head=1, pos=5, attention__tab="ablation")
+    choose(app, "attention.part", "One link")
+    choose(app, "attention.link_key", "2: sat")
     assert not app.exception
     ids = torch.tensor([hooked.encode(PROMPT)])
     mask = torch.zeros(1, 1, 6, 6).masked_fill(~torch.ones(6, 6, dtype=torch.bool).tril(), -1e9)
@@ -233,12 +225,12 @@ def test_cutting_one_link_equals_masking_its_score_by_hand(open_page, hooked):
         np.sort(numbers(after["x"], np.float64)), np.sort(expected), atol=1e-5
     )
     for where in ("This layer", "This head"):
-        app.segmented_control(key="attention_link.where").set_value(where).run()
+        choose(app, "attention.where", where)
         assert not app.exception
 
 
 def test_one_token_has_no_link_to_cut(open_page):
-    app = with_tab(open_page("attention", prompt="cat"), ABLATION)
-    app.segmented_control(key="attention_ablation").set_value("One link").run()
+    app = open_page("attention", prompt="cat", attention__tab="ablation")
+    choose(app, "attention.part", "One link")
     assert not app.exception
     assert any("takes two tokens" in caption.value for caption in app.caption)

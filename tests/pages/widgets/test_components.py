@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.widgets.components import head_tiles
-from pages.widgets.text import escape_markdown, visible
+from pages.text import escape_markdown, visible
 
 
 def causal(n_layers, n_heads, n_tokens):

@@ -1,9 +1,11 @@
-"""Text that came from a model or a user, made safe and visible; large numbers, made readable."""
+"""Text that came from a model or a user, made safe and visible."""
 
 import re
 import unicodedata
 
-from viz.kv_cache import byte_unit, three_digits
+from viz.numbers import operations, size_text
+
+__all__ = ["escape_markdown", "operations", "size_text", "visible"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:&^=])")
 _VISIBLE = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥", "\u00a0": "⍽"}
@@ -25,20 +27,6 @@ def visible(token: str) -> str:
     if token and all(unicodedata.category(character) in _NO_SHAPE_ALONE for character in token):
         return "".join(map(_code_point, token))
     return "".join(map(_visible_character, token)) or "∅"
-
-
-def size_text(n_bytes: float) -> str:
-    """Write a number of bytes for people."""
-    unit, name = byte_unit(n_bytes)
-    return f"{three_digits(n_bytes / unit)} {name}" if unit > 1 else f"{n_bytes:,.0f} {name}"
-
-
-def operations(n_flops: float) -> str:
-    """Write a number of floating-point operations for people."""
-    for unit, name in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
-        if n_flops >= unit:
-            return f"{three_digits(n_flops / unit)} {name}"
-    return f"{n_flops:,.0f} FLOP"
 
 
 def _visible_character(character: str) -> str:

@@ -1,0 +1,128 @@
+"""What is a model, how does it read a text, and what did one run record? As plain values."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from model_hooks.info import ModelInfo
+from model_hooks.model import HookedModel
+from model_hooks.read.patterns import mean_over_heads
+from model_hooks.run.trace import Trace
+
+PARTS = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
+"""What a run records of every layer's residual stream, in the order in which it comes about."""
+ADDED_UP_FROM = 512
+"""From this many tokens on, heads are added up one at a time: together they fill memory."""
+
+
+def info_of(model: HookedModel) -> ModelInfo:
+    """Return a model's sizes."""
+    return model.info
+
+
+def encode(model: HookedModel, text: str) -> tuple[int, ...]:
+    """Return the token IDs of a text, with special tokens as the tokenizer's default is."""
+    return tuple(int(token_id) for token_id in model.encode(text))
+
+
+def tokens_of(model: HookedModel, token_ids: Sequence[int]) -> tuple[str, ...]:
+    """Return one string per token of a text, for display."""
+    return model.token_strings(token_ids)
+
+
+def each_token(model: HookedModel, token_ids: Sequence[int]) -> tuple[str, ...]:
+    """Return one string per token ID, none of them read as neighbours in one text."""
+    return tuple(model.token_strings([token_id])[0] for token_id in token_ids)
+
+
+def decode(model: HookedModel, token_ids: Sequence[int]) -> str:
+    """Return the text of token IDs, special tokens included."""
+    return model.decode(token_ids)
+
+
+def ending_ids(model: HookedModel) -> frozenset[int]:
+    """Return the token IDs that end a text."""
+    return model.eos_token_ids
+
+
+def run_length(trace: Trace) -> int:
+    """Return the number of positions of a run, once it has been made.
+
+    Raises:
+        InlookError: It cannot be made; the message says why.
+    """
+    return len(trace)
+
+
+def attention(trace: Trace, layer: int, head: int | None = None) -> Float[np.ndarray, "pos pos"]:
+    """Return the attention weights of one head; the mean over a layer's heads for None.
+
+    Raises:
+        LayerError: There is no such layer or head, or the layer has no attention.
+    """
+    if head is not None:
+        return trace.attention(layer, head)
+    if len(trace) < ADDED_UP_FROM:
+        return mean_over_heads(trace.attention(layer))
+    total = sum(trace.attention(layer, head) for head in range(trace.n_heads))
+    return np.asarray(total / trace.n_heads)
+
+
+def attention_of_heads(trace: Trace, layer: int) -> Float[np.ndarray, "head pos pos"]:
+    """Return the attention weights of every head of a layer.
+
+    Raises:
+        LayerError: There is no such layer, or it has no attention.
+    """
+    if len(trace) < ADDED_UP_FROM:
+        return trace.attention(layer)
+    return np.stack([trace.attention(layer, head) for head in range(trace.n_heads)])
+
+
+def mean_patterns(trace: Trace) -> tuple[Float[np.ndarray, "pos pos"] | None, ...]:
+    """Return each layer's attention, the mean over its heads; None without attention."""
+    with_attention = trace.attention_layers
+    return tuple(
+        attention(trace, layer) if layer in with_attention else None
+        for layer in range(trace.n_layers)
+    )
+
+
+def readable(trace: Trace, layer: int) -> Bool[np.ndarray, "pos pos"]:
+    """Return which keys (columns) the mask let each query (row) of a layer read in any head.
+
+    Raises:
+        LayerError: There is no such layer, or it has no attention.
+    """
+    trace.layer_output(layer)  # says so if there is no such layer
+    return trace.layers[layer].readable
+
+
+def embedding(trace: Trace) -> Float[np.ndarray, "pos d_model"]:
+    """Return what enters the first block."""
+    return trace.embedding
+
+
+def layer_output(trace: Trace, layer: int) -> Float[np.ndarray, "pos d_model"]:
+    """Return the residual stream after a layer.
+
+    Raises:
+        LayerError: There is no such layer.
+    """
+    return trace.layer_output(layer)
+
+
+def part_sizes(trace: Trace) -> Float[np.ndarray, "layer part pos"]:
+    """Return the lengths of the vectors in each layer, in the order of `PARTS`."""
+    return np.array(
+        [
+            [np.linalg.norm(getattr(layer, name), axis=-1) for name in PARTS]
+            for layer in trace.layers
+        ]
+    )
+
+
+def last_logits(trace: Trace) -> Float[np.ndarray, "vocab"]:
+    """Return the logits after the last position."""
+    return trace.last_logits

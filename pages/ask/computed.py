@@ -1,0 +1,126 @@
+"""The one way to ask a model: kept answers, computed once for everybody who asks the same.
+
+    lens_of = computed(read_lens, says="Reading every layer…")   # f(model, trace, start, stop)
+    lens = lens_of(*run(), start, stop)        # model name, token IDs, interventions; then the key
+
+    size_of = computed(count_parameters)                         # f(model)
+    size = size_of("storyteller")
+
+Questions are functions of `model_hooks` (see `model_hooks.host`); keys and answers are plain
+values. All kept answers share one budget of memory, and `forget` drops them all. A question reaches
+a model at one place, `host`: it may be in this process or on another machine.
+"""
+
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import streamlit as st
+from cachetools import LRUCache, cached
+
+from model_hooks.host import Host, Question, Run, name_of, parameters_of
+
+KEPT_BYTES = 256 * 2**20
+"""What all kept answers may take."""
+N_THREADS = int(os.environ.get("INLOOK_THREADS", "1"))
+"""Threads per forward pass. More than one is slower as soon as another program is busy."""
+
+
+class Answers(Protocol):
+    """Where questions are answered."""
+
+    def answer(self, question: Question) -> Any:
+        """Return a plain value, or an iterator over them."""
+        ...
+
+
+_host: Answers | None = None
+_starting = threading.Lock()
+
+
+def host() -> Answers:
+    """Return where questions are answered: in this process unless `set_host` said otherwise."""
+    global _host
+    with _starting:
+        if _host is None:
+            from pages.ask.opening import open_frozen
+
+            _host = Host(open_frozen, n_threads=N_THREADS)
+        return _host
+
+
+def set_host(other: Answers | None) -> None:
+    """Answer questions elsewhere from now on, and forget what was answered; None begins anew."""
+    global _host
+    forget()
+    _host = other
+
+
+def computed(
+    function: Callable[..., Any], *, says: str | None = None, keep: bool = True
+) -> Callable[..., Any]:
+    """Make a question of a function of `model_hooks`.
+
+    `f(model, trace, *key)` and `f(trace, *key)` become `f(model_name, token_ids, interventions,
+    *key)`; `f(model, *key)` becomes `f(model_name, *key)`.
+
+    Args:
+        function: A module-level function whose keys can be hashed and whose answer is a plain
+            value.
+        says: What a visitor reads while it is computed; nothing for what is quick.
+        keep: Whether to keep the answer for the next one who asks.
+
+    Raises:
+        ValueError: A host could not find the function.
+    """
+    name, about_run = name_of(function), "trace" in parameters_of(function)[:2]
+
+    @functools.wraps(function)
+    def ask(*given: Any, **named: Any) -> Any:
+        run = Run(*given[:3]) if about_run else Run(given[0], ())
+        key = given[3:] if about_run else given[1:]
+        question = Question(name, run, key, tuple(sorted(named.items())))
+        if not keep:
+            return host().answer(question)
+        if says is None or question in _KEPT:
+            return _answer(question)
+        with st.spinner(says):
+            return _answer(question)
+
+    return ask
+
+
+def streamed(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Make a question of a generator function: its plain values come one by one, none is kept."""
+    return computed(function, keep=False)
+
+
+def forget() -> None:
+    """Drop all kept answers."""
+    _answer.cache_clear()
+
+
+def n_bytes(value: Any) -> int:
+    """Return about how much memory a plain value takes."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, dict):
+        return sum(map(n_bytes, value)) + sum(map(n_bytes, value.values()))
+    if isinstance(value, tuple | list | set | frozenset):
+        return sys.getsizeof(value) + sum(map(n_bytes, value))
+    if is_dataclass(value):
+        return sum(n_bytes(getattr(value, field.name)) for field in fields(value))
+    return sys.getsizeof(value)
+
+
+_KEPT: LRUCache = LRUCache(KEPT_BYTES, n_bytes)
+
+
+@cached(_KEPT, key=lambda question: question, condition=threading.Condition())
+def _answer(question: Question) -> Any:
+    return host().answer(question)

@@ -1,0 +1,86 @@
+"""What does one token read? Every token shaded by its weight, and lines between them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Float
+
+from pages.attention.matrix import Shown
+from pages.state.visit import put
+from pages.text import escape_markdown, visible
+from pages.widgets.components import head_lines, token_strip
+from pages.widgets.controls import current_position, pick_position
+
+MAX_LINE_TOKENS = 96
+"""Lines between more tokens than this cannot be followed by eye."""
+LEAST_DRAWN = 0.02
+"""Weights below it get no line, unless half of the strongest one is less."""
+
+
+def draw(tokens: Sequence[str], shown: Shown, span: slice) -> int:
+    """Draw what one query reads; return its position."""
+    st.subheader("One query")
+    query, shares = current_position(len(tokens)), shown.shares
+    token_strip(
+        tokens,
+        key="attention_tokens",
+        selected=query,
+        rows=shares,
+        on_pick=lambda pos: put(pos=pos),
+        label="Query token",
+    )
+    by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
+    with by_number:
+        pick_position(tokens, label="Query token")
+    labels = [visible(token) for token in tokens]
+    in_words.markdown(summary(labels, shares[query], query))
+    if shown.measure == "size":
+        st.caption("Here and below: each key's share of all sizes in the query's row.")
+    _lines(tokens, shares, lines_span(span, query), query)
+    return query
+
+
+def _lines(
+    tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"], span: slice, query: int
+) -> None:
+    if note := lines_note(span, query, shares[query], len(tokens)):
+        st.caption(note)
+    head_lines(
+        tokens[span],
+        shares[span, span],
+        key="attention_lines",
+        start=span.start,
+        selected=query - span.start,
+        threshold=min(LEAST_DRAWN, 0.5 * float(shares[query].max())),
+        on_pick=lambda pos: put(pos=span.start + pos),
+    )
+
+
+def summary(labels: Sequence[str], row: Float[np.ndarray, "pos"], query: int) -> str:
+    """Say in one sentence what a query reads most."""
+    reader = f":blue[{escape_markdown(labels[query])}] (token {query})"
+    strongest = [key for key in np.argsort(-row, kind="stable")[:3] if row[key] > 0]
+    if not strongest:
+        return f"{reader} reads from nothing but the first token, which is hidden."
+    read = []
+    for key in strongest:
+        token = f":orange[{escape_markdown(labels[key])}] (token {key})"
+        read.append(f"{'itself' if key == query else token}, {row[key]:.1%}")
+    return f"{reader} reads most from " + "; then from ".join(read) + "."
+
+
+def lines_span(span: slice, query: int) -> slice:
+    """Return the tokens to draw lines for: at most `MAX_LINE_TOKENS`, up to the query."""
+    last = max(min(span.stop, query + 1), min(span.start + MAX_LINE_TOKENS, span.stop))
+    return slice(max(span.start, last - MAX_LINE_TOKENS), last)
+
+
+def lines_note(span: slice, query: int, row: Float[np.ndarray, "pos"], n_tokens: int) -> str | None:
+    """Say what the lines leave out of a long text."""
+    if span == slice(0, n_tokens):
+        return None
+    note = f"Lines are drawn among tokens {span.start} to {span.stop - 1}."
+    if span.start <= query < span.stop:
+        note += f" Of what the query reads, {row[span].sum():.0%} lies there."
+    return note

@@ -1,0 +1,56 @@
+"""Prompts worth trying, and what to look for in each."""
+
+from typing import NamedTuple
+
+
+class Preset(NamedTuple):
+    """A prompt worth trying and what to look for."""
+
+    title: str
+    prompt: str
+    look_for: str
+
+
+PRESETS = (
+    Preset(
+        "A story begins",
+        "Once upon a time, there was a little",
+        "Few words fit here: see how the probability piles up on a handful of tokens.",
+    ),
+    Preset(
+        "A fixed phrase",
+        "They lived happily ever",
+        "One token is far ahead of all others. In which layer does it take the lead?",
+    ),
+    Preset(
+        "A film title",
+        "The Shawshank",
+        "The model knows how it goes on. Which layer's feedforward brings the word, and what is "
+        "left without it?",
+    ),
+    Preset(
+        "Wide open",
+        "Sam was sad because he lost his",
+        "Many words fit, so no token gets much: compare the entropy with that of a fixed phrase.",
+    ),
+    Preset(
+        "Which name was it?",
+        "Lily and Tim went to the beach. Lily and",
+        "The name stands earlier in the text. Which heads look back at it, and does it help?",
+    ),
+    Preset(
+        "Once more",
+        "Max saw a ball. Max saw a kite. Max saw a",
+        "A sentence repeats: some heads look at what came after the same words before.",
+    ),
+    Preset(
+        "Made-up words",
+        "The zib and the florp liked to",
+        "The tokenizer has no tokens for these words: watch it cut them into pieces.",
+    ),
+    Preset(
+        "Not a story",
+        "2 + 2 =",
+        "The bundled model has read children's stories only: see how unsure it is.",
+    ),
+)

@@ -1,0 +1,159 @@
+"""How a view is written into an address and read from one: by the types of its fields.
+
+Numbers, truth values, words of a `Literal`, texts, `X | None`, tuples of them and interventions are
+written so that people can read them; long texts are compressed. Each value that cannot be read is
+ignored by itself.
+"""
+
+import base64
+import math
+import types
+import typing
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from model_hooks import Intervention, intervention_kinds
+from pages.state.view import changed_copy, fields_of, value_of
+
+LONG = 300
+"""Longer texts (in characters) are compressed."""
+LONGEST = 1_000_000
+"""A link that unpacks to more is not believed."""
+SHARED_UP_TO = 8_000
+"""Longer links get lost on their way through proxies and chat programs."""
+
+NONE = "~"
+Viewed = TypeVar("Viewed")
+
+
+def encode(view: Any) -> dict[str, str]:
+    """Write what differs from the defaults as query parameters."""
+    default, found = type(view)(), {}
+    for name, (of, metadata) in fields_of(type(view)).items():
+        if (value := value_of(view, name)) != value_of(default, name):
+            text = metadata.get("none", NONE) if value is None else _write(of, value)
+            found[_address_name(name, metadata)] = _packed(text) if len(text) > LONG else text
+    return found
+
+
+def decode(kind: type[Viewed], address: Mapping[str, str]) -> Viewed:
+    """Read query parameters; each unknown or damaged value is ignored by itself."""
+    found = kind()
+    for name, (of, metadata) in fields_of(kind).items():
+        try:
+            text = address[_address_name(name, metadata)]
+            text = _unpacked(text) if text.startswith("*") else text
+            value = None if text == metadata.get("none") else _read(of, text)
+            found = changed_copy(found, {name: value})
+        except (KeyError, ValueError, OverflowError, TypeError):
+            continue
+    return found
+
+
+def names_in(kind: type, text: str) -> list[str]:
+    """Return which fields of a view a list of names in an address names."""
+    known = fields_of(kind)
+    return [name for name in text.split("~") if name in known]
+
+
+def is_long(address: Mapping[str, str]) -> bool:
+    """Tell whether a link is too long to be shared everywhere."""
+    return sum(len(name) + len(text) + 2 for name, text in address.items()) > SHARED_UP_TO
+
+
+def _address_name(name: str, metadata: Mapping[str, Any]) -> str:
+    """What belongs to a value that all pages share is called by its last name alone."""
+    return name.rpartition(".")[2] if metadata.get("flat") else name
+
+
+def _packed(text: str) -> str:
+    return "*" + base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
+
+
+def _unpacked(text: str) -> str:
+    unpacker = zlib.decompressobj()
+    try:
+        unpacked = unpacker.decompress(base64.urlsafe_b64decode(text[1:] + "=="), LONGEST)
+    except zlib.error as error:
+        raise ValueError("damaged") from error
+    if not unpacker.eof:
+        raise ValueError("cut off, or too long")
+    return unpacked.decode()
+
+
+def _write(of: Any, value: Any) -> str:
+    if value is None:
+        return NONE
+    inner = _without_none(of)
+    if typing.get_origin(inner) is tuple:
+        (item, *_) = typing.get_args(inner)
+        if item is int:
+            return ".".join(map(str, value)) or "."
+        return "".join(_write(item, one) + "~" for one in value)
+    if inner is Intervention:
+        parts = [_write(kind, getattr(value, name)) for name, kind in _parts_of(type(value))]
+        return _escaped(",".join([type(value).name, *parts]))
+    if isinstance(value, bool):
+        return str(int(value))
+    return _escaped(value) if isinstance(value, str) else str(value)
+
+
+def _read(of: Any, text: str) -> Any:
+    inner, arguments = _without_none(of), typing.get_args(_without_none(of))
+    if inner is not of and text == NONE:
+        return None
+    if typing.get_origin(inner) is tuple:
+        items = _read_tuple(arguments[0], text)
+        if arguments[-1] is not Ellipsis and len(items) != len(arguments):
+            raise ValueError(f"{len(items)} values for {len(arguments)}")
+        return items
+    if inner is Intervention:
+        return _read_intervention(_unescaped(text))
+    if typing.get_origin(inner) is typing.Literal or inner is bool:
+        options = arguments or (False, True)
+        written = {_write(inner, option): option for option in options}
+        return written[{"True": "1", "False": "0"}.get(text, text) if inner is bool else text]
+    if inner is str:
+        return _unescaped(text)
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return inner(text)
+
+
+def _read_tuple(item: Any, text: str) -> tuple:
+    if item is int:
+        return tuple(int(one) for one in text.split(".")) if text != "." else ()
+    *items, end = text.split("~")
+    if end:
+        raise ValueError("cut off")
+    return tuple(_read(item, one) for one in items)
+
+
+def _read_intervention(text: str) -> Intervention:
+    name, *parts = text.split(",")
+    kind = intervention_kinds()[name]
+    written = zip(_parts_of(kind), parts, strict=True)
+    return kind(**{field: _read(of, part) for (field, of), part in written})
+
+
+def _parts_of(kind: type) -> list[tuple[str, Any]]:
+    hints = typing.get_type_hints(kind)
+    return [(of.name, hints[of.name]) for of in fields(kind)]
+
+
+def _without_none(of: Any) -> Any:
+    """`X | None` without the None; anything else as it is."""
+    if of is not Intervention and typing.get_origin(of) in (typing.Union, types.UnionType):
+        rest = [one for one in typing.get_args(of) if one is not type(None)]
+        return rest[0] if len(rest) == 1 else of
+    return of
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("~", "%7E").replace("*", "%2A")
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("%2A", "*").replace("%7E", "~").replace("%25", "%")

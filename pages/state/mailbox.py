@@ -1,0 +1,36 @@
+"""What is asked for once: a click leaves it, the next run of the page takes it.
+
+TO_WRITE = Message[int]("generation.to_write")
+st.button("Run", on_click=TO_WRITE.leave, args=(20,))
+if (n_tokens := TO_WRITE.take()) is not None: ...
+"""
+
+from typing import Any, Generic, TypeVar, cast
+
+import streamlit as st
+
+Asked = TypeVar("Asked")
+
+
+class Message(Generic[Asked]):
+    """One kind of message; what is left twice before it is taken counts once, the last."""
+
+    def __init__(self, name: str) -> None:
+        self._key = f"mailbox.{name}"
+
+    def leave(self, asked: Asked) -> None:
+        """Leave a message for the next run."""
+        _box()[self._key] = asked
+
+    def take(self) -> Asked | None:
+        """Return the message and forget it; None if there is none."""
+        return cast("Asked | None", _box().pop(self._key, None))
+
+    @property
+    def waits(self) -> bool:
+        """Whether `take` would return a message."""
+        return self._key in _box()
+
+
+def _box() -> dict[str, Any]:
+    return st.session_state.setdefault("mailbox", {})

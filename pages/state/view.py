@@ -1,0 +1,121 @@
+"""What a visitor sees, as one immutable value: what all pages share, and one part per page.
+
+The shared fields are those of `View`. A page adds a part of its own beside its code:
+
+    @of_page("attention")
+    @dataclass(frozen=True)
+    class Choices:
+        measure: Literal["weight", "size"] = "weight"
+
+Fields are called by dotted names (`layer`, `decoding.temperature`, `attention.measure`): so widgets
+bind them, links write them, and `changed_copy` changes them.
+"""
+
+import functools
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
+from typing import Any, TypeVar
+
+from model_hooks import Decoding, Intervention
+
+DEFAULT_MODEL = "storyteller"
+DEFAULT_PROMPT = "Once upon a time, there was a little"
+
+Part = TypeVar("Part")
+Viewed = TypeVar("Viewed")
+
+OF_MODEL = {"belongs_to": ("model",)}
+"""Put away when the model changes, and given back with it."""
+CARRIED = {**OF_MODEL, "carried": True}
+"""The same, but a model that is new to this visitor begins with what the last one had."""
+OF_TEXT = {"belongs_to": ("model", "prompt"), "forgotten": True}
+"""Begins anew with another model or prompt."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What is looked at on every page; the pages' own parts come on top (`whole_view`)."""
+
+    model: str = DEFAULT_MODEL
+    prompt: str = DEFAULT_PROMPT
+    pos: int | None = None
+    """A token's position from 0; None is the last one, which makes the prediction."""
+    layer: int = field(default=0, metadata=CARRIED)
+    head: int | None = field(default=0, metadata={**CARRIED, "none": "mean"})
+    """None is the mean over all heads."""
+    decoding: Decoding = field(default=Decoding(), metadata={"flat": True})
+    use_cache: bool = True
+    interventions: tuple[Intervention, ...] = field(default=(), metadata=OF_MODEL)
+    """What is switched off, on every page."""
+    written: tuple[int, ...] = field(default=(), metadata=OF_TEXT)
+    """IDs of the tokens generated after the prompt."""
+    watched: tuple[int, ...] | None = field(default=None, metadata=OF_MODEL)
+    """Token IDs of words to watch; None for the most probable ones."""
+    typed: str = field(default="", metadata=OF_MODEL)
+    """A word that was typed to be watched, as long as it is not one token."""
+
+
+_PARTS: dict[str, type] = {}
+
+
+def of_page(name: str) -> Callable[[type[Part]], type[Part]]:
+    """Register a frozen dataclass, all of whose fields have defaults, as a page's part.
+
+    Args:
+        name: The page's folder.
+    """
+
+    def register(kind: type[Part]) -> type[Part]:
+        _PARTS[name] = kind
+        return kind
+
+    return register
+
+
+def name_of_part(kind: type) -> str:
+    """Return the page that a part belongs to."""
+    return next(name for name, part in _PARTS.items() if part is kind)
+
+
+def whole_view() -> type[View]:
+    """Return the class of a whole view: `View` with the parts of all pages imported so far."""
+    return _with_parts(tuple(_PARTS.items()))
+
+
+@functools.cache
+def _with_parts(parts: tuple[tuple[str, type], ...]) -> type[View]:
+    added = [(name, kind, field(default=kind())) for name, kind in parts]
+    return make_dataclass("WholeView", added, bases=(View,), frozen=True)
+
+
+@functools.cache
+def fields_of(kind: type, prefix: str = "") -> Mapping[str, tuple[Any, Mapping[str, Any]]]:
+    """Return the type and the metadata of every field by its dotted name."""
+    found: dict[str, Any] = {}
+    types = typing.get_type_hints(kind)
+    for of in fields(kind):
+        if is_dataclass(types[of.name]):
+            inner = fields_of(types[of.name], f"{prefix}{of.name}.")
+            found |= {name: (of_, {**own, **of.metadata}) for name, (of_, own) in inner.items()}
+        else:
+            found[prefix + of.name] = types[of.name], of.metadata
+    return found
+
+
+def value_of(of: Any, name: str) -> Any:
+    """Return a field's value by its dotted name."""
+    return functools.reduce(getattr, name.split("."), of)
+
+
+def changed_copy(of: Viewed, changes: Mapping[str, Any]) -> Viewed:
+    """Return a copy with other values of some fields, by dotted names.
+
+    Raises:
+        ValueError: A value that checks itself, such as `Decoding`, refuses it.
+    """
+    for name, new in changes.items():
+        first, _, rest = name.partition(".")
+        inner = changed_copy(getattr(of, first), {rest: new}) if rest else new
+        of = replace(of, **{first: inner})  # pyright: ignore[reportArgumentType]
+    return of

@@ -1,0 +1,147 @@
+"""Where this visitor's view is kept, how it changes, and how it agrees with the address.
+
+    begin(whole_view(), page="attention")   # in app.py, before anything is drawn, in each full run
+    put(layer=3)                            # a button's callback
+    put(**{"attention.measure": "size"})
+    st.page_link(page, query_params=link())   # keeps the view, in a new tab too
+
+No clock: the address is believed in a new session and when the browser says that its user stepped
+through the history. In every other run the session's view is the truth and the address follows.
+"""
+
+from typing import Any, TypeVar, cast
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
+
+from pages.state.link import decode, encode, names_in
+from pages.state.view import View, changed_copy, fields_of, name_of_part, value_of
+
+_VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS = (
+    f"visit.{name}" for name in ("view", "page", "put_away", "drawn", "parents")
+)
+_SET = "set"
+Part = TypeVar("Part")
+
+
+def begin(kind: type, page: str) -> None:
+    """Find out what this visitor sees; `page` is the folder of the page about to be drawn."""
+    state, address = st.session_state, st.query_params.to_dict()
+    stepped = _context().is_history_navigation
+    state[_DRAWN] = {}
+    if _VIEW not in state or type(state[_VIEW]) is not kind or stepped:
+        state[_VIEW] = decode(kind, address)
+    elif _SET in address and page != state.get(_PAGE):
+        told = decode(kind, address)
+        names = names_in(kind, address[_SET])
+        put(in_link=False, **{name: value_of(told, name) for name in names})
+    state[_PAGE] = page
+    if stepped or decode(kind, address) != view():
+        st.query_params.from_dict(encode(view()))
+
+
+def view() -> View:
+    """Return what this visitor sees."""
+    return st.session_state[_VIEW]
+
+
+def part(kind: type[Part]) -> Part:
+    """Return a page's part of the view."""
+    return cast("Part", getattr(view(), name_of_part(kind)))
+
+
+def page_name() -> str:
+    """Return the folder of the page that is open."""
+    return st.session_state[_PAGE]
+
+
+def put(*, in_link: bool = True, **changes: Any) -> None:
+    """Change fields by their dotted names.
+
+    One call is one step of the browser's history. Inside a fragment the whole page is drawn anew if
+    anything outside it shows one of the fields; as that ends the run, put comes last.
+
+    Args:
+        in_link: False waits with the address for the next full run.
+        **changes: New values.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+    before = view()
+    after = _followed(before, changed_copy(before, changes))
+    if after == before:
+        return
+    st.session_state[_VIEW] = after
+    if in_link:
+        st.query_params.from_dict(encode(after))
+    changed = [name for name in fields_of(type(after)) if _differs(before, after, name)]
+    if _context().fragment_ids_this_run and any(map(_is_drawn_elsewhere, changed)):
+        st.rerun()
+
+
+def uses(*names: str) -> None:
+    """Say that what is drawn here shows these fields, though no widget for them is bound here."""
+    for name in names:
+        st.session_state[_DRAWN].setdefault(name, set()).add(current_fragment())
+
+
+def link(**changes: Any) -> dict[str, str]:
+    """Return query parameters for `st.page_link`: the view's, or those of a changed one."""
+    told = {_SET: "~".join(changes)} if changes else {}
+    return encode(changed_copy(view(), changes)) | told
+
+
+def current_fragment() -> str | None:
+    """Return the fragment that is being drawn or called back; None outside of all."""
+    return ThreadState.get().fragment_id
+
+
+def note_parent(parent: str | None) -> None:
+    """Note that the current fragment lies inside another one."""
+    st.session_state.setdefault(_PARENTS, {})[current_fragment()] = parent
+
+
+def _context() -> Any:
+    context = get_script_run_ctx()
+    assert context is not None, "a view belongs to a browser session"
+    return context
+
+
+def _differs(before: View, after: View, name: str) -> bool:
+    return value_of(before, name) != value_of(after, name)
+
+
+def _is_drawn_elsewhere(name: str) -> bool:
+    here = current_fragment()
+    return any(not _lies_in(there, here) for there in st.session_state[_DRAWN].get(name, ()))
+
+
+def _lies_in(fragment: str | None, outer: str | None) -> bool:
+    """Whether a fragment is another one or inside it, so that it is drawn anew with it."""
+    while fragment is not None and fragment != outer:
+        fragment = st.session_state.get(_PARENTS, {}).get(fragment)
+    return fragment == outer
+
+
+def _followed(before: View, after: View) -> View:
+    """Let fields follow those that they belong to.
+
+    What belongs to a model is put away with it, and comes back with it.
+    """
+    changes: dict[str, Any] = {}
+    for name, (_, metadata) in fields_of(type(after)).items():
+        owners = metadata.get("belongs_to", ())
+        if _differs(before, after, name) or not any(_differs(before, after, o) for o in owners):
+            continue
+        put_away = st.session_state.setdefault(_PUT_AWAY, {})
+        if not metadata.get("forgotten"):
+            put_away[name, _owner(before, owners)] = value_of(before, name)
+        unknown = value_of(after if metadata.get("carried") else type(after)(), name)
+        changes[name] = put_away.get((name, _owner(after, owners)), unknown)
+    return changed_copy(after, changes)
+
+
+def _owner(of: View, owners: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(value_of(of, owner) for owner in owners)
