@@ -38,8 +38,8 @@ class DecodingError(InlookError, ValueError):
 
 
 class LayerError(InlookError, IndexError):
-    """A layer or head that this model lacks, or a layer that has no attention."""
+    """A layer or head that this model lacks, or a layer without what is asked for."""
 
 
 class InterventionError(InlookError, ValueError):
-    """Something to switch off that this model lacks, or that cannot be switched off in it."""
+    """Something to change that this model or text lacks, or that cannot be changed in it."""

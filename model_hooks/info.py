@@ -1,4 +1,4 @@
-"""ModelInfo: the facts about a model that pages quote, read once from its config and modules."""
+"""How large is a model, and how is it built? The facts that pages quote, read when it is loaded."""
 
 from dataclasses import dataclass
 
@@ -38,8 +38,10 @@ class ModelInfo:
     sliding_window: tuple[int | None, ...]
     """Per layer: how many positions a query may look back, itself included; None if all."""
     attention_layers: tuple[int, ...]
-    """Layers that have attention; in a hybrid model, others mix positions in another way."""
+    """Layers whose attention is recorded; in a hybrid model, others mix positions in another way."""
     tied_embeddings: bool
     n_parameters: int
     dtype: str
+    bytes_per_number: int
+    """Of a weight."""
     device: str

@@ -73,7 +73,7 @@ class HookedModel:
         runner = trials.try_cache(runner, probe_ids)
         attend = tuple(layer.layer for layer in layers if layer.calls)
         info = describe(model, anatomy, name, attend)
-        abilities = trials.abilities_of(model, anatomy, runner.ways, layers, info.d_model)
+        abilities = trials.sum_up(model, anatomy, runner.ways, layers, info.d_model)
         return cls(runner, tokenizer, info, anatomy, abilities)
 
     @property

@@ -1,4 +1,4 @@
-"""Read ModelInfo from a model's config and modules."""
+"""What does a model's config say, and what do its modules show? The facts of ModelInfo."""
 
 import re
 from typing import NamedTuple
@@ -61,6 +61,7 @@ def describe(
         tied_embeddings=head.data_ptr() == model.get_input_embeddings().weight.data_ptr(),
         n_parameters=sum(p.numel() for p in model.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),
+        bytes_per_number=model.dtype.itemsize,
         device=str(model.device),
     )
 

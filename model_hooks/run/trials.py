@@ -89,7 +89,7 @@ def try_cache(runner: Runner, token_ids: tuple[int, ...]) -> Runner:
     return replace(runner, ways=replace(runner.ways, continues=False, names_positions=False))
 
 
-def abilities_of(
+def sum_up(
     model: PreTrainedModel,
     anatomy: Anatomy,
     ways: Ways,

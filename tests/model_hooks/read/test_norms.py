@@ -9,8 +9,8 @@ from torch import nn
 
 from model_hooks import HookedModel
 from model_hooks.errors import LayerError
-from model_hooks.parts.architecture import block_facts
 from model_hooks.parts.norms import norm_kind
+from model_hooks.read.architecture import block_facts
 from model_hooks.read.norms import (
     norm_calls,
     norm_operations,

@@ -7,15 +7,14 @@ import pytest
 import torch
 
 from model_hooks import HookedModel
-from model_hooks.parts.architecture import (
+from model_hooks.parts.differences import differences
+from model_hooks.parts.facts import (
     ORIGINAL_2017,
     BlockFacts,
-    block_facts,
     cache_numbers_per_token,
-    count_parameters,
-    differences,
     feedforward_name,
 )
+from model_hooks.read.architecture import block_facts, count_parameters
 from tests.tiny_models import build, tiny_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers warns about its own internals
