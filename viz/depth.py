@@ -1,4 +1,4 @@
-"""From block to block: how large the stream is, and how strongly the loss pulls at it."""
+"""How large is the stream from block to block, and how strongly does the loss pull at it?"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,12 +8,12 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
+from viz.axes import Axis, every, fixed, ticks
+from viz.layout import legend
+from viz.marks import Mark, marked_line
 
-LOOKS = (
-    (theme.QUERY, "solid", "circle"),
-    (theme.KEY, "dash", "square"),
-    (theme.VALUE, "dot", "diamond"),
-)
+LOOKS = theme.LOOKS[:3]
+MAX_TICKS = 12
 
 
 class Depth(NamedTuple):
@@ -33,41 +33,35 @@ def stream_and_gradients(models: Sequence[Depth]) -> go.Figure:
         models: Up to three models.
     """
     traces = []
-    for model, (colour, dash, symbol) in zip(models, LOOKS, strict=False):
-        for panel, what, values in (
-            ("", "size of the stream", model.sizes),
-            ("2", "size of the gradient", model.gradients),
-        ):
-            if values is None:
-                continue
-            points = list(range(len(values)))
-            where = [f"entering block {i}" for i in points[:-1]] + ["after the last block"]
-            traces.append(
-                go.Scatter(
-                    x=points, y=values, mode="lines+markers", name=model.name,
-                    legendgroup=model.name, showlegend=not panel, yaxis=f"y{panel}",
-                    line={"color": colour, "dash": dash, "width": 2},
-                    marker={"symbol": symbol, "size": 8}, customdata=where,
-                    hovertemplate=f"%{{customdata}}<br>{what} %{{y:.3g}}"
-                    f"<extra>{theme.shorten(model.name, 40)}</extra>",
-                )
-            )  # fmt: skip
-    longest = max((len(model.sizes) for model in models), default=1)
-    every = max(1, -(-longest // 12))
-    ticks = list(range(0, longest, every))
-    axis = {"type": "log", "fixedrange": True, "nticks": 5, "exponentformat": "power"}
-    return go.Figure(
-        traces,
-        {
-            "height": 430, "margin": {"l": 8, "r": 8, "t": 44, "b": 8},
-            "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
-            "xaxis": {
-                "title": "entering block (the last point: after the last block)",
-                "tickvals": ticks, "ticktext": ["end" if i == longest - 1 else str(i)
-                                                for i in ticks],
-                "fixedrange": True, "anchor": "y2", "showgrid": False,
-            },
-            "yaxis": {"title": "size of the stream", "domain": [0.55, 1], **axis},
-            "yaxis2": {"title": "gradient of the loss", "domain": [0, 0.45], **axis},
-        },
-    )  # fmt: skip
+    for model, look in zip(models, LOOKS, strict=False):
+        traces.append(_line(model.name, "size of the stream", model.sizes, look))
+        if model.gradients is not None:
+            below = {"showlegend": False, "yaxis": "y2"}
+            gradients = _line(model.name, "size of the gradient", model.gradients, look)
+            traces.append(gradients | below)
+    log = {"type": "log", "nticks": 5, "exponentformat": "power"}
+    layout = {
+        "xaxis": _point_axis(max((len(model.sizes) for model in models), default=1)),
+        "yaxis": fixed("size of the stream", domain=[0.55, 1], **log),
+        "yaxis2": fixed("gradient of the loss", domain=[0, 0.45], **log),
+        "height": 430,
+        "margin": {"l": 8, "r": 8, "t": 44, "b": 8},
+        "legend": legend(),
+    }
+    return go.Figure(traces, layout)
+
+
+def _line(name: str, what: str, values: Float[np.ndarray, "point"], look: theme.Look) -> Mark:
+    points = list(range(len(values)))
+    where = [f"entering block {i}" for i in points[:-1]] + ["after the last block"]
+    template = f"%{{customdata}}<br>{what} %{{y:.3g}}<extra>{theme.shorten(name, 40)}</extra>"
+    told = {"customdata": where, "hovertemplate": template}
+    shared = {"name": name, "legendgroup": name, "showlegend": True, "yaxis": "y"}
+    return marked_line(points, values, look, **shared, **told)
+
+
+def _point_axis(n_points: int) -> Axis:
+    points = range(0, n_points, every(n_points, MAX_TICKS))
+    labels = ticks(["end" if i == n_points - 1 else str(i) for i in points], points)
+    title = "entering block (the last point: after the last block)"
+    return fixed(title, anchor="y2", showgrid=False, **labels)

@@ -1,6 +1,7 @@
-"""What cheaper attention takes away: masks, the loss of each token, heads that share keys."""
+"""What does cheaper attention take away? Masks, the loss of each token, heads that share keys."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,6 +9,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from viz import theme
 from viz.attention import block_labels, block_size
+from viz.axes import axis, categories, fixed, hidden, ticks
+from viz.layout import legend
+from viz.marks import Mark, bars, beside, cells, dots, hatched, hover, line
 
 LATER, OUTSIDE, TAKEN, READ = range(4)
 """What a cell of a mask can be, the higher the more it matters where cells are joined."""
@@ -17,8 +21,13 @@ CELLS = (
     "taken away by the pattern",
     "may be read",
 )
+COLOURS = (theme.SEQUENTIAL[0], theme.MASKED, theme.KEY, theme.QUERY)
 MIN_HEIGHT, MAX_HEIGHT, LEGEND_PX = 280, 480, 64
-HEAD_PX, ROW_PX = 34, 74
+MAX_GAPS, MAX_CROSSES = 64, 40
+"""Rows up to which cells have gaps and hovers say why, and up to which crosses are drawn."""
+ROW_PX = 74
+MAX_NUMBERED = 32
+"""Heads in a row that have room for their number."""
 
 
 def mask_cells(
@@ -30,8 +39,8 @@ def mask_cells(
         own: What the model's own mask lets be read.
         left: What is left of it.
     """
-    cells = np.where(np.tri(len(own), dtype=bool), OUTSIDE, LATER)
-    return np.where(left, READ, np.where(own, TAKEN, cells)).astype(np.uint8)
+    kinds = np.where(np.tri(len(own), dtype=bool), OUTSIDE, LATER)
+    return np.where(left, READ, np.where(own, TAKEN, kinds)).astype(np.uint8)
 
 
 def mask_picture(cells: UInt8[np.ndarray, "query key"], tokens: Sequence[str]) -> go.Figure:
@@ -49,53 +58,47 @@ def mask_picture(cells: UInt8[np.ndarray, "query key"], tokens: Sequence[str]) -
         starts = np.arange(0, len(tokens), block)
         cells = np.maximum.reduceat(np.maximum.reduceat(cells, starts, 0), starts, 1)
         labels = block_labels(tokens, block, 0)
-    colours = (theme.SEQUENTIAL[0], theme.MASKED, theme.KEY, theme.QUERY)
-    steps = [(edge / 4, colours[i]) for i in range(4) for edge in (i, i + 1)]
-    figure = go.Figure(
-        go.Heatmap(
-            z=cells,
-            x=labels,
-            y=labels,
-            zmin=-0.5,
-            zmax=3.5,
-            colorscale=steps,
-            showscale=False,
-            xgap=1 if len(labels) <= 64 else 0,
-            ygap=1 if len(labels) <= 64 else 0,
-            hovertext=np.array(CELLS, dtype=object)[cells] if len(labels) <= 64 else None,
-            hovertemplate=(
-                "query %{y}<br>key %{x}<br>%{hovertext}<extra></extra>"
-                if len(labels) <= 64
-                else "query %{y}<br>key %{x}<extra></extra>"
-            ),
-        )
-    )
-    # Colours alone tell nobody what is what: each kind that occurs gets a named mark.
-    symbols = ("square-open", "square-cross-open", "x", "square")
-    for kind in (READ, TAKEN, OUTSIDE):
-        if (cells == kind).any():
-            figure.add_scatter(
-                x=[None], y=[None], mode="markers", name=CELLS[kind],
-                marker={"symbol": symbols[kind], "size": 10,
-                        "color": theme.RESIDUAL if kind == OUTSIDE else colours[kind]},
-            )  # fmt: skip
-    if (cells == TAKEN).any() and len(labels) <= 40:
-        rows, columns = np.nonzero(cells == TAKEN)
-        figure.add_scatter(
-            x=[labels[i] for i in columns], y=[labels[i] for i in rows], mode="markers",
-            marker={"symbol": "x", "size": 6, "color": theme.SEQUENTIAL[0]},
-            hoverinfo="skip", showlegend=False,
-        )  # fmt: skip
-    axis = {"type": "category", "ticks": "", "showgrid": False, "categoryorder": "array",
-            "categoryarray": labels}  # fmt: skip
-    figure.update_xaxes(title="key: what is read", side="bottom", tickangle=-90, **axis)
-    figure.update_yaxes(title="query: who reads", autorange="reversed", **axis)
+    traces = [_mask(cells, labels), *_mask_names(cells)]
+    if (cells == TAKEN).any() and len(labels) <= MAX_CROSSES:
+        traces.append(_crosses(cells, labels))
     height = min(max(len(labels) * theme.CELL_PX, MIN_HEIGHT), MAX_HEIGHT)
-    return figure.update_layout(
-        height=height + LEGEND_PX + 80,
-        margin={"t": LEGEND_PX, "r": 5, "b": 5, "l": 5},
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
+    layout = {
+        "xaxis": categories("key: what is read", labels, side="bottom", tickangle=-90),
+        "yaxis": categories("query: who reads", labels, autorange="reversed"),
+        "height": height + LEGEND_PX + 80,
+        "margin": {"t": LEGEND_PX, "r": 5, "b": 5, "l": 5},
+        "legend": legend(),
+    }
+    return go.Figure(traces, layout)
+
+
+def _mask(kinds: UInt8[np.ndarray, "query key"], labels: Sequence[str]) -> Mark:
+    few = len(labels) <= MAX_GAPS
+    why = {"hovertext": np.array(CELLS, dtype=object)[kinds]} if few else {}
+    template = "query %{y}<br>key %{x}<br>%{hovertext}" if few else "query %{y}<br>key %{x}"
+    gaps = {"xgap": int(few), "ygap": int(few), "showscale": False}
+    place = {"x": labels, "y": labels, "hovertemplate": hover(template)}
+    return cells(kinds, (-0.5, 3.5), theme.kinds(COLOURS), **place, **gaps, **why)
+
+
+def _mask_names(kinds: UInt8[np.ndarray, "query key"]) -> list[Mark]:
+    """A named mark for each kind that occurs: colours alone tell nobody what is what."""
+    looks = (
+        (READ, "square", theme.QUERY),
+        (TAKEN, "x", theme.KEY),
+        (OUTSIDE, "square-cross-open", theme.RESIDUAL),
     )
+    return [
+        dots([None], [None], colour, 10, symbol, name=CELLS[kind])
+        for kind, symbol, colour in looks
+        if (kinds == kind).any()
+    ]
+
+
+def _crosses(kinds: UInt8[np.ndarray, "query key"], labels: Sequence[str]) -> Mark:
+    rows, columns = np.nonzero(kinds == TAKEN)
+    x, y = [labels[i] for i in columns], [labels[i] for i in rows]
+    return dots(x, y, theme.SEQUENTIAL[0], 6, "x", hoverinfo="skip", showlegend=False)
 
 
 def loss_changes(
@@ -112,27 +115,27 @@ def loss_changes(
         tokens: Labels of all tokens, the first included.
         change: What was changed, for the hovers.
     """
-    labels = theme.position_labels(tokens)[1:]
-    difference = after - before
-    figure = go.Figure(
-        go.Bar(
-            x=labels,
-            y=difference,
-            marker={
-                "color": [theme.KEY if worse else theme.VALUE for worse in difference > 0],
-                "pattern": {"shape": ["/" if worse else "" for worse in difference > 0], "size": 4},
-            },
-            customdata=np.stack([2.0**-before, 2.0**-after], -1),
-            hovertemplate=(
-                "%{x}<br>probability as it is %{customdata[0]:.2%}<br>"
-                f"{change} %{{customdata[1]:.2%}}<br>"
-                "loss %{y:+.3f} bits<extra></extra>"
-            ),
-        )
+    worse = after > before
+    template = (
+        "%{x}<br>probability as it is %{customdata[0]:.2%}<br>"
+        f"{change} %{{customdata[1]:.2%}}<br>loss %{{y:+.3f}} bits"
     )
-    figure.update_xaxes(title="token that is predicted", type="category", tickangle=-90)
-    figure.update_yaxes(title="added loss (bits)", zeroline=True, fixedrange=True, nticks=6)
-    return figure.update_layout(height=260, margin={"t": 8, "b": 5, "r": 5}, bargap=0.2)
+    changes = bars(
+        theme.position_labels(tokens)[1:],
+        after - before,
+        [theme.KEY if is_worse else theme.VALUE for is_worse in worse],
+        hatched(worse, 4),
+        customdata=np.stack([2.0**-before, 2.0**-after], -1),
+        hovertemplate=hover(template),
+    )
+    layout = {
+        "xaxis": axis("token that is predicted", type="category", tickangle=-90),
+        "yaxis": fixed("added loss (bits)", zeroline=True, nticks=6),
+        "height": 260,
+        "margin": {"t": 8, "b": 5, "r": 5},
+        "bargap": 0.2,
+    }
+    return go.Figure(changes, layout)
 
 
 def layer_losses(
@@ -146,28 +149,46 @@ def layer_losses(
         whole: The loss without any change, drawn as a line.
         together: The loss with the change in all of these layers, or None.
     """
-    labels = [f"layer {layer}" for layer in layers]
-    values = list(losses)
+    labels, values = [f"layer {layer}" for layer in layers], list(losses)
     if together is not None:
         labels, values = [*labels, "all of them"], [*values, together]
-    figure = go.Figure(
-        go.Bar(
-            x=labels,
-            y=[value - whole for value in values],
-            marker={
-                "color": theme.KEY,
-                "pattern": {"shape": [""] * len(losses) + ["/"] * (together is not None)},
-            },
-            customdata=values,
-            hovertemplate=(
-                "changed in %{x}<br>loss %{customdata:.3f} bits per token "
-                "(%{y:+.3f})<extra></extra>"
-            ),
-        )
+    template = "changed in %{x}<br>loss %{customdata:.3f} bits per token (%{y:+.3f})"
+    added = bars(
+        labels,
+        [value - whole for value in values],
+        theme.KEY,
+        hatched(i >= len(losses) for i in range(len(values))),
+        customdata=values,
+        hovertemplate=hover(template),
     )
-    figure.update_xaxes(title="where the change acts", type="category", fixedrange=True)
-    figure.update_yaxes(title="added loss (bits per token)", fixedrange=True, nticks=6)
-    return figure.update_layout(height=240, margin={"t": 8, "b": 5, "r": 5}, bargap=0.25)
+    layout = {
+        "xaxis": fixed("where the change acts", type="category"),
+        "yaxis": fixed("added loss (bits per token)", nticks=6),
+        "height": 240,
+        "margin": {"t": 8, "b": 5, "r": 5},
+        "bargap": 0.25,
+    }
+    return go.Figure(added, layout)
+
+
+class _Row(NamedTuple):
+    """Heads of one kind, side by side."""
+
+    name: str
+    height: int
+    x: list[float]
+    colour: str
+    symbol: str
+    notes: list[str]
+    """What the hover says of each."""
+
+
+class _Link(NamedTuple):
+    """What reads what, from above to beneath."""
+
+    x: tuple[float, float]
+    y: tuple[int, int]
+    selected: bool
 
 
 def head_sharing(
@@ -183,56 +204,67 @@ def head_sharing(
     """
     kv_of = [head * n_kv_heads // n_heads for head in range(n_heads)]
     group_of = [kv * n_groups // n_kv_heads for kv in range(n_kv_heads)]
-    pooled = n_groups < n_kv_heads
     width = max(n_heads, 2)
-
-    def places(n: int) -> list[float]:
-        return [(i + 0.5) * width / n for i in range(n)]
-
-    heads, keys, groups = places(n_heads), places(n_kv_heads), places(n_groups)
-    figure = go.Figure()
-    links = [((heads[i], 2), (keys[kv], 1), i == selected) for i, kv in enumerate(kv_of)]
-    if pooled:
-        chosen = None if selected is None else kv_of[selected]
-        links += [((keys[i], 1), (groups[g], 0), i == chosen) for i, g in enumerate(group_of)]
-    for is_selected in (False, True):
-        drawn = [(start, end) for start, end, chosen in links if chosen == is_selected]
-        xs = [x for start, end in drawn for x in (start[0], end[0], None)]
-        ys = [y for start, end in drawn for y in (start[1], end[1], None)]
-        colour = theme.HIGHLIGHT if is_selected else theme.RESIDUAL
-        figure.add_scatter(
-            x=xs, y=ys, mode="lines", line={"color": colour, "width": 3 if is_selected else 1},
-            hoverinfo="skip",
-        )  # fmt: skip
+    heads, keys, groups = (
+        [(i + 0.5) * width / n for i in range(n)] for n in (n_heads, n_kv_heads, n_groups)
+    )
+    links = [_Link((heads[i], keys[kv]), (2, 1), i == selected) for i, kv in enumerate(kv_of)]
+    said = [f"reads KV head {kv}" for kv in kv_of]
+    read = [f"read by query heads {_span(i, kv_of)}" for i in range(n_kv_heads)]
     rows = [
-        (heads, 2, "query head", theme.QUERY, "circle",
-         [f"reads KV head {kv}" for kv in kv_of]),
-        (keys, 1, "KV head", theme.KEY, "square",
-         [f"read by query heads {_span(i, kv_of)}" for i in range(n_kv_heads)]),
-    ]  # fmt: skip
-    if pooled:
-        names = [f"the mean of KV heads {_span(g, group_of)}" for g in range(n_groups)]
-        rows.append((groups, 0, "shared head", theme.VALUE, "diamond", names))
-    for xs, y, name, colour, symbol, notes in rows:
-        figure.add_scatter(
-            x=xs,
-            y=[y] * len(xs),
-            mode="markers+text" if len(xs) <= 32 else "markers",
-            marker={"color": colour, "size": 22 if len(xs) <= 32 else 7, "symbol": symbol},
-            text=[str(i) for i in range(len(xs))],
-            textfont={"color": theme.SEQUENTIAL[0], "size": 11},
-            customdata=[[name, i, note] for i, note in enumerate(notes)],
-            hovertemplate="%{customdata[0]} %{customdata[1]}: %{customdata[2]}<extra></extra>",
-        )
-    ticks = [2, 1, 0] if pooled else [2, 1]
-    figure.update_yaxes(
-        tickmode="array", tickvals=ticks, fixedrange=True, showgrid=False, zeroline=False,
-        ticktext=["query heads", "KV heads", "shared means"][: len(ticks)],
-        range=[min(ticks) - 0.45, 2.45],
-    )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[0, width], fixedrange=True)
-    return figure.update_layout(
-        height=ROW_PX * len(ticks) + 20, showlegend=False, margin={"t": 5, "b": 5, "r": 5}
+        _Row("query head", 2, heads, theme.QUERY, "circle", said),
+        _Row("KV head", 1, keys, theme.KEY, "square", read),
+    ]
+    if n_groups < n_kv_heads:
+        followed = None if selected is None else kv_of[selected]
+        pooled = [
+            _Link((keys[i], groups[g]), (1, 0), i == followed) for i, g in enumerate(group_of)
+        ]
+        links += pooled
+        means = [f"the mean of KV heads {_span(g, group_of)}" for g in range(n_groups)]
+        rows.append(_Row("shared head", 0, groups, theme.VALUE, "diamond", means))
+    return _shared_heads(links, rows, width)
+
+
+def _shared_heads(links: Sequence[_Link], rows: Sequence[_Row], width: int) -> go.Figure:
+    names = ["query heads", "KV heads", "shared means"][: len(rows)]
+    heights = [row.height for row in rows]
+    reach = [min(heights) - 0.45, 2.45]
+    plain = {"showgrid": False, "zeroline": False}
+    layout = {
+        "xaxis": hidden(0, width),
+        "yaxis": fixed(range=reach, **ticks(names, heights), **plain),
+        "height": ROW_PX * len(rows) + 20,
+        "showlegend": False,
+        "margin": {"t": 5, "b": 5, "r": 5},
+    }
+    lines = [_links(links, False), _links(links, True)]
+    return go.Figure([*lines, *map(_heads, rows)], layout)
+
+
+def _links(links: Sequence[_Link], selected: bool) -> Mark:
+    """The links that are selected, or those that are not, as one broken line."""
+    drawn = [link for link in links if link.selected == selected]
+    x = [at for link in drawn for at in (*link.x, None)]
+    y = [at for link in drawn for at in (*link.y, None)]
+    colour, stroke = (theme.HIGHLIGHT, 3) if selected else (theme.RESIDUAL, 1)
+    return line(x, y, colour, stroke, hoverinfo="skip")
+
+
+def _heads(row: _Row) -> Mark:
+    n_heads = len(row.x)
+    few = n_heads <= MAX_NUMBERED
+    return dots(
+        row.x,
+        [row.height] * n_heads,
+        row.colour,
+        22 if few else 7,
+        row.symbol,
+        mode="markers+text" if few else "markers",
+        text=[str(i) for i in range(n_heads)],
+        textfont={"color": theme.SEQUENTIAL[0], "size": 11},
+        customdata=[[row.name, i, note] for i, note in enumerate(row.notes)],
+        hovertemplate=hover("%{customdata[0]} %{customdata[1]}: %{customdata[2]}"),
     )
 
 
@@ -250,25 +282,24 @@ def converted_and_trained(
         trained: Loss of the model that was trained that way; None where there is none.
         measure: What the loss is measured in.
     """
-    figure = go.Figure()
-    for name, values, colour, pattern in (
+    kinds = (
         ("trained that way", trained, theme.RESIDUAL, ""),
         ("converted by averaging", converted, theme.KEY, "/"),
-    ):
-        figure.add_bar(
-            x=list(names), y=list(values), name=name,
-            marker={"color": colour, "pattern": {"shape": pattern, "size": 5}},
-            text=["" if value is None else f"{value:.2f}" for value in values],
-            textposition="outside", cliponaxis=False,
-            hovertemplate=f"%{{x}}, {name}: %{{y:.3f}}<extra></extra>",
-        )  # fmt: skip
-    figure.update_xaxes(title="KV heads per layer", type="category", fixedrange=True)
-    figure.update_yaxes(title=measure, rangemode="tozero", fixedrange=True, nticks=5)
-    return figure.update_layout(
-        height=300,
-        margin={"t": 40, "b": 5, "r": 5},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
+    groups = []
+    for name, values, colour, shape in kinds:
+        written = beside("" if value is None else f"{value:.2f}" for value in values)
+        told = {"name": name, "hovertemplate": hover(f"%{{x}}, {name}: %{{y:.3f}}")}
+        pattern = {"shape": shape, "size": 5}
+        groups.append(bars(list(names), list(values), colour, pattern, **written, **told))
+    layout = {
+        "xaxis": fixed("KV heads per layer", type="category"),
+        "yaxis": fixed(measure, rangemode="tozero", nticks=5),
+        "height": 300,
+        "margin": {"t": 40, "b": 5, "r": 5},
+        "legend": legend(1.02),
+    }
+    return go.Figure(groups, layout)
 
 
 def _span(group: int, group_of: Sequence[int]) -> str:
