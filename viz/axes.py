@@ -12,14 +12,15 @@ Axis = dict[str, Any]
 MAX_LAYER_TICKS = 16
 
 
-def axis(title: str | None = None, **more: Any) -> Axis:
+def axis(title: str | None = None, standoff: int | None = None, **more: Any) -> Axis:
     """An axis that can be zoomed.
 
     Args:
         title: What is written beside it.
+        standoff: Pixels from its ticks to the title, where it is not for Plotly to choose.
         more: Plotly's properties of axes.
     """
-    return more if title is None else {"title": {"text": title}, **more}
+    return more if title is None else {"title": {"text": title, "standoff": standoff}, **more}
 
 
 def fixed(title: str | None = None, **more: Any) -> Axis:

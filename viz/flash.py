@@ -1,26 +1,45 @@
-"""FlashAttention as pictures: its tiles, how its output forms, what it moves, what it costs."""
+"""Why is tiled attention cheaper? Its tiles, how its output forms, what it moves, what it costs."""
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
 from viz import theme
-from viz.kv_cache import byte_unit
+from viz.axes import Axis, across, categories, down, fixed, ticks
+from viz.layout import legend, titles_left
+from viz.marks import Mark, bar_below, cells, diverging, dots, hover, line, marked_line
+from viz.numbers import size_text
 
 TO_COME, SKIPPED, DONE, NOW = range(4)
 """What a tile can be."""
 TILES = ("to come", "left out: all masked", "done", "now")
 MARKS = ("", "x", "✓", "●")
+COLOURS = (theme.SEQUENTIAL[1], theme.MASKED, theme.ATTENTION, theme.HIGHLIGHT)
 MAX_MARKS = 24
 """Most tiles a side that get a mark."""
-MAP_PX, TILE_PX = 300, 300
-DASHES = ("solid", "dash", "dot", "dashdot")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+MAX_NUMBERS = 100
+"""Most scores of a tile that are written into it."""
+MAP_PX, TILE_PX, PANEL_PX = 300, 300, 200
+BACKEND_LOOKS = (
+    theme.Look(theme.KEY, "solid", "circle"),
+    theme.Look(theme.VALUE, "dash", "square"),
+    theme.Look(theme.QUERY, "dot", "diamond"),
+    theme.Look(theme.FEEDFORWARD, "dashdot", "triangle-up"),
+)
+
+
+class _Tiles(NamedTuple):
+    """What each tile is at one step."""
+
+    kinds: Int[np.ndarray, "row column"]
+    steps: Int[np.ndarray, "row column"]
+    """When it is computed, from 1; 0 where it never is."""
 
 
 def tile_map(
@@ -39,43 +58,58 @@ def tile_map(
         size: Queries and keys per tile.
         n_positions: Length of the text.
     """
-    cells = np.full(shape, SKIPPED)
+    rows, columns = (_ranges(n, s, n_positions) for n, s in zip(shape, size, strict=True))
+    kinds, steps = _tiles(order, shape, now)
+    picture = cells(
+        kinds,
+        (-0.5, 3.5),
+        theme.kinds(COLOURS),
+        x=columns,
+        y=rows,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hovertext=_tile_hovers(kinds, steps),
+        hovertemplate=hover("queries %{y}, keys %{x}<br>%{hovertext}"),
+    )
+    if max(shape) <= MAX_MARKS:
+        marks = [[MARKS[kind] for kind in row] for row in kinds]
+        picture |= {"text": marks, "texttemplate": "%{text}"}
+    layout = {
+        "xaxis": _columns("keys and values of a tile", 8, shape[1]),
+        "yaxis": _rows("queries of a tile", None, shape[0]),
+        "height": MAP_PX + 60,
+        "margin": {"t": 8, "r": 5, "b": 5, "l": 5},
+    }
+    return go.Figure(picture, layout)
+
+
+def _tiles(order: Sequence[tuple[int, int]], shape: tuple[int, int], now: int) -> _Tiles:
+    kinds = np.full(shape, SKIPPED)
     steps = np.zeros(shape, dtype=int)
     for step, tile in enumerate(order):
-        cells[tile] = NOW if step == now else DONE if step < now else TO_COME
+        kinds[tile] = NOW if step == now else DONE if step < now else TO_COME
         steps[tile] = step + 1
-    colours = (theme.SEQUENTIAL[1], theme.MASKED, theme.ATTENTION, theme.HIGHLIGHT)
-    notes = [
-        [TILES[cell] + (f", step {step}" if step else "") for cell, step in zip(*row, strict=True)]
-        for row in zip(cells, steps, strict=True)
+    return _Tiles(kinds, steps)
+
+
+def _tile_hovers(
+    kinds: Int[np.ndarray, "row column"], steps: Int[np.ndarray, "row column"]
+) -> list[list[str]]:
+    return [
+        [TILES[kind] + (f", step {step}" if step else "") for kind, step in zip(*row, strict=True)]
+        for row in zip(kinds, steps, strict=True)
     ]
-    rows, columns = (_ranges(n, s, n_positions) for n, s in zip(shape, size, strict=True))
-    figure = go.Figure(
-        go.Heatmap(
-            z=cells,
-            x=columns,
-            y=rows,
-            zmin=-0.5,
-            zmax=3.5,
-            colorscale=[(edge / 4, colours[i]) for i in range(4) for edge in (i, i + 1)],
-            showscale=False,
-            xgap=1,
-            ygap=1,
-            text=[[MARKS[cell] for cell in row] for row in cells]
-            if max(shape) <= MAX_MARKS
-            else None,
-            texttemplate="%{text}" if max(shape) <= MAX_MARKS else None,
-            hovertext=notes,
-            hovertemplate="queries %{y}, keys %{x}<br>%{hovertext}<extra></extra>",
-        )
-    )
-    axis = {"type": "category", "ticks": "", "showgrid": False, "fixedrange": True}
-    figure.update_xaxes(
-        title={"text": "keys and values of a tile", "standoff": 8}, tickangle=-90,
-        range=[-0.5, shape[1] - 0.5], **axis,
-    )  # fmt: skip
-    figure.update_yaxes(title="queries of a tile", range=[shape[0] - 0.5, -0.5], **axis)
-    return figure.update_layout(height=MAP_PX + 60, margin={"t": 8, "r": 5, "b": 5, "l": 5})
+
+
+def _columns(title: str, standoff: int, n: int) -> Axis:
+    """The axis of keys, one category each."""
+    return categories(title, fixedrange=True, standoff=standoff, range=across(n), tickangle=-90)
+
+
+def _rows(title: str, standoff: int | None, n: int) -> Axis:
+    """The axis of queries, one category each, the first on top."""
+    return categories(title, fixedrange=True, standoff=standoff, range=down(n))
 
 
 def tile_scores(
@@ -93,42 +127,33 @@ def tile_scores(
         keys: Labels of the columns.
     """
     readable = np.isfinite(scores)
-    limit = float(np.abs(scores[readable]).max(initial=0)) or 1.0
-    few = scores.size <= 100
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.where(readable, scores, np.nan).astype(np.float32),
-            x=list(keys),
-            y=list(queries),
-            zmin=-limit,
-            zmax=limit,
-            colorscale=theme.scale(theme.DIVERGING),
-            hoverongaps=False,
-            customdata=weights.astype(np.float32),
-            texttemplate="%{z:.1f}" if few else None,
-            hovertemplate=(
-                "query %{y}<br>key %{x}<br>score %{z:.4f}<br>exp(score - row maximum) "
-                "%{customdata:.4f}<extra></extra>"
-            ),
-            colorbar={"orientation": "h", "thickness": 8, "len": 1, "y": 1, "yanchor": "bottom",
-                      "title": {"text": "score of query and key (grey: masked)", "side": "top"},
-                      "nticks": 7},
-        )
-    )  # fmt: skip
-    axis = {"type": "category", "ticks": "", "showgrid": False, "fixedrange": True}
-    figure.update_xaxes(
-        title={"text": "keys in fast memory", "standoff": 12}, tickangle=-90,
-        range=[-0.5, len(keys) - 0.5], **axis,
-    )  # fmt: skip
-    figure.update_yaxes(
-        title={"text": "queries in fast memory", "standoff": 8},
-        range=[len(queries) - 0.5, -0.5], **axis,
-    )  # fmt: skip
-    return figure.update_layout(
-        height=TILE_PX + 100,
-        margin={"t": 60, "r": 5, "b": 5, "l": 5, "pad": 0},
-        plot_bgcolor=theme.MASKED,
+    template = (
+        "query %{y}<br>key %{x}<br>score %{z:.4f}<br>exp(score - row maximum) %{customdata:.4f}"
     )
+    picture = diverging(
+        np.where(readable, scores, np.nan).astype(np.float32),
+        float(np.abs(scores[readable]).max(initial=0)) or 1.0,
+        x=list(keys),
+        y=list(queries),
+        hoverongaps=False,
+        customdata=weights.astype(np.float32),
+        texttemplate="%{z:.1f}" if scores.size <= MAX_NUMBERS else None,
+        hovertemplate=hover(template),
+        colorbar=_bar_above("score of query and key (grey: masked)"),
+    )
+    layout = {
+        "xaxis": _columns("keys in fast memory", 12, len(keys)),
+        "yaxis": _rows("queries in fast memory", 8, len(queries)),
+        "height": TILE_PX + 100,
+        "margin": {"t": 60, "r": 5, "b": 5, "l": 5, "pad": 0},
+        "plot_bgcolor": theme.MASKED,
+    }
+    return go.Figure(picture, layout)
+
+
+def _bar_above(title: str) -> Mark:
+    place = {"y": 1, "yanchor": "bottom", "ypad": None, "nticks": 7}
+    return bar_below(title, **place) | {"title": {"text": title, "side": "top"}}
 
 
 def output_distance(distances: Float[np.ndarray, "step"], now: int) -> go.Figure:
@@ -140,28 +165,27 @@ def output_distance(distances: Float[np.ndarray, "step"], now: int) -> go.Figure
     """
     steps = list(range(1, len(distances) + 1))
     shown = np.maximum(distances, 1e-9)
-    figure = go.Figure(
-        [
-            go.Scatter(
-                x=steps, y=shown, mode="lines+markers" if len(steps) <= 60 else "lines",
-                line={"color": theme.RESIDUAL, "shape": "hv"}, marker={"size": 5},
-                customdata=distances,
-                hovertemplate="after step %{x}: difference %{customdata:.1e}<extra></extra>",
-            ),
-            go.Scatter(
-                x=[steps[now]], y=[shown[now]], mode="markers", hoverinfo="skip",
-                marker={"color": theme.HIGHLIGHT, "size": 13, "symbol": "circle-open",
-                        "line": {"width": 3}},
-            ),
-        ]
-    )  # fmt: skip
-    figure.update_xaxes(
-        title="step", fixedrange=True, tickformat="d", range=[0.5, len(steps) + 0.5], nticks=12
-    )
-    figure.update_yaxes(
-        title="largest difference", type="log", exponentformat="power", fixedrange=True, nticks=5
-    )
-    return figure.update_layout(height=220, showlegend=False, margin={"t": 8, "b": 5, "r": 5})
+    curve = {
+        "type": "scatter",
+        "x": steps,
+        "y": shown,
+        "mode": "lines+markers" if len(steps) <= 60 else "lines",
+        "line": {"color": theme.RESIDUAL, "shape": "hv"},
+        "marker": {"size": 5},
+        "customdata": distances,
+        "hovertemplate": hover("after step %{x}: difference %{customdata:.1e}"),
+    }
+    ring = {"hoverinfo": "skip", "rim": {"width": 3}}
+    here = dots([steps[now]], [shown[now]], theme.HIGHLIGHT, 13, "circle-open", **ring)
+    powers = {"type": "log", "exponentformat": "power", "nticks": 5}
+    layout = {
+        "xaxis": fixed("step", tickformat="d", range=[0.5, len(steps) + 0.5], nticks=12),
+        "yaxis": fixed("largest difference", **powers),
+        "height": 220,
+        "showlegend": False,
+        "margin": {"t": 8, "b": 5, "r": 5},
+    }
+    return go.Figure([curve, here], layout)
 
 
 def memory_traffic(
@@ -180,39 +204,32 @@ def memory_traffic(
         n_positions: The length of this text.
         counted: What both move at this length.
     """
-    figure = go.Figure()
-    lines = (
-        ("standard", standard, counted[0], theme.KEY, "solid", "circle"),
-        ("tiled", tiled, counted[1], theme.QUERY, "dash", "diamond"),
-    )
-    for name, values, here, colour, dash, symbol in lines:
-        figure.add_scatter(
-            x=list(lengths), y=list(values), mode="lines", name=name,
-            line={"color": colour, "dash": dash, "width": 2},
-            customdata=[_bytes(value) for value in values],
-            hovertemplate=f"{name} at %{{x:,}} tokens: %{{customdata}}<extra></extra>",
-        )  # fmt: skip
-        figure.add_scatter(
-            x=[n_positions], y=[here], mode="markers", showlegend=False,
-            marker={"color": colour, "symbol": symbol, "size": 11},
-            hovertemplate=f"{name}, this prompt ({n_positions:,} tokens): {_bytes(here)}"
-            "<extra></extra>",
-        )  # fmt: skip
+    traces = []
+    for name, values, here, look in (
+        ("standard", standard, counted[0], theme.Look(theme.KEY, "solid", "circle")),
+        ("tiled", tiled, counted[1], theme.Look(theme.QUERY, "dash", "diamond")),
+    ):
+        told = hover(f"{name} at %{{x:,}} tokens: %{{customdata}}")
+        sizes = {"customdata": list(map(size_text, values)), "hovertemplate": told, "name": name}
+        traces.append(line(list(lengths), list(values), look.colour, 2, look.dash, **sizes))
+        told = hover(f"{name}, this prompt ({n_positions:,} tokens): {size_text(here)}")
+        point = {"hovertemplate": told, "showlegend": False}
+        traces.append(dots([n_positions], [here], look.colour, 11, look.symbol, **point))
     marked = [length for length in lengths if math.log2(length) % 2 == 0]
-    figure.update_xaxes(
-        title="tokens in the text", type="log", fixedrange=True, tickmode="array",
-        tickvals=marked, ticktext=[f"{length:,}" for length in marked],
-    )  # fmt: skip
-    ticks = [10**power for power in range(3, 16)]
-    figure.update_yaxes(
-        title="bytes moved, one head", type="log", fixedrange=True, tickmode="array",
-        tickvals=ticks, ticktext=[_bytes(tick) for tick in ticks],
-    )  # fmt: skip
-    return figure.update_layout(
-        height=320,
-        margin={"t": 36, "b": 5, "r": 5},
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
-    )
+    powers = [10**power for power in range(3, 16)]
+    sizes = ticks(map(size_text, powers), powers)
+    layout = {
+        "xaxis": _length_axis(marked),
+        "yaxis": fixed("bytes moved, one head", type="log", **sizes),
+        "height": 320,
+        "margin": {"t": 36, "b": 5, "r": 5},
+        "legend": legend(),
+    }
+    return go.Figure(traces, layout)
+
+
+def _length_axis(lengths: Sequence[int], title: str | None = "tokens in the text") -> Axis:
+    return fixed(title, type="log", **ticks([f"{n:,}" for n in lengths], lengths))
 
 
 class BackendLine(NamedTuple):
@@ -233,63 +250,58 @@ def backend_costs(lines: Sequence[BackendLine], lengths: Sequence[int]) -> go.Fi
         lines: One per backend, in an order that stays.
         lengths: All lengths that are measured, so that the axis stays while results come in.
     """
-    colours = (theme.KEY, theme.VALUE, theme.QUERY, theme.FEEDFORWARD)
     has_memory = any(n is not None for line in lines for n in line.n_bytes)
     titles = ["Time (milliseconds)"] + ["Peak memory (MB)"] * has_memory
+    n_panels = len(titles)
     figure = make_subplots(
-        rows=len(titles), subplot_titles=titles, shared_xaxes=True, vertical_spacing=0.1
+        rows=n_panels, subplot_titles=titles, shared_xaxes=True, vertical_spacing=0.1
     )
-    for i, line in enumerate(lines):
-        style = {
-            "mode": "lines+markers", "name": line.name, "legendgroup": line.name,
-            "line": {"color": colours[i % 4], "dash": DASHES[i % 4]},
-            "marker": {"symbol": SYMBOLS[i % 4], "size": 8},
-        }  # fmt: skip
-        middle = np.array(line.seconds)
-        figure.add_scatter(
-            x=list(line.lengths), y=1e3 * middle, row=1, col=1, **style,
-            error_y={"type": "data", "symmetric": False, "thickness": 1,
-                     "array": 1e3 * (np.array(line.slowest) - middle),
-                     "arrayminus": 1e3 * (middle - np.array(line.fastest))},
-            hovertemplate=f"{line.name} at %{{x:,}} tokens: %{{y:.3g}} ms<extra></extra>",
-        )  # fmt: skip
+    for backend, look in zip(lines, cycle(BACKEND_LOOKS), strict=False):
+        figure.add_trace(_time_line(backend, look), 1, 1)
         if has_memory:
-            known = [
-                (n, value / 1e6)
-                for n, value in zip(line.lengths, line.n_bytes, strict=True)
-                if value is not None
-            ]
-            figure.add_scatter(
-                x=[n for n, _ in known], y=[max(value, 1e-2) for _, value in known],
-                row=2, col=1, showlegend=False, customdata=[value for _, value in known], **style,
-                hovertemplate=(
-                    f"{line.name} at %{{x:,}} tokens: %{{customdata:.3g}} MB<extra></extra>"
-                ),
-            )  # fmt: skip
-    margin = 0.08
-    ends = [math.log10(min(lengths)) - margin, math.log10(max(lengths)) + margin]
-    figure.update_xaxes(title="tokens in the text", row=len(titles), col=1)
-    figure.update_xaxes(
-        type="log", fixedrange=True, range=ends,
-        tickmode="array", tickvals=list(lengths), ticktext=[f"{n:,}" for n in lengths],
-    )  # fmt: skip
+            figure.add_trace(_memory_line(backend, look), 2, 1)
+    ends = [math.log10(min(lengths)) - 0.08, math.log10(max(lengths)) + 0.08]
+    figure.update_xaxes(_length_axis(lengths, None), range=ends)
+    figure.update_xaxes(title="tokens in the text", row=n_panels, col=1)
     figure.update_yaxes(type="log", fixedrange=True, dtick=1, exponentformat="none")
-    for row, unit in enumerate(("ms", "MB")[: len(titles)], 1):
+    for row, unit in enumerate(("ms", "MB")[:n_panels], 1):
         figure.update_yaxes(title=unit, row=row, col=1)
-    figure.update_annotations(x=0, xanchor="left", font_size=13)
-    return figure.update_layout(
-        height=90 + 200 * len(titles),
+    return titles_left(figure).update_layout(
+        height=90 + PANEL_PX * n_panels,
         margin={"t": 70, "b": 5, "r": 5},
-        legend={"orientation": "h", "y": 1.08, "yanchor": "bottom", "x": 0},
+        legend=legend(1.08),
     )
+
+
+def _time_line(backend: BackendLine, look: theme.Look) -> Mark:
+    """The median times, with bars from the fastest to the slowest."""
+    middle = np.array(backend.seconds)
+    spread = {
+        "type": "data",
+        "symmetric": False,
+        "thickness": 1,
+        "array": 1e3 * (np.array(backend.slowest) - middle),
+        "arrayminus": 1e3 * (middle - np.array(backend.fastest)),
+    }
+    template = hover(f"{backend.name} at %{{x:,}} tokens: %{{y:.3g}} ms")
+    told = {"name": backend.name, "legendgroup": backend.name, "hovertemplate": template}
+    x, y = list(backend.lengths), 1e3 * middle
+    return marked_line(x, y, look, width=None, error_y=spread, **told)
+
+
+def _memory_line(backend: BackendLine, look: theme.Look) -> Mark:
+    """The peak memory where it is known; none at all would be off a logarithmic axis."""
+    measured = zip(backend.lengths, backend.n_bytes, strict=True)
+    known = {length: value / 1e6 for length, value in measured if value is not None}
+    x, megabytes = list(known), list(known.values())
+    template = hover(f"{backend.name} at %{{x:,}} tokens: %{{customdata:.3g}} MB")
+    told = {"customdata": megabytes, "hovertemplate": template, "showlegend": False}
+    shared = {"name": backend.name, "legendgroup": backend.name}
+    y = [max(value, 1e-2) for value in megabytes]
+    return marked_line(x, y, look, width=None, **shared, **told)
 
 
 def _ranges(n_tiles: int, size: int, n_positions: int) -> list[str]:
     """Name tiles by their positions."""
     ends = [min((i + 1) * size, n_positions) - 1 for i in range(n_tiles)]
     return [f"{i * size}-{end}" if end > i * size else str(end) for i, end in enumerate(ends)]
-
-
-def _bytes(value: int) -> str:
-    unit, name = byte_unit(float(value))
-    return f"{value / unit:.3g} {name}"
