@@ -1,17 +1,20 @@
-"""Many continuations of one text: a tree of what was written, and the steps of a beam search."""
+"""How else could a text go on? A tree of what was sampled, and a beam search step by step."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import plotly.graph_objects as go
 
 from viz import theme
+from viz.axes import fixed, ticks
+from viz.layout import Part, legend, note
+from viz.marks import Mark, dots, hatched, hover, line
 
 MAX_DEPTH = 10
 """Tokens of each text that the tree shows."""
 END = "■ end"
 
-_LEAF_PX = 24
+_LEAF_PX, _GREEDY_PX, _GAP_PX = 24, 46, 40
 _BEAM_PX = 72
 _STEP_PX = 76
 _LABEL_GAP = 0.24
@@ -32,7 +35,7 @@ class Branch(NamedTuple):
     """All texts that begin with the same tokens."""
 
     token_ids: tuple[int, ...]
-    count: int
+    n_texts: int
     ends: bool
     """Whether the last token ends the text."""
 
@@ -53,8 +56,8 @@ def branches(texts: Iterable[Text], depth: int = MAX_DEPTH) -> list[Branch]:
         if text.ended and len(text.token_ids) <= depth:
             ends.add(text.token_ids)
     return sorted(
-        (Branch(ids, count, ids in ends) for ids, count in counts.items()),
-        key=lambda branch: (len(branch.token_ids), -branch.count, branch.token_ids),
+        (Branch(ids, n_texts, ids in ends) for ids, n_texts in counts.items()),
+        key=lambda branch: (len(branch.token_ids), -branch.n_texts, branch.token_ids),
     )
 
 
@@ -78,74 +81,86 @@ def text_tree(
     """
     n_texts = len(sampled)
     found = branches(sampled, depth)
+    greedy_px = 0 if greedy is None else _GREEDY_PX
+    height = _tree_px(found) + greedy_px + _GAP_PX * (2 if greedy_px else 1)
+    path = () if greedy is None else greedy.token_ids
+    top = 1.0 - _GAP_PX / height
+    trees, notes = [], []
+    if greedy is not None:
+        same = [Branch(b.token_ids, n_texts, b.ends) for b in branches([greedy], depth)]
+        place = (top - greedy_px / height, top)
+        trees.append(_icicle(_Tree(same, n_texts, path), token, place))
+        notes.append(_heading(f"Greedy, {n_texts} times: always the same text", top))
+        top -= (greedy_px + _GAP_PX) / height
+    trees.append(_icicle(_Tree(found, n_texts, path), token, (0.0, top)))
+    notes.append(_heading(f"Sampling, {n_texts} times: {_different(sampled)}", top))
+    margin = {"t": 0, "b": 4, "l": 0, "r": 0}
+    return go.Figure(trees, {"height": height, "margin": margin, "annotations": notes})
+
+
+def _tree_px(found: Sequence[Branch]) -> int:
     parents = {branch.token_ids[:-1] for branch in found}
     n_leaves = sum(branch.token_ids not in parents for branch in found)
-    samples_px = min(760, max(200, n_leaves * _LEAF_PX))
-    greedy_px = 46 if greedy is not None else 0
-    gap = 40
-    height = samples_px + greedy_px + gap * (2 if greedy_px else 1)
-    path = greedy.token_ids if greedy is not None else ()
-    figure = go.Figure()
-    notes = []
-    y = 1.0 - gap / height
-    if greedy is not None:
-        notes.append(_heading(f"Greedy, {n_texts} times: always the same text", y))
-        same = [Branch(b.token_ids, n_texts, b.ends) for b in branches([greedy], depth)]
-        figure.add_trace(_icicle(same, n_texts, path, token, (y - greedy_px / height, y)))
-        y -= (greedy_px + gap) / height
-    n_distinct = len({text.token_ids for text in sampled})
-    texts = "one text" if n_distinct == 1 else f"{n_distinct} different texts"
-    notes.append(_heading(f"Sampling, {n_texts} times: {texts}", y))
-    figure.add_trace(_icicle(found, n_texts, path, token, (0.0, y)))
-    return figure.update_layout(
-        height=height, margin={"t": 0, "b": 4, "l": 0, "r": 0}, annotations=notes
-    )
+    return min(760, max(200, n_leaves * _LEAF_PX))
 
 
-def _heading(text: str, y: float) -> dict:
-    return {
-        "text": f"<b>{text}</b>", "xref": "paper", "yref": "paper", "x": 0, "y": y,
-        "yanchor": "bottom", "xanchor": "left", "showarrow": False, "font": {"size": 14},
-    }  # fmt: skip
+def _different(texts: Sequence[Text]) -> str:
+    n_distinct = len({text.token_ids for text in texts})
+    return "one text" if n_distinct == 1 else f"{n_distinct} different texts"
 
 
-def _icicle(
-    found: Sequence[Branch],
-    n_texts: int,
-    greedy: tuple[int, ...],
-    token: Callable[[int], str],
-    y: tuple[float, float],
-) -> go.Icicle:
+def _heading(text: str, y: float) -> Part:
+    place = {"xref": "paper", "yref": "paper", "yanchor": "bottom", "xanchor": "left"}
+    return note(0, y, f"<b>{text}</b>", font={"size": 14}, **place)
+
+
+class _Tree(NamedTuple):
+    """Branches under one root."""
+
+    branches: Sequence[Branch]
+    n_texts: int
+    greedy: tuple[int, ...]
+    """Branches that begin as these token IDs do are hatched."""
+
+
+def _icicle(tree: _Tree, token: Callable[[int], str], y: tuple[float, float]) -> Mark:
     """One tree, in the part of the figure from y[0] to y[1]."""
+    found, n_texts, greedy = tree
     root = "prompt"
     names = [END if b.ends else theme.shorten(token(b.token_ids[-1])) for b in found]
-    is_greedy = [True, *(b.token_ids == greedy[: len(b.token_ids)] for b in found)]
-    of_parent = {(): n_texts, **{b.token_ids: b.count for b in found}}
-    hovers = [
-        f"{b.count} of {n_texts} texts begin so"
-        f"<br>{b.count} of {of_parent[b.token_ids[:-1]]} go on with <b>{name}</b> here"
-        for b, name in zip(found, names, strict=True)
+    hatched = [True, *(b.token_ids == greedy[: len(b.token_ids)] for b in found)]
+    return {
+        "type": "icicle",
+        "ids": [root, *(_key(b.token_ids) for b in found)],
+        "labels": ["<i>prompt</i>", *names],
+        "parents": ["", *(_key(b.token_ids[:-1]) or root for b in found)],
+        "values": [n_texts, *(b.n_texts for b in found)],
+        "branchvalues": "total",
+        "tiling": {"orientation": "h", "pad": 1},
+        "pathbar": {"visible": False},
+        "texttemplate": "%{label} \u00d7%{value}",
+        "textfont": {"size": 14},
+        "customdata": [f"{n_texts} texts", *_shares(tree, names)],
+        "hovertemplate": hover("%{customdata}"),
+        "marker": _tree_look(hatched),
+        "domain": {"x": [0, 1], "y": list(y)},
+    }
+
+
+def _shares(tree: _Tree, names: Sequence[str]) -> list[str]:
+    """What the hover says of each branch."""
+    of_parent = {(): tree.n_texts, **{b.token_ids: b.n_texts for b in tree.branches}}
+    return [
+        f"{b.n_texts} of {tree.n_texts} texts begin so"
+        f"<br>{b.n_texts} of {of_parent[b.token_ids[:-1]]} go on with <b>{name}</b> here"
+        for b, name in zip(tree.branches, names, strict=True)
     ]
-    return go.Icicle(
-        ids=[root, *(_key(b.token_ids) for b in found)],
-        labels=["<i>prompt</i>", *names],
-        parents=["", *(_key(b.token_ids[:-1]) or root for b in found)],
-        values=[n_texts, *(b.count for b in found)],
-        branchvalues="total",
-        tiling={"orientation": "h", "pad": 1},
-        pathbar={"visible": False},
-        texttemplate="%{label} \u00d7%{value}",
-        textfont={"size": 14},
-        customdata=[f"{n_texts} texts", *hovers],
-        hovertemplate="%{customdata}<extra></extra>",
-        marker={
-            "colors": [theme.SEQUENTIAL[4] if g else theme.SEQUENTIAL[1] for g in is_greedy],
-            "pattern": {"shape": ["/" if g else "" for g in is_greedy], "solidity": 0.12,
-                        "fillmode": "overlay"},
-            "line": {"width": 1, "color": theme.RESIDUAL},
-        },
-        domain={"x": [0, 1], "y": list(y)},
-    )  # fmt: skip
+
+
+def _tree_look(flags: Sequence[bool]) -> Mark:
+    pattern = {**hatched(flags), "solidity": 0.12, "fillmode": "overlay"}
+    colours = [theme.SEQUENTIAL[4] if flag else theme.SEQUENTIAL[1] for flag in flags]
+    return {"colors": colours, "pattern": pattern, "line": {"width": 1, "color": theme.RESIDUAL}}
 
 
 def _key(token_ids: Sequence[int]) -> str:
@@ -175,7 +190,7 @@ def beam_nodes(
         n_shown: How many steps to show.
     """
     shown = steps[:n_shown]
-    over = n_shown >= max([len(steps), *(len(text.token_ids) for text in results)])
+    over = n_shown >= _n_steps(steps, results)
     ended = [text for text in results if text.ended and len(text.token_ids) <= n_shown]
     alive = list(shown[-1]) if len(shown) == n_shown else []
     last = [*alive, *ended]
@@ -183,27 +198,55 @@ def beam_nodes(
     nodes = []
     for length in range(1, n_shown + 1):
         column = list(shown[length - 1]) if length <= len(shown) else []
-        stopped = [text for text in ended if len(text.token_ids) == length]
-        for row, text in enumerate([*column, *stopped]):
-            ids = text.token_ids
-            if leader is not None and leader.token_ids[:length] == ids:
-                state = "leads"
-            elif text.ended:
-                state = "ended"
-            elif any(later.token_ids[:length] == ids for later in last):
-                state = "goes on"
-            else:
-                state = "dropped"
-            nodes.append(BeamNode(ids, text.total, row, state))
+        column += [text for text in ended if len(text.token_ids) == length]
+        for row, text in enumerate(column):
+            nodes.append(BeamNode(text.token_ids, text.total, row, _state(text, leader, last)))
     return nodes
 
 
+def _n_steps(steps: Sequence[Sequence[Text]], results: Sequence[Text]) -> int:
+    return max([len(steps), *(len(text.token_ids) for text in results)])
+
+
+def _state(text: Text, leader: Text | None, last: Sequence[Text]) -> str:
+    """What became of a text until the last of those that are shown."""
+    ids = text.token_ids
+    if leader is not None and leader.token_ids[: len(ids)] == ids:
+        return "leads"
+    if text.ended:
+        return "ended"
+    goes_on = any(later.token_ids[: len(ids)] == ids for later in last)
+    return "goes on" if goes_on else "dropped"
+
+
+class _BeamLook(NamedTuple):
+    """How texts of one state are drawn."""
+
+    name: str
+    colour: str
+    symbol: str
+    size: int
+    dash: str
+    width: int
+
+
 _STATES = {
-    "leads": ("best text", theme.HIGHLIGHT, "star", 15, "solid", 4),
-    "goes on": ("kept", theme.QUERY, "circle", 11, "solid", 2),
-    "ended": ("ended", theme.VALUE, "square", 11, "solid", 2),
-    "dropped": ("dropped later", theme.RESIDUAL, "x-thin-open", 9, "dot", 1),
+    "leads": _BeamLook("best text", theme.HIGHLIGHT, "star", 15, "solid", 4),
+    "goes on": _BeamLook("kept", theme.QUERY, "circle", 11, "solid", 2),
+    "ended": _BeamLook("ended", theme.VALUE, "square", 11, "solid", 2),
+    "dropped": _BeamLook("dropped later", theme.RESIDUAL, "x-thin-open", 9, "dot", 1),
 }
+_GREEDY = _BeamLook("greedy", theme.KEY, "diamond", 11, "dash", 3)
+
+
+class _Stop(NamedTuple):
+    """A token of a text, where it is drawn."""
+
+    x: float
+    y: float
+    token_ids: tuple[int, ...]
+    """The text up to here."""
+    total: float
 
 
 def beam_trellis(
@@ -226,64 +269,62 @@ def beam_trellis(
         token: Gives the display string of a token ID.
         n_shown: How many steps to show; all by default.
     """
-    n_steps = max([len(steps), *(len(text.token_ids) for text in results)])
+    n_steps = _n_steps(steps, results)
     n_shown = n_steps if n_shown is None else n_shown
     # Laid out in full, so that rows hold still from step to step.
     n_rows = 1 + max(node.row for node in beam_nodes(steps, results, n_steps))
     nodes = beam_nodes(steps, results, n_shown)
-    place = {(): (0.0, 0.0)}
-    place |= {node.token_ids: (float(len(node.token_ids)), float(node.row)) for node in nodes}
+    stops = {n.token_ids: _Stop(len(n.token_ids), n.row, n.token_ids, n.total) for n in nodes}
+    states = {node.token_ids: node.state for node in nodes}
     traces = []
-    for state, (name, colour, symbol, size, dash, width) in reversed(_STATES.items()):
-        these = [node for node in nodes if node.state == state]
-        if not these:
-            continue
-        x: list[float | None] = []
-        y: list[float | None] = []
-        for node in these:
-            (x0, y0), (x1, y1) = place[node.token_ids[:-1]], place[node.token_ids]
-            x += [x0, x1, None]
-            y += [y0, y1, None]
-        traces.append(
-            go.Scatter(
-                x=x, y=y, mode="lines", line={"color": colour, "width": width, "dash": dash},
-                hoverinfo="skip", showlegend=False,
-            )
-        )  # fmt: skip
-        marks = [(*place[node.token_ids], node.token_ids, node.total) for node in these]
-        traces += _marks(marks, name, colour, symbol, size, token)
+    for state, look in reversed(_STATES.items()):
+        these = [stop for ids, stop in stops.items() if states[ids] == state]
+        if these:
+            traces += [_steps_to(these, stops, look), *_stops(these, look, token)]
     floor = n_rows + 0.35
+    traces += _greedy_path(greedy, n_shown, floor, token)
+    return go.Figure(traces, _trellis_layout(n_rows, n_steps, floor))
+
+
+def _steps_to(
+    these: Sequence[_Stop], stops: Mapping[tuple[int, ...], _Stop], look: _BeamLook
+) -> Mark:
+    """Lines to some texts from what they went on from."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    root = _Stop(0, 0, (), 0)
+    for stop in these:
+        ids = stop.token_ids[:-1]
+        before = stops[ids] if ids else root
+        x += [before.x, stop.x, None]
+        y += [before.y, stop.y, None]
+    return line(x, y, look.colour, look.width, look.dash, hoverinfo="skip", showlegend=False)
+
+
+def _greedy_path(greedy: Text, n_shown: int, y: float, token: Callable[[int], str]) -> list[Mark]:
+    n_tokens = min(n_shown, len(greedy.token_ids))
     path = [
-        (float(i), floor, greedy.token_ids[:i], float(sum(greedy.log_probs[:i])))
-        for i in range(1, min(n_shown, len(greedy.token_ids)) + 1)
+        _Stop(i, y, greedy.token_ids[:i], float(sum(greedy.log_probs[:i])))
+        for i in range(1, n_tokens + 1)
     ]
-    traces.append(
-        go.Scatter(
-            x=[0, *(mark[0] for mark in path)], y=[floor] * (len(path) + 1), mode="lines",
-            line={"color": theme.KEY, "width": 3, "dash": "dash"}, hoverinfo="skip",
-            showlegend=False,
-        )
-    )  # fmt: skip
-    traces += _marks(path, "greedy", theme.KEY, "diamond", 11, token)
-    return go.Figure(
-        traces,
-        {
-            "height": int((n_rows + 1.9) * _BEAM_PX) + 60, "margin": {"t": 44, "b": 50, "r": 10},
-            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom",
-                       "traceorder": "reversed"},
-            "hovermode": "closest",
-            "xaxis": {
-                "title": {"text": "tokens written (0: the prompt)"}, "fixedrange": True,
-                "range": [-0.4, n_steps + 0.6], "dtick": 1, "showgrid": False, "zeroline": False,
-            },
-            "yaxis": {
-                "title": {"text": "rank among the beams"}, "fixedrange": True, "showgrid": False,
-                "range": [floor + 0.75, -0.75], "tickmode": "array", "zeroline": False,
-                "tickvals": [*range(n_rows), floor],
-                "ticktext": [*map(str, range(1, n_rows + 1)), "greedy"],
-            },
-        },
-    )  # fmt: skip
+    look = _GREEDY
+    x, quiet = list(range(n_tokens + 1)), {"hoverinfo": "skip", "showlegend": False}
+    steps = line(x, [y] * len(x), look.colour, look.width, look.dash, **quiet)
+    return [steps, *_stops(path, look, token)]
+
+
+def _trellis_layout(n_rows: int, n_steps: int, floor: float) -> Part:
+    ranks = ticks([*map(str, range(1, n_rows + 1)), "greedy"], [*range(n_rows), floor])
+    plain = {"showgrid": False, "zeroline": False}
+    written = "tokens written (0: the prompt)"
+    return {
+        "xaxis": fixed(written, range=[-0.4, n_steps + 0.6], dtick=1, **plain),
+        "yaxis": fixed("rank among the beams", range=[floor + 0.75, -0.75], **ranks, **plain),
+        "height": int((n_rows + 1.9) * _BEAM_PX) + 60,
+        "margin": {"t": 44, "b": 50, "r": 10},
+        "legend": legend(traceorder="reversed"),
+        "hovermode": "closest",
+    }
 
 
 def trellis_width(n_steps: int) -> int:
@@ -291,36 +332,27 @@ def trellis_width(n_steps: int) -> int:
     return (n_steps + 2) * _STEP_PX
 
 
-def _marks(
-    marks: Sequence[tuple[float, float, tuple[int, ...], float]],
-    name: str,
-    colour: str,
-    symbol: str,
-    size: int,
-    token: Callable[[int], str],
-) -> list[go.Scatter]:
+def _stops(stops: Sequence[_Stop], look: _BeamLook, token: Callable[[int], str]) -> list[Mark]:
     """Marks with their token above them and their sum of log-probabilities beneath."""
-    texts = [token(ids[-1]) for _, _, ids, _ in marks]
-    whole = ["".join(map(token, ids)) for _, _, ids, _ in marks]
-    x, y = [mark[0] for mark in marks], [mark[1] for mark in marks]
-    hovers = [
-        f"…{theme.shorten(text[-60:], 61)}<br>sum of log-probabilities {total:.4f}"
-        for text, (*_, total) in zip(whole, marks, strict=True)
-    ]
-    label = {"mode": "text", "x": x, "hoverinfo": "skip", "showlegend": False, "cliponaxis": False}
+    tokens = [theme.shorten(token(stop.token_ids[-1]), 10) for stop in stops]
+    sums = [f"{stop.total:.2f}" for stop in stops]
+    x, y = [stop.x for stop in stops], [stop.y for stop in stops]
+    rim = {"color": look.colour, "width": 2}
+    told = {"customdata": [_sum_hover(stop, token) for stop in stops]}
+    told |= {"hovertemplate": "%{customdata}", "name": look.name}
     return [
-        go.Scatter(
-            y=[mark[1] - _LABEL_GAP for mark in marks], textfont={"size": 14},
-            text=[theme.shorten(t, 10) for t in texts], **label,
-        ),
-        go.Scatter(
-            y=[mark[1] + _LABEL_GAP for mark in marks], textfont={"size": 11},
-            text=[f"{total:.2f}" for *_, total in marks], **label,
-        ),
-        go.Scatter(
-            x=x, y=y, name=name, mode="markers",
-            marker={"color": colour, "symbol": symbol, "size": size,
-                    "line": {"color": colour, "width": 2}},
-            customdata=hovers, hovertemplate="%{customdata}", cliponaxis=False,
-        ),
-    ]  # fmt: skip
+        _texts(x, [at - _LABEL_GAP for at in y], tokens, 14),
+        _texts(x, [at + _LABEL_GAP for at in y], sums, 11),
+        dots(x, y, look.colour, look.size, look.symbol, rim, cliponaxis=False, **told),
+    ]
+
+
+def _sum_hover(stop: _Stop, token: Callable[[int], str]) -> str:
+    text = "".join(map(token, stop.token_ids))
+    return f"…{theme.shorten(text[-60:], 61)}<br>sum of log-probabilities {stop.total:.4f}"
+
+
+def _texts(x: list[float], y: list[float], texts: list[str], size: int) -> Mark:
+    quiet = {"hoverinfo": "skip", "showlegend": False, "cliponaxis": False}
+    font = {"textfont": {"size": size}}
+    return {"type": "scatter", "mode": "text", "x": x, "y": y, "text": texts, **font, **quiet}

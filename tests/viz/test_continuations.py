@@ -28,7 +28,7 @@ SAMPLED = [text(1, 2), text(1, 3), text(1, 2), text(4, ended=True)]
 
 def test_branches_count_the_texts_that_begin_so():
     found = {branch.token_ids: branch for branch in branches(SAMPLED)}
-    assert {ids: branch.count for ids, branch in found.items()} == {
+    assert {ids: branch.n_texts for ids, branch in found.items()} == {
         (1,): 3, (4,): 1, (1, 2): 2, (1, 3): 1,
     }  # fmt: skip
     assert [ids for ids, branch in found.items() if branch.ends] == [(4,)]
