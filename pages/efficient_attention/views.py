@@ -173,7 +173,7 @@ def head_sizes(recorded: LayerTrace, info: ModelInfo) -> HeadSizes:
 
 def itemsize_of(model: HookedModel) -> int:
     """Return the bytes of one number of a model's keys and values."""
-    return model.model.dtype.itemsize
+    return model.info.bytes_per_number
 
 
 def token_name(model: HookedModel, token_id: int) -> str:

@@ -385,7 +385,7 @@ def _sizes_check(run: TimedRun) -> str:
 
 def _what_decode_reads(run: TimedRun) -> str:
     model, last = run.model, run.steps[-1]
-    weights = size_text(model.weight_flops(1) // 2 * model.model.dtype.itemsize)
+    weights = size_text(model.weight_flops(1) // 2 * model.info.bytes_per_number)
     kept = size_text(last.cache_bytes)
     added = size_text(sizes_of(run.cache, model.info).n_bytes(1))
     return (
