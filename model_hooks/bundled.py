@@ -1,12 +1,19 @@
-"""Which models come with Inlook, and how large they are, read without loading them."""
+"""Which models come with Inlook, how large they are, and how were they trained?
+
+Read without loading them.
+"""
 
 import functools
+import json
 import math
 from typing import NamedTuple
 
 from safetensors import safe_open
 
-from model_hooks.loading import bundled_models
+from model_hooks.loading import BUNDLED, bundled_models
+
+TRAINING = BUNDLED / "training.json"
+"""What is shown of training; `training/shown.py` writes it."""
 
 
 class BundledModel(NamedTuple):
@@ -15,6 +22,52 @@ class BundledModel(NamedTuple):
     name: str
     n_parameters: int
     n_bytes: int
+
+
+class TrainingRun(NamedTuple):
+    """One run of training: what was special about it, and where it led."""
+
+    name: str
+    """The bundled model's, where the run made one."""
+    compared_with: str | None
+    """The run that it differs from in one choice, if there is one."""
+    change: str | None
+    """That choice, in words."""
+    trained_length: int
+    """Tokens of the longest texts that it trained on."""
+    bits_per_byte: float | None
+    """The finished model's, on stories that it had never seen; None if that was not measured."""
+    steps: tuple[int, ...]
+    """Where its first seed's loss was noted."""
+    train_losses: tuple[float, ...]
+    """That loss, in nats per token."""
+    final_bits_per_byte: tuple[float, ...]
+    """Where each seed ended, on fewer of the unseen stories."""
+
+
+@functools.cache
+def training_runs() -> tuple[TrainingRun, ...]:
+    """List the runs of training that are known here, in the order of their design.
+
+    The storyteller, its twins from the design of 2017 on, and the runs about warm-up; none where
+    what is known of training did not come along.
+    """
+    if not TRAINING.is_file():
+        return ()
+    found = json.loads(TRAINING.read_text(encoding="utf-8"))
+    return tuple(
+        TrainingRun(name, **{key: _frozen(value) for key, value in run.items()})
+        for name, run in found.items()
+    )
+
+
+def training_run(name: str) -> TrainingRun | None:
+    """Return the run of training that made a bundled model; None if it is not known."""
+    return next((run for run in training_runs() if run.name == name), None)
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @functools.cache
