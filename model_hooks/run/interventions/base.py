@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict, no_type_check
 
 import numpy as np
 from torch import Tensor
@@ -113,6 +113,7 @@ def intervention_kinds() -> dict[str, type[Intervention]]:
     return dict(sorted(_KINDS.items()))
 
 
+@no_type_check  # it checks itself, with a sentence for the user
 def check_interventions(
     interventions: Sequence[Intervention],
     info: ModelInfo,
@@ -141,10 +142,11 @@ def check_interventions(
             intervention.check_text(n_positions)
 
 
-def is_index(value: object, count: int) -> bool:
-    """Whether a value is a whole number from 0 that is below a count."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and 0 <= value < count
+def is_index(value: object, count: int | None) -> bool:
+    """Whether a value is a whole number from 0, and below a count if there is one."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return False
+    return value >= 0 and (count is None or bool(value < count))
 
 
 def check_head(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from model_hooks.errors import InterventionError
 from model_hooks.info import ModelInfo
 from model_hooks.parts.abilities import Abilities
-from model_hooks.run.interventions.base import Effects, Intervention, check_head
+from model_hooks.run.interventions.base import Effects, Intervention, check_head, is_index
 from model_hooks.run.masks import NarrowedMask
 
 
@@ -34,7 +34,7 @@ class Knockout(Intervention, name="knockout"):
         super().check(info, abilities)
         if self.head is not None:
             check_head(self, self.layer, self.head, info, abilities)
-        if not 0 <= self.key < self.query:
+        if not is_index(self.query, None) or not is_index(self.key, self.query):
             raise InterventionError(
                 f"Position {self.query} cannot be cut off from position {self.key}: choose an "
                 "earlier one, the token's own excluded."
