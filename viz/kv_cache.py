@@ -1,6 +1,7 @@
-"""Figures of the KV cache: what each step computes and reads, what it holds, what it saves."""
+"""What is the KV cache worth? What each step computes and reads, what it holds, what it saves."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,6 +9,10 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from viz import theme
+from viz.axes import Axis, across, axis, down, fixed, rows, ticks
+from viz.layout import Part, box, legend, titles_left
+from viz.marks import Mark, bars, beside, diverging, dots, hatched, hover, line, rows_of_bars
+from viz.numbers import byte_unit, three_digits
 from viz.vectors import color_limit
 
 ON, OFF = theme.KEY, theme.RESIDUAL
@@ -21,6 +26,18 @@ KEPT_APART = 8
 MAX_GRID_PX = 380
 MAX_ROW_PX = 26
 LABEL_CHARACTER_PX = 5.2
+
+
+class _Grid(NamedTuple):
+    """What each step did with each position; in long texts, the first ones share a column."""
+
+    cells: Float[np.ndarray, "step column"]
+    """`READ`, `COMPUTED`, or NaN."""
+    labels: list[str]
+
+    @property
+    def labelled(self) -> bool:
+        return len(self.labels) <= MAX_LABELLED
 
 
 def step_grid(
@@ -52,64 +69,65 @@ def step_grid(
     if n_merged:
         cells = np.concatenate([cells[:, :1], cells[:, n_merged:]], axis=1)
         labels = [f"0 to {n_merged - 1}", *labels]
-    n_columns = len(labels)
-    labelled = n_columns <= MAX_LABELLED
-    figure = go.Figure()
-    for kind, name, sign, colour in (
-        (READ, "read from the cache", "○", ON),
-        (COMPUTED, "computed", "●", OFF),
-    ):
-        if not (cells == kind).any():
-            continue
-        figure.add_heatmap(
-            z=np.where(cells == kind, kind, np.nan).astype(np.float32),
-            x=labels,
-            y=list(range(1, n_steps + 1)),
-            colorscale=[(0, colour), (1, colour)],
-            showscale=False,
-            xgap=2 if labelled else 0,
-            ygap=2 if n_steps <= MAX_LABELLED else 0,
-            hoverongaps=False,
-            text=np.where(cells == kind, sign, "").tolist() if labelled else None,
-            texttemplate="%{text}" if labelled else None,
-            textfont={"size": 11},
-            hovertemplate=f"step %{{y}}<br>position %{{x}}<br>{name}<extra></extra>",
-        )
-        figure.add_scatter(
-            x=[None], y=[None], mode="markers", hoverinfo="skip",
-            marker={"symbol": "square", "size": 12, "color": colour},
-            name=f"{sign} {name}" if labelled else name,
-        )  # fmt: skip
+    return _drawn_grid(_Grid(cells, labels), selected)
+
+
+def _drawn_grid(grid: _Grid, selected: int | None) -> go.Figure:
+    n_steps, n_columns = len(grid.cells), len(grid.labels)
+    traces = [
+        *_cells_of(grid, READ, "read from the cache", "○", ON),
+        *_cells_of(grid, COMPUTED, "computed", "●", OFF),
+    ]
+    frames = []
     if selected is not None:
-        figure.add_shape(
-            type="rect", x0=-0.5, x1=n_columns - 0.5, y0=selected + 0.5, y1=selected + 1.5,
-            line={"color": theme.QUERY, "width": 2},
-        )  # fmt: skip
-    if labelled:
-        figure.update_xaxes(tickvals=labels, tickangle=-90)
-    below = 40 + LABEL_CHARACTER_PX * max(map(len, labels))
-    figure.update_xaxes(
-        title="position",
-        type="category",
-        range=[-0.5, n_columns - 0.5],
-        showgrid=False,
-        zeroline=False,
-        ticks="",
-        fixedrange=labelled,
-    )
-    figure.update_yaxes(
-        title="step", range=[n_steps + 0.5, 0.5], showgrid=False, zeroline=False, ticks="",
-        tickformat="d", nticks=8, fixedrange=labelled,
-    )  # fmt: skip
-    row_px = min(MAX_ROW_PX, MAX_GRID_PX / max(n_steps, 1))
-    height = max(row_px * n_steps, 4 * MAX_ROW_PX)
-    return figure.update_layout(
-        height=height + below + 36,
-        margin={"t": 36, "b": below, "l": 50, "r": 8},
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemclick": False},
-        dragmode=False,
-    )
+        rows = (selected + 0.5, selected + 1.5)
+        frames.append(box((-0.5, n_columns - 0.5), rows, theme.QUERY))
+    below = 40 + LABEL_CHARACTER_PX * max(map(len, grid.labels))
+    height = max(min(MAX_ROW_PX, MAX_GRID_PX / max(n_steps, 1)) * n_steps, 4 * MAX_ROW_PX)
+    layout = {
+        **_grid_axes(grid),
+        "shapes": frames,
+        "height": height + below + 36,
+        "margin": {"t": 36, "b": below, "l": 50, "r": 8},
+        "showlegend": True,
+        "legend": legend(itemclick=False),
+        "dragmode": False,
+    }
+    return go.Figure(traces, layout)
+
+
+def _cells_of(grid: _Grid, kind: int, name: str, sign: str, colour: str) -> list[Mark]:
+    """The cells of one kind, and its mark in the legend; nothing where there are none."""
+    which = grid.cells == kind
+    if not which.any():
+        return []
+    n_steps = len(grid.cells)
+    cells = {
+        "type": "heatmap",
+        "z": np.where(which, kind, np.nan).astype(np.float32),
+        "x": grid.labels,
+        "y": list(range(1, n_steps + 1)),
+        "colorscale": [(0, colour), (1, colour)],
+        "showscale": False,
+        "xgap": 2 if grid.labelled else 0,
+        "ygap": 2 if n_steps <= MAX_LABELLED else 0,
+        "hoverongaps": False,
+        "textfont": {"size": 11},
+        "hovertemplate": hover(f"step %{{y}}<br>position %{{x}}<br>{name}"),
+    }
+    if grid.labelled:
+        cells |= {"text": np.where(which, sign, "").tolist(), "texttemplate": "%{text}"}
+    shown = f"{sign} {name}" if grid.labelled else name
+    return [cells, dots([None], [None], colour, 12, "square", name=shown, hoverinfo="skip")]
+
+
+def _grid_axes(grid: _Grid) -> Part:
+    plain = {"showgrid": False, "zeroline": False, "ticks": "", "fixedrange": grid.labelled}
+    labels = {"tickvals": grid.labels, "tickangle": -90} if grid.labelled else {}
+    reach = [len(grid.cells) + 0.5, 0.5]
+    steps = axis("step", range=reach, tickformat="d", nticks=8, **plain)
+    positions = axis("position", type="category", range=across(len(grid.labels)), **plain, **labels)
+    return {"xaxis": positions, "yaxis": steps}
 
 
 def _alike_at_the_start(cells: Float[np.ndarray, "step pos"]) -> int:
@@ -119,6 +137,16 @@ def _alike_at_the_start(cells: Float[np.ndarray, "step pos"]) -> int:
     differs = (np.nan_to_num(cells) != np.nan_to_num(cells[:, :1])).any(0)
     alike = int(differs.argmax()) if differs.any() else cells.shape[1]
     return max(0, alike - KEPT_APART)
+
+
+class _Rounds(NamedTuple):
+    """Measured values of several rounds, and how they are drawn."""
+
+    name: str
+    values: Float[np.ndarray, "round step"]
+    unit: str
+    colour: str
+    dash: str
 
 
 def race_curves(
@@ -133,29 +161,46 @@ def race_curves(
         on: Seconds per round and step, with the cache.
         off: The same without it.
     """
-    figure = make_subplots(
-        rows=2, shared_xaxes=True, vertical_spacing=0.12,
-        subplot_titles=["Time per token", "Time since the start"],
-    )  # fmt: skip
-    for name, seconds, colour, dash in (
-        ("cache off", off, OFF, "dash"),
-        ("cache on", on, ON, "solid"),
-    ):
-        for row, values, unit in (
-            (1, 1e3 * seconds, "ms"),
-            (2, seconds.cumsum(1), "s"),
-        ):
-            _add_band(figure, row, name, values, colour, dash, unit)
+    titles = ["Time per token", "Time since the start"]
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.12, subplot_titles=titles)
+    for name, seconds, look in (("cache off", off, (OFF, "dash")), ("cache on", on, (ON, "solid"))):
+        _add_rounds(figure, 1, _Rounds(name, 1e3 * seconds, "ms", *look))
+        _add_rounds(figure, 2, _Rounds(name, seconds.cumsum(1), "s", *look))
     figure.update_xaxes(title="token written", tickformat="d", rangemode="tozero", row=2, col=1)
     figure.update_yaxes(title="milliseconds", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title="seconds", rangemode="tozero", row=2, col=1)
-    figure.update_annotations(x=0, xanchor="left", font_size=13)
-    return figure.update_layout(
+    return titles_left(figure).update_layout(
         height=470,
         margin={"t": 56, "b": 50, "r": 10},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.03, "yanchor": "bottom"},
+        legend=legend(1.03) | {"x": 1, "xanchor": "right"},
         dragmode=False,
     )
+
+
+def _add_rounds(figure: go.Figure, row: int, rounds: _Rounds) -> None:
+    """Add the median line of some rounds, and the band from the least to the greatest."""
+    name, values, unit, colour, dash = rounds
+    x = list(range(1, values.shape[1] + 1))
+    low, middle, high = values.min(0), np.median(values, 0), values.max(0)
+    template = (
+        f"token %{{x}}, {name}: %{{y:.3g}} {unit}<br>"
+        f"%{{customdata[0]:.3g}} to %{{customdata[1]:.3g}} {unit} in the rounds"
+    )
+    told = {"customdata": np.stack([low, high], -1).tolist(), "hovertemplate": hover(template)}
+    shared = {"name": name, "legendgroup": name, "showlegend": row == 1}
+    first = {"color": colour, "size": [10, *[0] * (len(x) - 1)], "symbol": "diamond"}
+    drawn = {"mode": "lines+markers", "marker": first}
+    medians = line(x, middle, colour, 2.5, dash, **drawn, **shared, **told)
+    figure.add_traces([_spread(x, low, high, colour), medians], rows=row, cols=1)
+
+
+def _spread(
+    x: list[int], low: Float[np.ndarray, "step"], high: Float[np.ndarray, "step"], colour: str
+) -> Mark:
+    """A band between two lines."""
+    look = {"fill": "toself", "fillcolor": colour, "opacity": 0.2}
+    around = [*x, *reversed(x)], [*high, *low[::-1]]
+    return line(*around, colour, 0, hoverinfo="skip", showlegend=False, **look)
 
 
 def ratio_curve(
@@ -172,27 +217,24 @@ def ratio_curve(
     """
     ratios = off.cumsum(1) / on.cumsum(1)
     x = list(range(1, ratios.shape[1] + 1)) if positions is None else list(positions)
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[*x, *reversed(x)], y=[*ratios.max(0), *ratios.min(0)[::-1]], fill="toself",
-        fillcolor=ON, line={"width": 0, "color": ON}, opacity=0.2, hoverinfo="skip",
-        showlegend=False, mode="lines",
-    )  # fmt: skip
-    figure.add_scatter(
-        x=x, y=np.median(ratios, 0), mode="lines", line={"color": ON, "width": 3},
-        customdata=np.stack([ratios.min(0), ratios.max(0)], -1).tolist(),
-        hovertemplate="%{x} tokens: %{y:.2f} times as long<br>"
-        "%{customdata[0]:.2f} to %{customdata[1]:.2f} in the rounds<extra></extra>",
-        name="ratio", showlegend=False,
-    )  # fmt: skip
-    figure.add_hline(y=1, line={"color": OFF, "dash": "dot", "width": 1})
-    figure.update_xaxes(title="tokens written", tickformat="d", rangemode="tozero")
-    figure.update_yaxes(title="time without / time with the cache", rangemode="tozero")
-    return figure.update_layout(
-        height=470, margin={"t": 56, "b": 50, "r": 10}, dragmode=False,
-        title={"text": "Ratio against length", "font": {"size": 13}, "x": 0, "xref": "paper",
-               "y": 0.955},
-    )  # fmt: skip
+    low, high = ratios.min(0), ratios.max(0)
+    template = (
+        "%{x} tokens: %{y:.2f} times as long<br>"
+        "%{customdata[0]:.2f} to %{customdata[1]:.2f} in the rounds"
+    )
+    told = {"customdata": np.stack([low, high], -1).tolist(), "hovertemplate": hover(template)}
+    median = line(x, np.median(ratios, 0), ON, 3, name="ratio", showlegend=False, **told)
+    title = {"font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.955}
+    layout = {
+        "xaxis": axis("tokens written", tickformat="d", rangemode="tozero"),
+        "yaxis": axis("time without / time with the cache", rangemode="tozero"),
+        "title": {"text": "Ratio against length", **title},
+        "height": 470,
+        "margin": {"t": 56, "b": 50, "r": 10},
+        "dragmode": False,
+    }
+    figure = go.Figure([_spread(x, low, high, ON), median], layout)
+    return figure.add_hline(y=1, line={"color": OFF, "dash": "dot", "width": 1})
 
 
 def cache_growth(n_bytes: Sequence[int], prefill: int) -> go.Figure:
@@ -203,26 +245,24 @@ def cache_growth(n_bytes: Sequence[int], prefill: int) -> go.Figure:
         prefill: Positions of the prompt, which the first step adds at once.
     """
     steps = list(range(1, len(n_bytes) + 1))
-    figure = go.Figure(
-        go.Bar(
-            x=steps,
-            y=[value / 1e3 for value in n_bytes],
-            marker={
-                "color": ON,
-                "pattern": {"shape": ["/", *[""] * (len(steps) - 1)], "size": 6},
-            },
-            customdata=[
-                f"prefill: {prefill:,} positions" if step == 1 else "decode: one position"
-                for step in steps
-            ],
-            hovertemplate="step %{x}, %{customdata}<br>holds %{y:,.1f} kB<extra></extra>",
-        )
+    what = [f"prefill: {prefill:,} positions", *["decode: one position"] * (len(steps) - 1)]
+    held = bars(
+        steps,
+        [value / 1e3 for value in n_bytes],
+        ON,
+        hatched((step == 1 for step in steps), 6),
+        customdata=what,
+        hovertemplate=hover("step %{x}, %{customdata}<br>holds %{y:,.1f} kB"),
     )
-    figure.update_xaxes(title="step", tickformat="d", range=[0.4, max(len(steps), 8) + 0.6])
-    figure.update_yaxes(title="kilobytes held", rangemode="tozero")
-    return figure.update_layout(
-        height=260, margin={"t": 12, "b": 46, "r": 8}, bargap=0.25, dragmode=False
-    )
+    layout = {
+        "xaxis": axis("step", tickformat="d", range=[0.4, max(len(steps), 8) + 0.6]),
+        "yaxis": axis("kilobytes held", rangemode="tozero"),
+        "height": 260,
+        "margin": {"t": 12, "b": 46, "r": 8},
+        "bargap": 0.25,
+        "dragmode": False,
+    }
+    return go.Figure(held, layout)
 
 
 def cache_contents(
@@ -239,9 +279,14 @@ def cache_contents(
         value: The values.
         tokens: A label per row; the last row is the newest.
         start: The position of the first row.
+
+    Raises:
+        ValueError: There are not as many keys as values or labels.
     """
-    if not len(key) == len(value) == len(tokens):
-        raise ValueError(f"keys {key.shape} and values {value.shape} do not fit {len(tokens)} rows")
+    n_rows = len(tokens)
+    if not len(key) == len(value) == n_rows:
+        raise ValueError(f"keys {key.shape} and values {value.shape} do not fit {n_rows} rows")
+    labels = theme.position_labels(tokens, start)
     figure = make_subplots(
         cols=2,
         shared_yaxes=True,
@@ -249,39 +294,35 @@ def cache_contents(
         subplot_titles=["Keys", "Values"],
         column_widths=[key.shape[1], value.shape[1]],
     )
-    rows = list(range(len(tokens)))
-    labels = theme.position_labels(tokens, start)
     for column, (name, numbers) in enumerate((("key", key), ("value", value)), 1):
-        limit = color_limit(numbers)
-        figure.add_heatmap(
-            z=numbers.astype(np.float32),
-            y=rows,
-            zmin=-limit,
-            zmax=limit,
-            colorscale=theme.scale(theme.DIVERGING),
-            showscale=False,
-            ygap=1 if len(rows) <= MAX_LABELLED else 0,
-            customdata=np.broadcast_to(
-                np.array(labels, dtype=object)[:, None], numbers.shape
-            ).tolist(),
-            hovertemplate=f"%{{customdata}}<br>{name}, dimension %{{x}}: %{{z:.4f}}<extra></extra>",
-            row=1,
-            col=column,
-        )
-        figure.update_xaxes(title="dimension", tickformat="d", row=1, col=column)
-    figure.update_xaxes(showgrid=False, zeroline=False, ticks="", fixedrange=True)
-    figure.update_yaxes(
-        range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False, ticks="", fixedrange=True
-    )
-    ticks = rows[:: -(-len(rows) // MAX_LABELLED)]
-    figure.update_yaxes(
-        title="position", tickvals=ticks, ticktext=[labels[i] for i in ticks], row=1, col=1
-    )
+        figure.add_trace(_vectors(name, numbers, labels), 1, column)
+    plain = {"showgrid": False, "zeroline": False, "ticks": "", "fixedrange": True}
+    figure.update_xaxes(axis("dimension", tickformat="d", **plain))
+    figure.update_yaxes(range=down(n_rows), **plain)
+    figure.update_yaxes(_some_rows(labels), row=1, col=1)
     figure.update_annotations(font_size=13)
-    height = min(max(MAX_ROW_PX * len(rows), 110), 520)
-    return figure.update_layout(
-        height=height + 84, margin={"t": 30, "b": 54, "r": 8}, dragmode=False
+    height = min(max(MAX_ROW_PX * n_rows, 110), 520) + 84
+    margin = {"t": 30, "b": 54, "r": 8}
+    return figure.update_layout(height=height, margin=margin, dragmode=False)
+
+
+def _vectors(name: str, numbers: Float[np.ndarray, "pos d"], labels: Sequence[str]) -> Mark:
+    rows = np.array(labels, dtype=object)[:, None]
+    return diverging(
+        numbers.astype(np.float32),
+        color_limit(numbers),
+        y=list(range(len(labels))),
+        showscale=False,
+        ygap=1 if len(labels) <= MAX_LABELLED else 0,
+        customdata=np.broadcast_to(rows, numbers.shape).tolist(),
+        hovertemplate=hover(f"%{{customdata}}<br>{name}, dimension %{{x}}: %{{z:.4f}}"),
     )
+
+
+def _some_rows(labels: Sequence[str]) -> Axis:
+    """Label as many rows as there is room for."""
+    shown = range(0, len(labels), -(-len(labels) // MAX_LABELLED))
+    return axis("position", **ticks([labels[i] for i in shown], shown))
 
 
 def size_bars(
@@ -299,85 +340,32 @@ def size_bars(
         actual: Which one the model has; the others are hatched, because nobody built them.
         memory: Bytes of the memory it has to fit into, drawn as a line where it is in reach.
     """
-    unit, name = byte_unit(max(n_bytes))
-    is_actual = [i == actual for i in range(len(names))]
-    figure = go.Figure(
-        go.Bar(
-            x=[value / unit for value in n_bytes],
-            y=list(range(len(names))),
-            orientation="h",
-            marker={
-                "color": ON,
-                "pattern": {"shape": ["" if own else "/" for own in is_actual], "size": 7},
-            },
-            text=[f"{three_digits(value / unit)} {name}" for value in n_bytes],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="%{x:,.4g} " + name + "<extra></extra>",
-        )
+    unit, unit_name = byte_unit(max(n_bytes))
+    sizes, limit = [value / unit for value in n_bytes], memory / unit
+    in_reach = limit <= 3 * max(sizes)
+    labels = [theme.shorten(text, 40) for text in names]
+    labels = [f"▶ <b>{text}</b>" if i == actual else text for i, text in enumerate(labels)]
+    drawn = rows_of_bars(
+        sizes,
+        ON,
+        hatched((i != actual for i in range(len(names))), 7),
+        hovertemplate=hover("%{x:,.4g} " + unit_name),
+        **beside(f"{three_digits(size)} {unit_name}" for size in sizes),
     )
-    longest = max(n_bytes) / unit
-    if memory / unit <= 3 * longest:
-        figure.add_vline(
-            x=memory / unit, line={"color": theme.QUERY, "dash": "dash", "width": 2},
-            annotation={"text": "memory", "yanchor": "bottom", "y": 1},
-        )  # fmt: skip
-        longest = max(longest, memory / unit)
-    figure.update_xaxes(title=name, range=[0, 1.2 * longest], fixedrange=True)
-    figure.update_yaxes(
-        tickvals=list(range(len(names))),
-        ticktext=[
-            f"▶ <b>{theme.shorten(text, 40)}</b>" if own else theme.shorten(text, 40)
-            for text, own in zip(names, is_actual, strict=True)
-        ],
-        range=[len(names) - 0.5, -0.5], fixedrange=True, showgrid=False, ticks="",
-        title="query heads share KV heads",
-    )  # fmt: skip
-    return figure.update_layout(
-        height=44 * len(names) + 96, margin={"t": 30, "b": 60, "r": 10}, bargap=0.3, dragmode=False
-    )
+    longest = max(max(sizes), limit) if in_reach else max(sizes)
+    layout = {
+        "xaxis": fixed(unit_name, range=[0, 1.2 * longest]),
+        "yaxis": rows(labels, "query heads share KV heads", showgrid=False, ticks=""),
+        "height": 44 * len(names) + 96,
+        "margin": {"t": 30, "b": 60, "r": 10},
+        "bargap": 0.3,
+        "dragmode": False,
+    }
+    figure = go.Figure(drawn, layout)
+    return _with_memory(figure, limit) if in_reach else figure
 
 
-def three_digits(number: int | float) -> str:
-    """Write a number with three digits, or all before the point: 1.23, 45.6, 1,234."""
-    return f"{number:,.0f}" if abs(number) >= 99.95 else f"{number:.3g}"
-
-
-def byte_unit(n_bytes: int | float) -> tuple[float, str]:
-    """Return the unit in which a number of bytes is best read: its bytes and its name."""
-    for size, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if n_bytes >= size:
-            return size, name
-    return 1.0, "bytes"
-
-
-def _add_band(
-    figure: go.Figure,
-    row: int,
-    name: str,
-    values: Float[np.ndarray, "round step"],
-    colour: str,
-    dash: str,
-    unit: str,
-) -> None:
-    """Add the median line of some rounds, and the band from the least to the greatest."""
-    x = list(range(1, values.shape[1] + 1))
-    low, middle, high = values.min(0), np.median(values, 0), values.max(0)
-    figure.add_scatter(
-        x=[*x, *reversed(x)], y=[*high, *low[::-1]], fill="toself", fillcolor=colour,
-        line={"width": 0, "color": colour}, opacity=0.2, hoverinfo="skip", mode="lines",
-        showlegend=False, row=row, col=1,
-    )  # fmt: skip
-    figure.add_scatter(
-        x=x, y=middle, mode="lines+markers", name=name, showlegend=row == 1,
-        legendgroup=name, line={"color": colour, "dash": dash, "width": 2.5},
-        marker={
-            "color": colour,
-            "size": [10, *[0] * (len(x) - 1)],
-            "symbol": "diamond",
-        },
-        customdata=np.stack([low, high], -1).tolist(),
-        hovertemplate=f"token %{{x}}, {name}: %{{y:.3g}} {unit}<br>"
-        f"%{{customdata[0]:.3g}} to %{{customdata[1]:.3g}} {unit} in the rounds<extra></extra>",
-        row=row, col=1,
-    )  # fmt: skip
+def _with_memory(figure: go.Figure, limit: float) -> go.Figure:
+    line = {"color": theme.QUERY, "dash": "dash", "width": 2}
+    label = {"text": "memory", "yanchor": "bottom", "y": 1}
+    return figure.add_vline(x=limit, line=line, annotation=label)
