@@ -1,18 +1,57 @@
-"""All layers side by side, to compare and to pick from."""
+"""What does each layer attend to? All attention patterns side by side, to pick one from."""
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
+from viz.axes import hidden
+from viz.layout import Part, box, note
+from viz.marks import Mark, always, cells, dots, hover
 
 MAX_CELLS = 48
 """Cells per side of one thumbnail; longer prompts are max-pooled."""
 WIDTH_PX, LABEL_PX, MAX_TILE_PX = 300, 18, 104
 """On a small screen: the whole picture, the number above a square, a square."""
+
+
+class _Mosaic(NamedTuple):
+    """Where the squares of all layers stand in one picture, counted in cells."""
+
+    tiles: list[Float[np.ndarray, "size size"] | None]
+    """None in layers without attention."""
+    n_columns: int
+    size: int
+    """Cells per side of a square."""
+    gap: int
+    """Between two squares."""
+    label_room: int
+    """Above each square."""
+
+    @property
+    def n_rows(self) -> int:
+        return -(-len(self.tiles) // self.n_columns)
+
+    @property
+    def step(self) -> tuple[int, int]:
+        """From one square to the one beneath it, and to the one at its right."""
+        across = self.size + self.gap
+        return across + self.label_room, across
+
+    @property
+    def corners(self) -> list[tuple[int, int]]:
+        """The first row and column of each square."""
+        height, width = self.step
+        places = [divmod(layer, self.n_columns) for layer in range(len(self.tiles))]
+        return [(row * height + self.label_room, column * width) for row, column in places]
+
+    @property
+    def tile_px(self) -> float:
+        return min(WIDTH_PX / self.n_columns, MAX_TILE_PX)
 
 
 def layer_thumbnails(
@@ -27,70 +66,73 @@ def layer_thumbnails(
         patterns: Per layer, weights of queries (rows) over keys; None where it has no attention.
         selected: The layer to frame.
     """
-    n_layers = len(patterns)
-    n_columns = math.ceil(math.sqrt(1.4 * n_layers))
-    n_rows = -(-n_layers // n_columns)
+    n_columns = math.ceil(math.sqrt(1.4 * len(patterns)))
     tiles = [None if pattern is None else _shrink(pattern) for pattern in patterns]
     size = next((len(tile) for tile in tiles if tile is not None), 1)
-    gap = max(1, size // 8)
     label_room = max(1, math.ceil(size * LABEL_PX * n_columns / WIDTH_PX))
-    width, height = size + gap, size + gap + label_room
-    picture = np.full((n_rows * height, n_columns * width), np.nan, dtype=np.float32)
-    corners = [(layer // n_columns * height + label_room, layer % n_columns * width)
-               for layer in range(n_layers)]  # fmt: skip
-    for tile, (top, left) in zip(tiles, corners, strict=True):
+    return _drawn(_Mosaic(tiles, n_columns, size, max(1, size // 8), label_room), selected)
+
+
+def _drawn(mosaic: _Mosaic, selected: int | None) -> go.Figure:
+    height, width = mosaic.step
+    right, bottom = mosaic.n_columns * width, mosaic.n_rows * height - mosaic.gap
+    square = {"scaleanchor": "x", "constrain": "domain"}
+    layout = {
+        "xaxis": hidden(-mosaic.gap, right),
+        "yaxis": hidden(bottom, -0.5, **square),
+        # Lists, not add_shape and add_annotation: with 40 layers those take half a second.
+        "shapes": _frames(mosaic, selected),
+        "annotations": _names(mosaic, selected),
+        "height": math.ceil(mosaic.n_rows * (mosaic.tile_px + LABEL_PX)) + 8,
+        "margin": {"l": 0, "r": 0, "t": 4, "b": 4},
+    }
+    return go.Figure([_picture(mosaic), _click_targets(mosaic)], layout)
+
+
+def _picture(mosaic: _Mosaic) -> Mark:
+    height, width = mosaic.step
+    shape = (mosaic.n_rows * height, mosaic.n_columns * width)
+    picture = np.full(shape, np.nan, dtype=np.float32)
+    for tile, (top, left) in zip(mosaic.tiles, mosaic.corners, strict=True):
         if tile is not None:
-            picture[top : top + size, left : left + size] = tile
-    middle = (size - 1) / 2
-    tile_px = min(WIDTH_PX / n_columns, MAX_TILE_PX)
-    picture_of_all = go.Heatmap(
-        z=picture, zmin=0, zmax=1, colorscale=theme.scale(power=2.0), showscale=False,
-        hoverinfo="skip",
-    )  # fmt: skip
-    # Clicks on a heatmap do not reach Python; those on markers do.
-    click_targets = go.Scatter(
-        x=[left + middle for _, left in corners],
-        y=[top + middle for top, _ in corners],
-        mode="markers",
-        marker={"symbol": "square", "size": tile_px, "opacity": 0},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
-        customdata=list(range(n_layers)),
-        text=["" if tile is not None else "<br>no attention" for tile in tiles],
-        hovertemplate="layer %{customdata}%{text}<extra></extra>",
-        showlegend=False,
-    )
-    # Lists, not add_shape and add_annotation: with 40 layers those take half a second.
-    frames, names = [], []
-    for layer, (top, left) in enumerate(corners):
-        is_selected = layer == selected
-        names.append(
-            {"x": left + middle, "y": top - 0.5, "yanchor": "bottom", "showarrow": False,
-             "text": f"<b>▸ {layer}</b>" if is_selected else str(layer)}
-        )  # fmt: skip
-        frames.append(
-            {"type": "rect", "x0": left - 0.5, "x1": left + size - 0.5, "y0": top - 0.5,
-             "y1": top + size - 0.5,
-             "line": {"color": theme.HIGHLIGHT if is_selected else theme.RESIDUAL,
-                      "width": 3 if is_selected else 1}}
-        )  # fmt: skip
-        if tiles[layer] is None:
-            names.append(
-                {"x": left + middle, "y": top + middle, "text": "no<br>attention",
-                 "showarrow": False, "font": {"size": 10}}
-            )  # fmt: skip
-    return go.Figure(
-        [picture_of_all, click_targets],
-        {
-            "xaxis": {"visible": False, "range": [-gap, n_columns * width], "fixedrange": True},
-            "yaxis": {"visible": False, "range": [n_rows * height - gap, -0.5], "fixedrange": True,
-                      "scaleanchor": "x", "constrain": "domain"},
-            "shapes": frames,
-            "annotations": names,
-            "height": math.ceil(n_rows * (tile_px + LABEL_PX)) + 8,
-            "margin": {"l": 0, "r": 0, "t": 4, "b": 4},
-        },
-    )  # fmt: skip
+            picture[top : top + mosaic.size, left : left + mosaic.size] = tile
+    return cells(picture, (0, 1), theme.scale(power=2.0), showscale=False, hoverinfo="skip")
+
+
+def _click_targets(mosaic: _Mosaic) -> Mark:
+    """Markers that nobody sees: clicks on a heatmap do not reach Python, those on markers do."""
+    middle = (mosaic.size - 1) / 2
+    x = [left + middle for _, left in mosaic.corners]
+    y = [top + middle for top, _ in mosaic.corners]
+    told = {
+        "customdata": list(range(len(mosaic.tiles))),
+        "text": ["" if tile is not None else "<br>no attention" for tile in mosaic.tiles],
+        "hovertemplate": hover("layer %{customdata}%{text}"),
+    }
+    targets = dots(x, y, None, mosaic.tile_px, "square", showlegend=False, **told, **always(0))
+    return {**targets, "marker": {**targets["marker"], "opacity": 0}}
+
+
+def _frames(mosaic: _Mosaic, selected: int | None) -> list[Part]:
+    frames = []
+    for layer, (top, left) in enumerate(mosaic.corners):
+        look = (theme.HIGHLIGHT, 3) if layer == selected else (theme.RESIDUAL, 1)
+        x, y = ((first - 0.5, first + mosaic.size - 0.5) for first in (left, top))
+        frames.append(box(x, y, *look))
+    return frames
+
+
+def _names(mosaic: _Mosaic, selected: int | None) -> list[Part]:
+    """The number above each square, and in an empty one why it is."""
+    middle = (mosaic.size - 1) / 2
+    names = []
+    for layer, (top, left) in enumerate(mosaic.corners):
+        name = f"<b>▸ {layer}</b>" if layer == selected else str(layer)
+        names.append(note(left + middle, top - 0.5, name, yanchor="bottom"))
+        if mosaic.tiles[layer] is None:
+            why = "no<br>attention"
+            names.append(note(left + middle, top + middle, why, font={"size": 10}))
+    return names
 
 
 def _shrink(pattern: Float[np.ndarray, "query key"]) -> Float[np.ndarray, "size size"]:
