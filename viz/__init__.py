@@ -1,8 +1,9 @@
-"""Figures: plain arrays and strings in, `plotly.graph_objects.Figure` out."""
+"""Which figures are there? Plain arrays and strings in, `plotly.graph_objects.Figure` out."""
 
 from viz.architecture import BlockPieces, Piece, block_structure, encoder_decoder, parameter_bars
 from viz.arithmetic import dot_product, softmax_bars, weighted_sum
 from viz.attention import attention_heatmap
+from viz.attribution import layer_effect, logit_parts
 from viz.block import block_diagram
 from viz.choice import (
     drawn_counts,
@@ -41,7 +42,7 @@ from viz.flash import (
 )
 from viz.generation import choices_replay, step_costs
 from viz.layers import layer_thumbnails
-from viz.lens import layer_effect, lens_table, logit_parts, watched_words
+from viz.lens import lens_table, watched_words
 from viz.merges import merge_ladder
 from viz.norms import norm_comparison, norm_steps_strips
 from viz.positions import (

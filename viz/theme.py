@@ -7,7 +7,7 @@ reader does: never write a colour of your own into a figure. Elsewhere they are 
 
 import html
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -24,6 +24,9 @@ DIVERGING = tuple(f"#{number:06d}" for number in range(21, 31))
 
 MASKED = "rgba(128, 128, 128, 0.22)"
 """Behind cells that hold no number, because nothing was computed there."""
+
+StreamPart = Literal["embedding", "attention", "feedforward"]
+"""What adds to the residual stream."""
 
 CELL_PX = 26
 LABEL_LENGTH = 14
