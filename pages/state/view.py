@@ -31,6 +31,8 @@ CARRIED = {**OF_MODEL, "carried": True}
 """The same, but a model that is new to this visitor begins with what the last one had."""
 OF_TEXT = {"belongs_to": ("model", "prompt"), "forgotten": True}
 """Begins anew with another model or prompt."""
+OF_TOKEN = {"belongs_to": ("model", "prompt", "pos")}
+"""Put away when another token is looked at, and given back with it."""
 
 
 @dataclass(frozen=True)

@@ -126,11 +126,10 @@ def _lies_in(fragment: str | None, outer: str | None) -> bool:
 
 
 def _followed(before: View, after: View) -> View:
-    """Let fields follow those that they belong to.
+    """Let fields follow those that they belong to, which come before them.
 
     What belongs to a model is put away with it, and comes back with it.
     """
-    changes: dict[str, Any] = {}
     for name, (_, metadata) in fields_of(type(after)).items():
         owners = metadata.get("belongs_to", ())
         if _differs(before, after, name) or not any(_differs(before, after, o) for o in owners):
@@ -139,8 +138,9 @@ def _followed(before: View, after: View) -> View:
         if not metadata.get("forgotten"):
             put_away[name, _owner(before, owners)] = value_of(before, name)
         unknown = value_of(after if metadata.get("carried") else type(after)(), name)
-        changes[name] = put_away.get((name, _owner(after, owners)), unknown)
-    return changed_copy(after, changes)
+        found = put_away.get((name, _owner(after, owners)), unknown)
+        after = changed_copy(after, {name: found})
+    return after
 
 
 def _owner(of: View, owners: tuple[str, ...]) -> tuple[Any, ...]:
