@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_hooks.arrays import to_array
-from model_hooks.errors import LayerError
+from model_hooks.arrays import check_index, to_array
+from model_hooks.errors import LayerError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.parts.probing import calls_of
 from model_hooks.run.trace import Trace
@@ -127,10 +127,20 @@ def _steps(
     output = normalised if used is None else normalised * used
     output = output if bias is None else output + bias
     return NormSteps(
-        kind=kind, vector=x, mean=mean, centred=centred, mean_square=mean_square, eps=eps,
-        divisor=divisor, normalised=normalised, weight=used, bias=bias, output=output,
-        weight_is_offset=weight is not None and offset, module_output=own,
-    )  # fmt: skip
+        kind=kind,
+        vector=x,
+        mean=mean,
+        centred=centred,
+        mean_square=mean_square,
+        eps=eps,
+        divisor=divisor,
+        normalised=normalised,
+        weight=used,
+        weight_is_offset=weight is not None and offset,
+        bias=bias,
+        output=output,
+        module_output=own,
+    )
 
 
 def _eps(module: nn.Module) -> tuple[float, ...]:
@@ -157,6 +167,65 @@ def norm_calls(
             if len(rows[0]) == len(trace):
                 return to_array(rows[0]), to_array(rows[1])
     raise LayerError("This norm does not read one vector per token, so its steps are not shown.")
+
+
+class NormAt(NamedTuple):
+    """A norm of a model on one vector of a run, and what the other kind makes of the same."""
+
+    steps: NormSteps
+    other: NormSteps
+
+
+def norm_at(model: HookedModel, trace: Trace, path: str, pos: int) -> NormAt:
+    """Follow a norm of a model step by step at one position, by running the text once more.
+
+    Args:
+        model: The model.
+        trace: A trace of that model.
+        path: The norm's module path.
+        pos: The position.
+
+    Raises:
+        LayerError: There is no such module, it computes something else, or it did not run on one
+            vector per position.
+        PromptError: The trace lacks that position.
+    """
+    pos = check_index("position", pos, len(trace), PromptError)
+    try:
+        module = model.model.get_submodule(path)
+    except AttributeError as error:
+        raise LayerError(f"This model has no module {path}.") from error
+    taken, given = norm_calls(model, trace, module)
+    steps = norm_steps(module, taken[pos], given[pos])
+    return NormAt(steps, other_norm(steps))
+
+
+class MeanShare(NamedTuple):
+    """How much of a vector its mean is: all that LayerNorm and RMSNorm disagree about."""
+
+    size: float
+    mean: float
+    share: float
+    """Length of the part that LayerNorm subtracts, in parts of the vector's length."""
+
+
+def mean_share(vector: Float[np.ndarray, "d_model"]) -> MeanShare:
+    """Measure how much of a vector its mean is."""
+    exact = vector.astype(np.float64)
+    size, mean = float(np.linalg.norm(exact)), float(exact.mean())
+    return MeanShare(size, mean, abs(mean) * len(exact) ** 0.5 / (size or 1.0))
+
+
+def mean_share_at(trace: Trace, layer: int, pos: int) -> MeanShare:
+    """Measure how much of the vector that enters a block at one position its mean is.
+
+    Raises:
+        LayerError: The trace lacks that layer.
+        PromptError: The trace lacks that position.
+    """
+    layer = check_index("layer", layer, trace.n_layers, LayerError)
+    pos = check_index("position", pos, len(trace), PromptError)
+    return mean_share(trace.layers[layer].resid_pre[pos])
 
 
 def norm_operations(kind: Literal["LayerNorm", "RMSNorm"], bias: bool = True) -> int:
@@ -209,3 +278,14 @@ def time_norms(vectors: Float[np.ndarray, "pos d_model"], repeats: int = 40) -> 
             run()
             seconds[name].append(time.perf_counter() - started)
     return NormTimes(**{name: statistics.median(times) for name, times in seconds.items()})
+
+
+def norm_times(model: HookedModel, n_vectors: int) -> NormTimes:
+    """Time both norms on random vectors as wide as a model's: what they hold makes no difference.
+
+    Args:
+        model: The model, of which only the width is used.
+        n_vectors: How many vectors are normalised at once.
+    """
+    random = np.random.default_rng(0)
+    return time_norms(random.normal(size=(n_vectors, model.info.d_model)).astype(np.float32))

@@ -7,14 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from model_hooks import HookedModel
-from model_hooks.errors import LayerError
+from model_hooks import AblateHead, HookedModel
+from model_hooks.errors import LayerError, PromptError
 from model_hooks.parts.norms import norm_kind
 from model_hooks.read.architecture import block_facts
 from model_hooks.read.norms import (
+    mean_share,
+    mean_share_at,
+    norm_at,
     norm_calls,
     norm_operations,
     norm_steps,
+    norm_times,
     other_norm,
     time_norms,
 )
@@ -103,3 +107,30 @@ def test_rms_norm_is_counted_cheaper_and_times_are_positive():
     assert norm_operations("LayerNorm", bias=False) < norm_operations("LayerNorm")
     times = time_norms(np.ones((4, 16), dtype=np.float32), repeats=3)
     assert min(times.layer_norm, times.rms_norm, times.fused_layer_norm) > 0
+    own = norm_times(hooked("llama"), 5)
+    assert min(own.layer_norm, own.rms_norm, own.fused_rms_norm) > 0
+
+
+def test_a_norm_of_a_run_is_followed_under_what_was_changed_in_it():
+    model = hooked("llama")
+    path = "model.layers.1.post_attention_layernorm"
+    whole = norm_at(model, model.trace(tiny_prompt(8)), path, 3)
+    changed = model.trace(tiny_prompt(8), [AblateHead(1, 0)])
+    ablated = norm_at(model, changed, path, 3)
+    np.testing.assert_allclose(ablated.steps.vector, changed.layers[1].resid_mid[3], rtol=1e-5)
+    assert not np.allclose(whole.steps.vector, ablated.steps.vector)
+    assert {whole.steps.kind, whole.other.kind} == {"LayerNorm", "RMSNorm"}
+    with pytest.raises(LayerError, match="no module nowhere"):
+        norm_at(model, changed, "nowhere", 3)
+    with pytest.raises(PromptError, match="position 99"):
+        norm_at(model, changed, path, 99)
+
+
+def test_share_of_the_mean_is_what_subtracting_it_takes_away():
+    found = mean_share(X)
+    removed = np.linalg.norm(X) ** 2 - np.linalg.norm(X - X.mean()) ** 2
+    assert found.mean == 3
+    assert found.share == pytest.approx(np.sqrt(removed) / np.linalg.norm(X))
+    assert mean_share(np.zeros(3, np.float32)).share == 0
+    trace = hooked("llama").trace(tiny_prompt(8))
+    assert mean_share_at(trace, 2, 5) == mean_share(trace.layers[2].resid_pre[5])
