@@ -1,10 +1,11 @@
-"""FlashAttention's walk through one head, tile by tile, and what it moves to and from slow memory.
+"""How does FlashAttention walk through one head, tile by tile, and what does it move?
 
 Dao et al. 2022, "FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness".
 Plain NumPy on recorded queries, keys and values: it shows what the kernel does, and is not fast.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,59 +148,102 @@ def walk_tiles(
     """
     if rows < 1 or columns < 1:
         raise ValueError(f"tiles of {rows} x {columns} are empty: choose 1 x 1 or more")
-    n_positions, d_head, d_value = len(query), query.shape[1], value.shape[1]
-    dtype = np.result_type(query, np.float32)
-    largest = np.full(n_positions, -np.inf, dtype)
-    total = np.zeros(n_positions, dtype)
-    output = np.zeros((n_positions, d_value), dtype)
+    n_positions, d_value = len(query), value.shape[1]
+    slow = _SlowMemory.empty(n_positions, d_value, np.result_type(query, np.float32))
     steps: list[TileStep] = []
     n_skipped = 0
-    for first_key in range(0, n_positions, columns):
-        keys = slice(first_key, min(first_key + columns, n_positions))
-        loads = (keys.stop - keys.start) * (d_head + d_value)  # K_j and V_j, once per outer round
-        for first_query in range(0, n_positions, rows):
-            queries = slice(first_query, min(first_query + rows, n_positions))
+    for keys in _slices(n_positions, columns):
+        loads = key[keys].size + value[keys].size  # K_j and V_j, once per outer round
+        for queries in _slices(n_positions, rows):
             allowed = readable[queries, keys]
             if not allowed.any():
                 n_skipped += 1
                 continue
-            scores = query[queries] @ key[keys].T * scale
-            if softcap:
-                scores = softcap * np.tanh(scores / softcap)
-            scores = np.where(allowed, scores, -np.inf).astype(dtype)
-            tile_max = scores.max(-1)
-            tile_weights = _exp_of_difference(scores, tile_max[:, None])
-            tile_sum = tile_weights.sum(-1)
-            new_max = np.maximum(largest[queries], tile_max)
-            old = _exp_of_difference(largest[queries], new_max) * total[queries]
-            factor = _exp_of_difference(tile_max, new_max)
-            new_sum = old + factor * tile_sum
-            mixed = old[:, None] * output[queries] + factor[:, None] * (tile_weights @ value[keys])
-            new_output = np.divide(
-                mixed, new_sum[:, None], out=np.zeros_like(mixed), where=new_sum[:, None] > 0
-            )
-            n_rows = queries.stop - queries.start
-            steps.append(
-                TileStep(
-                    queries=queries,
-                    keys=keys,
-                    scores=scores,
-                    tile_max=tile_max,
-                    tile_weights=tile_weights,
-                    tile_sum=tile_sum,
-                    max_before=largest[queries].copy(),
-                    max_after=new_max,
-                    sum_before=total[queries].copy(),
-                    sum_after=new_sum,
-                    output_before=output[queries].copy(),
-                    output_after=new_output,
-                    # Q_i, O_i, l_i and m_i are read; O_i, l_i and m_i are written.
-                    moved=loads + n_rows * (d_head + 2 * d_value + 4),
-                )
-            )
+            scores = _scores(query[queries], key[keys], allowed, scale, softcap)
+            # Q_i, O_i, l_i and m_i are read; O_i, l_i and m_i are written.
+            moved = loads + query[queries].size + len(scores) * (2 * d_value + 4)
+            steps.append(slow.meet(queries, keys, scores, value[keys], moved))
             loads = 0
-            largest[queries], total[queries], output[queries] = new_max, new_sum, new_output
-    return tuple(steps), output, n_skipped
+    return tuple(steps), slow.output, n_skipped
+
+
+@dataclass
+class _SlowMemory:
+    """What is kept of each query while tiles come and go."""
+
+    largest: Float[np.ndarray, "pos"]
+    total: Float[np.ndarray, "pos"]
+    output: Float[np.ndarray, "pos d_value"]
+
+    @classmethod
+    def empty(cls, n_positions: int, d_value: int, dtype: np.dtype) -> "_SlowMemory":
+        return cls(
+            np.full(n_positions, -np.inf, dtype),
+            np.zeros(n_positions, dtype),
+            np.zeros((n_positions, d_value), dtype),
+        )
+
+    def meet(
+        self,
+        queries: slice,
+        keys: slice,
+        scores: Float[np.ndarray, "row column"],
+        value: Float[np.ndarray, "column d_value"],
+        moved: int,
+    ) -> TileStep:
+        """Let a tile of queries meet a tile of keys: lines 10 to 13, softmax without a second pass.
+
+        The output is mixed from old and new parts, each weighted by its share of the new sum.
+        """
+        scores = scores.astype(self.output.dtype)
+        tile_max = scores.max(-1)
+        tile_weights = _exp_of_difference(scores, tile_max[:, None])
+        tile_sum = tile_weights.sum(-1)
+        max_before, sum_before = self.largest[queries].copy(), self.total[queries].copy()
+        output_before = self.output[queries].copy()
+        max_after = np.maximum(max_before, tile_max)
+        old = _exp_of_difference(max_before, max_after) * sum_before
+        factor = _exp_of_difference(tile_max, max_after)
+        sum_after = old + factor * tile_sum
+        mixed = old[:, None] * output_before + factor[:, None] * (tile_weights @ value)
+        output_after = np.divide(
+            mixed, sum_after[:, None], out=np.zeros_like(mixed), where=sum_after[:, None] > 0
+        )
+        self.largest[queries], self.total[queries] = max_after, sum_after
+        self.output[queries] = output_after
+        return TileStep(
+            queries=queries,
+            keys=keys,
+            scores=scores,
+            tile_max=tile_max,
+            tile_weights=tile_weights,
+            tile_sum=tile_sum,
+            max_before=max_before,
+            max_after=max_after,
+            sum_before=sum_before,
+            sum_after=sum_after,
+            output_before=output_before,
+            output_after=output_after,
+            moved=moved,
+        )
+
+
+def _slices(n_positions: int, size: int) -> Iterator[slice]:
+    for first in range(0, n_positions, size):
+        yield slice(first, min(first + size, n_positions))
+
+
+def _scores(
+    query: Float[np.ndarray, "row d_head"],
+    key: Float[np.ndarray, "column d_head"],
+    allowed: Bool[np.ndarray, "row column"],
+    scale: float,
+    softcap: float | None,
+) -> Float[np.ndarray, "row column"]:
+    scores = query @ key.T * scale
+    if softcap:
+        scores = softcap * np.tanh(scores / softcap)
+    return np.where(allowed, scores, -np.inf)
 
 
 def standard_accesses(n_positions: int, d_head: int) -> int:
