@@ -20,7 +20,7 @@ import psutil
 import torch
 from cachetools import LRUCache, cached
 
-from model_hooks.loading import load_model
+from model_hooks.experiments import untrained
 from model_hooks.model import HookedModel
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.trace import PER_HEAD_FROM, Trace
@@ -104,7 +104,7 @@ class Host:
 
     def __init__(
         self,
-        open_model: Callable[[str], HookedModel] = load_model,
+        open_model: Callable[[str], HookedModel] = untrained.open_model,
         model_bytes: int | None = None,
         trace_bytes: int = TRACE_BYTES,
         n_threads: int | None = None,

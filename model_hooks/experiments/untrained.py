@@ -1,4 +1,7 @@
-"""Models of a realistic size with random weights: good for timing, not for reading."""
+"""How is a model of a realistic size had without a download? With random weights.
+
+It is good for timing, not for reading, and is opened by a name like any other.
+"""
 
 import torch
 from tokenizers import Tokenizer
@@ -6,12 +9,14 @@ from tokenizers.models import WordLevel
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from model_hooks.errors import ModelTooLargeError
-from model_hooks.loading import free_bytes
+from model_hooks.loading import free_bytes, load_model
 from model_hooks.model import HookedModel
 
 GPT2_BYTES = 1.2e9
 """What the weights of GPT-2 small take in float32 while they are drawn, and what runs take."""
 
+UNTRAINED_GPT2 = "GPT-2 size, untrained"
+"""The name that it is opened by; no folder and no Hub id can have it."""
 GPT2_CONTEXT = GPT2Config().n_positions
 GPT2_VOCABULARY = GPT2Config().vocab_size
 
@@ -42,4 +47,13 @@ def untrained_gpt2() -> HookedModel:
         torch.manual_seed(0)
         model = gpt2_124m().eval()
     tokenizer = numbers_tokenizer(model.config.vocab_size)
-    return HookedModel.wrap(model, tokenizer, "GPT-2 size, untrained")
+    return HookedModel.wrap(model, tokenizer, UNTRAINED_GPT2)
+
+
+def open_model(name: str) -> HookedModel:
+    """Load a model as `load_model` does, or build the one of that name with random weights.
+
+    Raises:
+        ModelError: It cannot be loaded or built; the message says why.
+    """
+    return untrained_gpt2() if name == UNTRAINED_GPT2 else load_model(name)

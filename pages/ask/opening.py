@@ -2,7 +2,8 @@
 
 import gc
 
-from model_hooks import HookedModel, load_model
+from model_hooks import HookedModel
+from model_hooks.experiments.untrained import open_model
 
 
 def open_frozen(name: str) -> HookedModel:
@@ -14,7 +15,7 @@ def open_frozen(name: str) -> HookedModel:
     gc.unfreeze()
     gc.collect()
     try:
-        return load_model(name)
+        return open_model(name)
     finally:
         gc.collect()
         gc.freeze()
