@@ -1,11 +1,13 @@
-"""Time and memory of the ways in which this machine can compute attention, measured on the side.
+"""How long does attention take on this machine, and how much memory, by way of computing it?
 
 A process of its own does the work (`backends_worker.py`): it can be stopped at once, its memory can
-be told apart, and nobody else's click waits for it.
+be told apart, and nobody else's click waits for it. Who asks gets a ticket, and looks with it at
+what was found so far.
 """
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import torch
 from model_hooks.errors import InlookError
 from model_hooks.info import ModelInfo
 from model_hooks.loading import free_bytes
+from model_hooks.model import HookedModel
 
 BACKENDS = ("eager", "sdpa math", "sdpa flash", "flex")
 MATERIALISING = ("eager", "sdpa math")
@@ -26,6 +29,8 @@ MATERIALISING = ("eager", "sdpa math")
 MATRICES_HELD = 4
 MEMORY_SHARE = 0.5
 TIME_LIMIT_S = 300.0
+KEPT_RUNS = 16
+"""Runs that can still be looked at; beyond, the oldest is forgotten."""
 WORKER = Path(__file__).with_name("backends_worker.py")
 
 
@@ -82,6 +87,46 @@ class Progress:
     """Backends that do not run here, each with the reason."""
     failure: str | None = None
     """Why the whole run ended early."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was asked of a run, and what it has found so far."""
+
+    shapes: Shapes
+    lengths: tuple[int, ...]
+    n_threads: int
+    left_out: tuple[int, ...]
+    """Lengths at which a whole matrix of scores would take too much memory."""
+    progress: Progress
+
+
+def start_backends(model: HookedModel, lengths: tuple[int, ...]) -> str:
+    """Start to measure attention in a model's shapes; return a ticket to look and to stop with.
+
+    Raises:
+        BusyError: Another run has not ended yet.
+    """
+    run, ticket = BackendRun(Shapes.of(model.info), lengths), secrets.token_hex(4)
+    with _keeping:
+        _runs[ticket] = run
+        while len(_runs) > KEPT_RUNS:
+            del _runs[next(iter(_runs))]
+    return ticket
+
+
+def backends_report(model: HookedModel, ticket: str) -> Report | None:
+    """Return what a run has found so far; None if it is unknown, or was for other shapes."""
+    run = _runs.get(ticket)
+    if run is None or run.shapes != Shapes.of(model.info):
+        return None
+    return Report(run.shapes, run.lengths, run.n_threads, run.left_out(), run.progress)
+
+
+def stop_backends(model: HookedModel, ticket: str) -> None:
+    """End a run now, whatever model it is for; what was found stays."""
+    if (run := _runs.get(ticket)) is not None:
+        run.stop()
 
 
 class BackendRun:
@@ -192,6 +237,9 @@ class BackendRun:
         else:
             self._progress = replace(now, doing=message["doing"])
 
+
+_runs: dict[str, BackendRun] = {}
+_keeping = threading.Lock()
 
 # Large tensors go back to the system at once, so that the peak of the next run counts them again;
 # and compiling starts no pool of processes.

@@ -1,5 +1,6 @@
 """Backends compute the same, are measured on the side, and can be stopped."""
 
+import pickle
 import sys
 import time
 from pathlib import Path
@@ -7,8 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from model_hooks import HookedModel
+from model_hooks.experiments import backends
 from model_hooks.experiments import backends_worker as worker
-from model_hooks.experiments.backends import BackendRun, BusyError, Shapes
+from model_hooks.experiments.backends import (
+    BackendRun,
+    BusyError,
+    Shapes,
+    backends_report,
+    start_backends,
+    stop_backends,
+)
+from tests.tiny_models import build, tiny_tokenizer
 
 SHAPES = Shapes(n_heads=4, n_kv_heads=2, d_head=8, dtype="float32", device="cpu")
 MB = 2**20
@@ -94,3 +105,41 @@ def test_a_backend_that_does_not_run_is_named_and_the_others_go_on():
     progress = run.wait(60.0)
     assert [name for name, _ in progress.unavailable] == ["eager", "sdpa flash"]
     assert progress.measurements == ()
+
+
+def test_a_ticket_shows_a_run_until_it_has_ended_and_only_for_its_own_shapes(hooked):
+    ticket = start_backends(hooked, (8, 4096))
+    try:
+        with pytest.raises(BusyError):
+            start_backends(hooked, (8,))
+        deadline = time.monotonic() + 60
+        while not backends_report(hooked, ticket).progress.measurements:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        other = HookedModel.wrap(build("mistral"), tiny_tokenizer())
+        assert Shapes.of(other.info) != Shapes.of(hooked.info)
+        assert backends_report(other, ticket) is None
+    finally:
+        stop_backends(hooked, ticket)
+    while (report := backends_report(hooked, ticket)).progress.running:
+        time.sleep(0.01)
+    assert (report.shapes, report.lengths) == (Shapes.of(hooked.info), (8, 4096))
+    assert report.progress.measurements[0].n_positions == 8
+    assert pickle.loads(pickle.dumps(report)) == report
+    assert backends_report(hooked, "unknown") is None
+
+
+def test_old_tickets_are_forgotten(hooked, monkeypatch):
+    class Ended:
+        def __init__(self, shapes, lengths):
+            self.shapes, self.lengths, self.n_threads = shapes, lengths, 1
+            self.progress = backends.Progress(running=False)
+
+        def left_out(self):
+            return ()
+
+    monkeypatch.setattr(backends, "BackendRun", Ended)
+    monkeypatch.setattr(backends, "_runs", {})
+    tickets = [start_backends(hooked, (n,)) for n in range(backends.KEPT_RUNS + 1)]
+    assert backends_report(hooked, tickets[0]) is None
+    assert backends_report(hooked, tickets[1]).lengths == (1,)
