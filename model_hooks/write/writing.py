@@ -49,6 +49,8 @@ class WrittenStep:
     """Bytes of keys and values held after it; 0 without the cache."""
     prefill: bool
     """Whether that run computed the prompt (prefill) rather than one new token (decode)."""
+    interventions: tuple[Intervention, ...] = ()
+    """What was switched off in it."""
 
 
 def write_token(
@@ -79,7 +81,7 @@ def write_token(
     variant = _checked(model, prompt_ids, written_ids, decoding, use_cache, interventions)
     if choose is not None:
         model.check_token_ids([choose])
-    return _plain(_step(model, prompt_ids, written_ids, decoding, variant, choose))
+    return _plain(_step(model, prompt_ids, written_ids, decoding, variant, choose), variant)
 
 
 def write_tokens(
@@ -101,7 +103,7 @@ def write_tokens(
     variant = _checked(model, prompt_ids, written_ids, decoding, use_cache, interventions)
     for _ in range(n_tokens):
         step = _step(model, prompt_ids, written_ids, decoding, variant)
-        yield _plain(step)
+        yield _plain(step, variant)
         written_ids = (*written_ids, step.token_id)
         if step.token_id in model.eos_token_ids:
             return
@@ -142,7 +144,7 @@ def write_again(
             step = take_step(
                 model, step.forward, step.reused, decoding, len(written_ids), choose=wanted
             )
-        yield _plain(step)
+        yield _plain(step, variant)
         written_ids = (*written_ids, wanted)
 
 
@@ -219,5 +221,7 @@ def _step(
     return take_step(model, forward, reused, decoding, len(written_ids), choose)
 
 
-def _plain(step: Step) -> WrittenStep:
-    return WrittenStep(**{field.name: getattr(step, field.name) for field in fields(WrittenStep)})
+def _plain(step: Step, variant: Variant) -> WrittenStep:
+    known = {field.name for field in fields(WrittenStep)} - {"interventions"}
+    told = {name: getattr(step, name) for name in known}
+    return WrittenStep(**told, interventions=variant.interventions)

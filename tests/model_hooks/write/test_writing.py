@@ -117,6 +117,15 @@ def test_an_intervention_changes_what_is_written(hooked):
     assert np.abs(whole - ablated).max() > 1e-3
 
 
+def test_a_step_tells_what_was_switched_off_in_it(hooked):
+    off = (AblateHead(0, 0),)
+    alone = write_token(hooked, PROMPT, (), SAMPLING, True, off)
+    many = [*write_tokens(hooked, PROMPT, (), SAMPLING, 2, True, off)]
+    again = [*write_again(hooked, PROMPT, (), SAMPLING, (1, 2), True, off)]
+    assert [step.interventions for step in (alone, *many, *again)] == [off] * 5
+    assert write_token(hooked, PROMPT, (), SAMPLING).interventions == ()
+
+
 def test_a_chosen_token_is_taken_and_called_forced(hooked):
     picked = write_token(hooked, PROMPT, (), Decoding())
     other = (picked.token_id + 1) % hooked.info.vocab_size
