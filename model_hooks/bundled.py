@@ -11,6 +11,7 @@ from typing import NamedTuple
 from safetensors import safe_open
 
 from model_hooks.loading import BUNDLED, bundled_models
+from model_hooks.read.cache_sizes import DTYPES, LayerSizes
 
 TRAINING = BUNDLED / "training.json"
 """What is shown of training; `training/shown.py` writes it."""
@@ -83,3 +84,21 @@ def bundled_sizes() -> tuple[BundledModel, ...]:
             n_parameters += sum(map(math.prod, shapes))
         found.append(BundledModel(name, n_parameters, n_bytes))
     return tuple(found)
+
+
+def cache_bytes_per_token(name: str, dtype: str = "float16") -> int:
+    """Return the bytes of keys and values per token of a bundled model, by its config.
+
+    Args:
+        name: A model of `bundled_models`.
+        dtype: The format that they are kept in, one of `DTYPES`.
+
+    Raises:
+        KeyError: There is no such model or format.
+    """
+    config = json.loads((bundled_models()[name] / "config.json").read_text(encoding="utf-8"))
+    n_heads = config["num_attention_heads"]
+    n_kv_heads = config.get("num_key_value_heads") or n_heads
+    d_head = config.get("head_dim") or config["hidden_size"] // n_heads
+    layer = LayerSizes(n_kv_heads, d_head, d_head, DTYPES[dtype])
+    return round(config["num_hidden_layers"] * layer.n_bytes(1))

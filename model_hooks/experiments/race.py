@@ -90,6 +90,11 @@ class SideBySide:
         """Number of steps that both have taken."""
         return len(self.differences)
 
+    def first(self, n_steps: int) -> "SideBySide":
+        """Return the first steps alone."""
+        on, off = (replace(run, steps=run.steps[:n_steps]) for run in (self.on, self.off))
+        return SideBySide(on, off, self.differences[:n_steps])
+
     @property
     def largest_difference(self) -> float | None:
         """The largest difference of any logit in any step, as long as the texts were the same."""

@@ -105,6 +105,14 @@ def test_a_step_leaves_the_earlier_value_as_it_was(hooked):
     assert hooked.forwards.cache_for(pair.on.cached_ids, pair.on.variant).get_seq_length() == 7
 
 
+def test_the_first_steps_are_what_was_there_before_the_rest(hooked):
+    pair = stepped(hooked, 2)
+    longer = racing.step_both(hooked, pair)
+    assert longer.first(2) == pair
+    assert longer.first(3) == longer
+    assert longer.first(0) == racing.start(hooked, PROMPT, GREEDY)
+
+
 def test_a_lost_cache_is_made_anew_and_costs_the_step_nothing(hooked):
     pair, expected = stepped(hooked, 3), stepped(hooked, 4)
     hooked.forget()
