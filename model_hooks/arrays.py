@@ -29,3 +29,8 @@ def check_index(what: str, index: int, count: int, error: type[Exception]) -> in
     if not -count <= index < count:
         raise error(f"There is no {what} {index}: this model's run from 0 to {count - 1}.")
     return index % count
+
+
+def has_few_digits(dtype: torch.dtype | str) -> bool:
+    """Whether numbers of this type hold fewer digits than float32: results agree less well."""
+    return str(dtype).removeprefix("torch.") not in ("float32", "float64")

@@ -1,4 +1,4 @@
-"""Direct logit attribution: how much each part of the model adds to one logit.
+"""How much does each part of the model add to one logit (direct logit attribution)?
 
 The final vector of a pre-norm transformer is the sum of the embedding and of what every attention
 and feedforward added (the residual stream of Elhage et al. 2021, "A Mathematical Framework for
@@ -8,26 +8,18 @@ that of the real final vector: so the logit is a sum of one number per part.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from model_hooks.arrays import check_index, read_only
 from model_hooks.errors import PromptError
 from model_hooks.model import HookedModel
-from model_hooks.read.lens import rows_at_once
+from model_hooks.read.tail import before_softcap, logits_of_rows, softcap_of, tolerance_of
 from model_hooks.run import capture
-from model_hooks.run.trace import Trace, check_index
-
-_CAPS = (
-    "final_logit_softcapping",
-    "final_logit_softcap",
-    "logits_soft_cap",
-    "output_logit_soft_cap",
-)
-"""What configs call the cap c of `c * tanh(score / c)`, the last thing some families do."""
-_TOLERANCE = {"float64": 1e-4, "float32": 1e-4}
-_COARSE_TOLERANCE = 0.03
+from model_hooks.run.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,37 +77,64 @@ def attribute_logit(
     for token in tokens:
         if not 0 <= token < model.info.vocab_size:
             raise PromptError(f"Token ID {token} is out of range for this model.")
-    attn, mlp = (
+    added = [
         np.stack([getattr(layer, name)[pos] for layer in trace.layers])
         for name in ("attn_out", "mlp_out")
-    )
-    parts = np.concatenate([trace.embedding[pos][None], attn, mlp]).astype(np.float64)
+    ]
+    parts = np.concatenate([trace.embedding[pos][None], *added]).astype(np.float64)
     final = trace.layers[-1].resid_post[pos].astype(np.float64)
-    n_layers = trace.n_layers
-    tolerance = _TOLERANCE.get(model.info.dtype, _COARSE_TOLERANCE)
-    adds_up = np.linalg.norm(parts.sum(0) - final) <= tolerance * np.linalg.norm(final)
-    # A config may name a softcap that the family does not apply.
-    for softcap in dict.fromkeys((softcap_of(model), None)):
-        effects, constants, logits = _effects(model, parts, final, tokens, softcap)
-        sign = np.array([1.0, -1.0])[: len(tokens)]
-        by_part, constant, logit = effects @ sign, constants @ sign, logits @ sign
-        off = abs(by_part.sum() + constant - logit)
-        size = np.abs(effects).sum() + np.abs(logits).sum()
-        is_exact = bool(adds_up and off <= tolerance * size)
-        if is_exact:
-            break
+    split = _split(model, parts, final, tokens)
     return Attribution(
         token_id=token_id,
         against=against,
         pos=pos,
-        embedding=float(by_part[0]),
-        attention=by_part[1 : 1 + n_layers],
-        feedforward=by_part[1 + n_layers :],
-        constant=float(constant),
-        logit=float(logit),
-        softcap=softcap,
-        is_exact=is_exact,
+        embedding=float(split.by_part[0]),
+        attention=read_only(split.by_part[1 : 1 + trace.n_layers]),
+        feedforward=read_only(split.by_part[1 + trace.n_layers :]),
+        constant=split.constant,
+        logit=split.logit,
+        softcap=split.softcap,
+        is_exact=split.is_exact,
     )
+
+
+class _Split(NamedTuple):
+    by_part: Float[np.ndarray, "part"]
+    constant: float
+    logit: float
+    softcap: float | None
+    is_exact: bool
+
+
+def _split(
+    model: HookedModel,
+    parts: Float[np.ndarray, "part d_model"],
+    final: Float[np.ndarray, "d_model"],
+    tokens: list[int],
+) -> _Split:
+    """Split one logit, or the difference of two, into what parts of the final vector add."""
+    softcap = softcap_of(model)
+    found = _split_before(softcap, model, parts, final, tokens)
+    if found.is_exact or softcap is None:
+        return found
+    # A config may name a softcap that the family does not apply.
+    return _split_before(None, model, parts, final, tokens)
+
+
+def _split_before(
+    softcap: float | None,
+    model: HookedModel,
+    parts: Float[np.ndarray, "part d_model"],
+    final: Float[np.ndarray, "d_model"],
+    tokens: list[int],
+) -> _Split:
+    sign, tolerance = np.array([1.0, -1.0])[: len(tokens)], tolerance_of(model)
+    effects, constants, logits = _effects(model, parts, final, tokens, softcap)
+    by_part, constant, logit = effects @ sign, float(constants @ sign), float(logits @ sign)
+    adds_up = np.linalg.norm(parts.sum(0) - final) <= tolerance * np.linalg.norm(final)
+    size = np.abs(effects).sum() + np.abs(logits).sum()
+    agrees = abs(by_part.sum() + constant - logit) <= tolerance * size
+    return _Split(by_part, constant, logit, softcap, bool(adds_up and agrees))
 
 
 def direct_effects(
@@ -207,15 +226,7 @@ def _tail(
     softcap: float | None = None,
 ) -> Float[np.ndarray, "row token"]:
     """Return some logits of residual vectors, in float64 and before the softcap."""
-    step = rows_at_once(model)
-    logits = np.concatenate(
-        [model.logits_of(rows[i : i + step])[:, token_ids] for i in range(0, len(rows), step)]
-    ).astype(np.float64)
-    if softcap is None:
-        return logits
-    # Rounding may put a capped score on the cap itself, which stands for infinity.
-    inside = np.clip(logits / softcap, -1 + 1e-7, 1 - 1e-7)
-    return softcap * np.arctanh(inside)
+    return before_softcap(logits_of_rows(model, rows, token_ids).astype(np.float64), softcap)
 
 
 def _tail_centres(model: HookedModel, d_model: int) -> bool:
@@ -225,9 +236,3 @@ def _tail_centres(model: HookedModel, d_model: int) -> bool:
     logits = _tail(model, np.stack([constant, alternating, 0 * constant]), slice(None))
     by_constant, by_alternating = np.abs(logits[:2] - logits[2]).max(-1)
     return bool(by_constant < 1e-2 * by_alternating)
-
-
-def softcap_of(model: HookedModel) -> float | None:
-    """Return the c of `c * tanh(score / c)` that a config names for its logits, if it does."""
-    config = model.model.config.get_text_config(decoder=True)
-    return next((cap for name in _CAPS if (cap := getattr(config, name, None))), None)

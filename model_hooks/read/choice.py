@@ -1,4 +1,4 @@
-"""From the final vector to a choice: one token's logit, entropy, surprisal and draws."""
+"""How does the final vector become a choice: one token's logit, the entropy, surprisal, draws?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,17 +8,21 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from model_hooks.arrays import check_index, read_only, to_array
 from model_hooks.errors import PromptError
 from model_hooks.model import HookedModel
 from model_hooks.parts.probing import calls_of
-from model_hooks.read.attribution import softcap_of
-from model_hooks.read.lens import rows_at_once
-from model_hooks.run.trace import Trace, check_index, to_array
+from model_hooks.read.tail import (
+    after_softcap,
+    before_softcap,
+    logits_after,
+    logits_in_pieces,
+    softcap_of,
+    tolerance_of,
+)
+from model_hooks.run.trace import Trace
 from model_hooks.write.decoding import MIN_TEMPERATURE, Decoding
 from model_hooks.write.stages import Stage
-
-_TOLERANCE = {"float64": 1e-4, "float32": 1e-4}
-_COARSE_TOLERANCE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,10 @@ class TokenScore:
     """How the LM head makes one token's logit: a dot product, and what the family adds."""
 
     token_id: int
+    path: str
+    """The LM head's."""
+    n_tokens: int
+    """Its rows: tokens of the vocabulary."""
     vector: Float[np.ndarray, "d_head_in"]
     """What enters the LM head: the final vector, after the final norm."""
     row: Float[np.ndarray, "d_head_in"]
@@ -49,10 +57,8 @@ class TokenScore:
     @property
     def score(self) -> float:
         """What the steps give: the logit, where they are all there are."""
-        score = (self.product + self.bias) * self.scale
-        if self.softcap is None:
-            return score
-        return self.softcap * float(np.tanh(score / self.softcap))
+        score = np.array([(self.product + self.bias) * self.scale])
+        return float(after_softcap(score, self.softcap)[0])
 
     @property
     def difference(self) -> float:
@@ -74,39 +80,68 @@ def token_score(
     pos = check_index("position", pos, len(trace), PromptError)
     if not 0 <= token_id < model.info.vocab_size:
         raise PromptError(f"Token ID {token_id} is out of range for this model.")
-    head = model.anatomy.lm_head
-    if head is None:
+    table = _lm_head_table(model, trace, pos)
+    if table is None:
+        return None
+    plain = table.weight.astype(np.float64) @ table.vector.astype(np.float64) + table.biases
+    scale, softcap, is_exact = _scaling(model, plain, table.logits)
+    return TokenScore(
+        token_id=token_id,
+        path=table.path,
+        n_tokens=len(table.weight),
+        vector=table.vector,
+        row=table.weight[token_id],
+        bias=float(table.biases[token_id]),
+        scale=scale,
+        softcap=softcap,
+        logit=float(table.logits[token_id]),
+        is_exact=is_exact,
+    )
+
+
+class _Table(NamedTuple):
+    """An LM head that is one linear layer, and what it was given and gave."""
+
+    path: str
+    weight: Float[np.ndarray, "vocab d_head_in"]
+    biases: Float[np.ndarray, "vocab"]
+    vector: Float[np.ndarray, "d_head_in"]
+    logits: Float[np.ndarray, "vocab"]
+
+
+def _lm_head_table(model: HookedModel, trace: Trace, pos: int) -> _Table | None:
+    head, facts = model.anatomy.lm_head, model.abilities.lm_head
+    if head is None or facts is None:
         return None
     with calls_of([head]) as calls:
         logits = model.logits_of(trace.layers[-1].resid_post[[pos]])[0].astype(np.float64)
-    weight = to_array(head.weight) if getattr(head.weight, "ndim", 0) == 2 else None
-    if not calls[head] or calls[head][-1].input is None or weight is None:
+    given = calls[head][-1].input if calls[head] else None
+    own = getattr(head, "weight", None)
+    if given is None or own is None or own.ndim != 2:
         return None
-    vector = to_array(calls[head][-1].input).reshape(-1, calls[head][-1].input.shape[-1])[-1]
+    weight, vector = to_array(own), to_array(given).reshape(-1, given.shape[-1])[-1]
     if weight.shape != (len(logits), len(vector)):
         return None
     bias = getattr(head, "bias", None)
     biases = np.zeros(len(logits)) if bias is None else to_array(bias).astype(np.float64)
-    plain = weight.astype(np.float64) @ vector.astype(np.float64) + biases
-    tolerance = _TOLERANCE.get(model.info.dtype, _COARSE_TOLERANCE)
-    found = (1.0, None, False)
+    return _Table(facts.path, weight, biases, vector, logits)
+
+
+def _scaling(
+    model: HookedModel, plain: Float[np.ndarray, "vocab"], logits: Float[np.ndarray, "vocab"]
+) -> tuple[float, float | None, bool]:
+    """Return the factor and softcap that make logits of plain scores, and whether they do."""
+    tolerance = tolerance_of(model)
     # A config may name a softcap that the family does not apply.
     for softcap in dict.fromkeys((None, softcap_of(model))):
-        before = logits if softcap is None else _before_softcap(logits, softcap)
+        before = before_softcap(logits, softcap)
         scale = float(plain @ before / (plain @ plain)) if plain.any() else 1.0
         if abs(scale - 1) < tolerance:
             scale = 1.0
-        scores = plain * scale
-        if softcap is not None:
-            scores = softcap * np.tanh(scores / softcap)
-        if np.abs(scores - logits).max() <= tolerance * max(1.0, np.abs(logits).max()):
-            found = (scale, softcap, True)
-            break
-    scale, softcap, is_exact = found
-    return TokenScore(
-        token_id, vector, weight[token_id], float(biases[token_id]), scale, softcap,
-        float(logits[token_id]), is_exact,
-    )  # fmt: skip
+        gap = np.abs(after_softcap(plain * scale, softcap) - logits).max()
+        if gap <= tolerance * max(1.0, np.abs(logits).max()):
+            return scale, softcap, True
+    return 1.0, None, False
 
 
 class Surprisals(NamedTuple):
@@ -126,11 +161,8 @@ def surprisals(model: HookedModel, trace: Trace) -> Surprisals:
     n_tokens = len(trace)
     bits, top_p = np.full(n_tokens, np.nan), np.full(n_tokens, np.nan)
     ranks, top_ids = np.zeros(n_tokens, np.int64), np.full(n_tokens, -1)
-    final = trace.layers[-1].resid_post
-    for start in range(0, n_tokens - 1, step := rows_at_once(model)):
-        rows = slice(start, min(start + step, n_tokens - 1))
-        logits = torch.tensor(model.logits_of(final[rows]), dtype=torch.float64)
-        log_probs = torch.log_softmax(logits, -1)
+    for rows, logits in logits_in_pieces(model, trace.layers[-1].resid_post[:-1]):
+        log_probs = torch.log_softmax(torch.tensor(logits, dtype=torch.float64), -1)
         after = slice(rows.start + 1, rows.stop + 1)
         ids = torch.tensor(np.asarray(trace.token_ids[after], np.int64))[:, None]
         own = log_probs.gather(1, ids)
@@ -138,7 +170,56 @@ def surprisals(model: HookedModel, trace: Trace) -> Surprisals:
         bits[after] = (-own[:, 0] / np.log(2)).numpy()
         ranks[after] = ((log_probs > own).sum(-1) + 1).numpy()
         top_ids[after], top_p[after] = best_ids.numpy(), best.exp().numpy()
-    return Surprisals(bits, ranks, top_ids, top_p)
+    return Surprisals(*map(read_only, (bits, ranks, top_ids, top_p)))
+
+
+def stages_after(
+    model: HookedModel, trace: Trace, decoding: Decoding, pos: int = -1
+) -> tuple[Stage, ...] | None:
+    """Return what a token after a position is picked from, after each decoding stage.
+
+    Returns:
+        None where the model computes values that are not numbers: there is nothing to pick from.
+
+    Raises:
+        PromptError: The trace lacks that position.
+        DecodingError: The options ask for more than the vocabulary has.
+    """
+    logits = logits_after(model, trace, pos)
+    if np.isnan(logits).any() or not np.isfinite(logits.max()):
+        return None
+    return decoding.stages(logits, trace.token_ids[: pos % len(trace) + 1])
+
+
+def entropies_after(
+    model: HookedModel,
+    trace: Trace,
+    decoding: Decoding,
+    temperatures: tuple[float, ...],
+    pos: int = -1,
+) -> Float[np.ndarray, "2 temperature"]:
+    """Return the entropy of a token after a position at each temperature; see `entropy_curve`.
+
+    Raises:
+        PromptError: The trace lacks that position.
+        DecodingError: The options ask for more than the vocabulary has.
+    """
+    prefix_ids = trace.token_ids[: pos % len(trace) + 1]
+    return entropy_curve(decoding, logits_after(model, trace, pos), prefix_ids, temperatures)
+
+
+def draws_after(
+    model: HookedModel, trace: Trace, decoding: Decoding, n_draws: int, seed: int, pos: int = -1
+) -> Int[np.ndarray, "vocab"]:
+    """Draw a token after a position many times, and count how often each one came.
+
+    Raises:
+        PromptError: The trace lacks that position.
+        DecodingError: The options ask for more than the vocabulary has.
+    """
+    prefix_ids = trace.token_ids[: pos % len(trace) + 1]
+    last = decoding.stages(logits_after(model, trace, pos), prefix_ids)[-1]
+    return draw_counts(last, n_draws, seed)
 
 
 def entropy_curve(
@@ -159,13 +240,13 @@ def entropy_curve(
         Without the filters, and with those that `decoding` switches on.
     """
     sampling = replace(decoding, strategy="sample")
-    free = replace(sampling, top_k=None, top_p=None, min_p=None)
+    free = sampling.without_filters()
     filtered = sampling != free
     curves = []
     for options in (free, sampling) if filtered else (free,):
         at = [replace(options, temperature=max(MIN_TEMPERATURE, float(t))) for t in temperatures]
         curves.append([one.stages(logits, prefix_ids)[-1].entropy_bits for one in at])
-    return np.array(curves if filtered else curves * 2) + 0.0  # no negative zeros
+    return read_only(np.array(curves if filtered else curves * 2) + 0.0)  # no negative zeros
 
 
 def draw_counts(stage: Stage, n_draws: int, seed: int) -> Int[np.ndarray, "vocab"]:
@@ -174,11 +255,4 @@ def draw_counts(stage: Stage, n_draws: int, seed: int) -> Int[np.ndarray, "vocab
     drawn = torch.multinomial(
         torch.tensor(stage.probabilities), n_draws, replacement=True, generator=generator
     )
-    return torch.bincount(drawn, minlength=len(stage.scores)).numpy()
-
-
-def _before_softcap(
-    logits: Float[np.ndarray, "vocab"], softcap: float
-) -> Float[np.ndarray, "vocab"]:
-    # Rounding may put a capped score on the cap itself, which stands for infinity.
-    return softcap * np.arctanh(np.clip(logits / softcap, -1 + 1e-7, 1 - 1e-7))
+    return read_only(torch.bincount(drawn, minlength=len(stage.scores)).numpy())

@@ -1,4 +1,4 @@
-"""The logit lens: what the model would predict if it stopped in the middle of its layers.
+"""What would the model predict if it stopped in the middle of its layers (the logit lens)?
 
 Every row goes through the model's own tail (final norm, LM head, scaling), so the last row is the
 output (nostalgebraist 2020, "interpreting GPT: the logit lens").
@@ -12,14 +12,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from model_hooks.arrays import check_index, read_only, to_array
 from model_hooks.errors import PromptError
 from model_hooks.model import HookedModel
-from model_hooks.run.trace import Trace, check_index
+from model_hooks.read.tail import logits_of_rows, rows_at_once
+from model_hooks.run.trace import Trace
 from model_hooks.text.tokens import clean_text
-
-MAX_ROWS = 256
-MAX_LOGITS = 2**24
-"""Rows, and numbers, that go through the LM head at once: full logits are never kept."""
 
 
 class Point(NamedTuple):
@@ -84,7 +82,8 @@ def stream_at(
 def read_lens(
     model: HookedModel,
     trace: Trace,
-    positions: slice = slice(None),
+    start: int = 0,
+    stop: int | None = None,
     halves: bool = False,
     n_top: int = 3,
 ) -> Lens:
@@ -93,53 +92,64 @@ def read_lens(
     Args:
         model: The model.
         trace: A trace of that model.
-        positions: Which positions, one after the other.
+        start: The first position.
+        stop: The position after the last one; None for the end of the text.
         halves: Also look between attention and feedforward.
         n_top: How many of the most probable tokens to keep.
 
     Raises:
         PromptError: No position is chosen.
     """
-    start, stop, _ = slice(positions.start, positions.stop).indices(len(trace))
+    start, stop, _ = slice(start, stop).indices(len(trace))
     if start >= stop:
         raise PromptError(f"There are no positions from {start} to {stop} in this text.")
-    points = stream_points(model, halves)
-    n_points, n_pos = len(points), stop - start
-    n_top = min(n_top, model.info.vocab_size)
-    rows = stream_at(trace, points, slice(start, stop)).reshape(n_points * n_pos, -1)
-    top_ids = np.empty((len(rows), n_top), np.int64)
-    top_probabilities = np.empty((len(rows), n_top), np.float32)
-    final_ranks = np.empty(len(rows), np.int64)
-    final_probabilities = np.empty(len(rows), np.float32)
-    final_ids = np.empty(n_pos, np.int64)
-    # From the last point backwards: which token is the final one must be known first.
-    step, end = rows_at_once(model), len(rows)
+    points, n_pos = stream_points(model, halves), stop - start
+    rows = stream_at(trace, points, slice(start, stop)).reshape(len(points) * n_pos, -1)
+    grid = _Grid(len(points), n_pos, min(n_top, model.info.vocab_size))
+    # From the last point backwards: which token is the final one must be known for all others.
+    last_point, end = len(rows) - n_pos, len(rows)
     while end > 0:
-        in_last_point = end > len(rows) - n_pos
-        begin = max(0, end - step, len(rows) - n_pos if in_last_point else 0)
-        logits = torch.tensor(model.logits_of(rows[begin:end]))
-        normaliser = logits.logsumexp(-1, keepdim=True)
-        best, ids = logits.topk(n_top)
-        top_ids[begin:end] = ids
-        top_probabilities[begin:end] = (best - normaliser).exp()
-        columns = np.arange(begin, end) % n_pos
-        if in_last_point:
-            final_ids[columns] = top_ids[begin:end, 0]
-        final = torch.tensor(final_ids[columns])[:, None]
-        score = logits.gather(1, final)
-        final_ranks[begin:end] = _ranks(logits, score, final)
-        final_probabilities[begin:end] = (score - normaliser).exp()[:, 0]
+        begin = max(0, end - rows_at_once(model), last_point if end > last_point else 0)
+        grid.fill(slice(begin, end), torch.tensor(model.logits_of(rows[begin:end])))
         end = begin
-    shape = (n_points, n_pos)
-    return Lens(
-        points=points,
-        start=start,
-        top_ids=top_ids.reshape(*shape, n_top),
-        top_probabilities=top_probabilities.reshape(*shape, n_top),
-        final_ids=final_ids,
-        final_ranks=final_ranks.reshape(shape),
-        final_probabilities=final_probabilities.reshape(shape),
-    )
+    return Lens(points, start, **grid.shaped())
+
+
+class _Grid:
+    """The arrays of a `Lens`, point after point in one row, filled from the last point on."""
+
+    def __init__(self, n_points: int, n_pos: int, n_top: int) -> None:
+        self.n_points, self.n_pos = n_points, n_pos
+        n_rows = n_points * n_pos
+        self.top_ids = np.empty((n_rows, n_top), np.int64)
+        self.top_probabilities = np.empty((n_rows, n_top), np.float32)
+        self.final_ids = np.empty(n_pos, np.int64)
+        self.final_ranks = np.empty(n_rows, np.int64)
+        self.final_probabilities = np.empty(n_rows, np.float32)
+
+    def fill(self, some: slice, logits: torch.Tensor) -> None:
+        """Take in the logits of some rows, all of them of the last point or none."""
+        columns = np.arange(some.start, some.stop) % self.n_pos
+        normaliser = logits.logsumexp(-1, keepdim=True)
+        best, ids = logits.topk(self.top_ids.shape[1])
+        self.top_ids[some], self.top_probabilities[some] = ids, (best - normaliser).exp()
+        if some.stop > (self.n_points - 1) * self.n_pos:
+            self.final_ids[columns] = ids[:, 0]
+        final = torch.tensor(self.final_ids[columns])[:, None]
+        score = logits.gather(1, final)
+        self.final_ranks[some] = _ranks(logits, score, final)
+        self.final_probabilities[some] = (score - normaliser).exp()[:, 0]
+
+    def shaped(self) -> dict[str, np.ndarray]:
+        """Return the arrays by name, by point and position."""
+        grid = (self.n_points, self.n_pos)
+        return {
+            "top_ids": read_only(self.top_ids.reshape(*grid, -1)),
+            "top_probabilities": read_only(self.top_probabilities.reshape(*grid, -1)),
+            "final_ids": read_only(self.final_ids),
+            "final_ranks": read_only(self.final_ranks.reshape(grid)),
+            "final_probabilities": read_only(self.final_probabilities.reshape(grid)),
+        }
 
 
 def lens_at(
@@ -152,9 +162,7 @@ def lens_at(
     """
     pos = check_index("position", pos, len(trace), PromptError)
     rows = stream_at(trace, stream_points(model, halves), slice(pos, pos + 1))[:, 0]
-    step = rows_at_once(model)
-    logits = [model.logits_of(rows[i : i + step]) for i in range(0, len(rows), step)]
-    return torch.log_softmax(torch.tensor(np.concatenate(logits)), -1).numpy()
+    return to_array(torch.log_softmax(torch.tensor(logits_of_rows(model, rows)), -1))
 
 
 def ranks_of(
@@ -166,37 +174,29 @@ def ranks_of(
     for token_id in token_ids:
         final = torch.full((len(values), 1), int(token_id))
         columns.append(_ranks(values, values.gather(1, final), final))
-    return np.stack(columns, -1) if columns else np.empty((len(log_probs), 0), np.int64)
+    found = np.stack(columns, -1) if columns else np.empty((len(log_probs), 0), np.int64)
+    return read_only(found)
 
 
 def output_log_probs(model: HookedModel, trace: Trace, pos: int = -1) -> Float[np.ndarray, "vocab"]:
-    """Return the model's own output after a position, from a plain run of the text up to there.
+    """Return the model's own output after a position, from another run of the text up to there.
 
-    What comes later does not change it, so this is what the lens's last row must equal.
+    What comes later does not change it, so this is what the lens's last row must equal. It runs
+    under the trace's interventions.
 
     Raises:
         PromptError: The trace lacks that position.
     """
     pos = check_index("position", pos, len(trace), PromptError)
-    logits = trace.last_logits
-    if pos < len(trace) - 1:
-        logits = model.trace(trace.token_ids[: pos + 1]).last_logits
-    return torch.log_softmax(torch.tensor(logits), -1).numpy()
+    is_last = pos == len(trace) - 1
+    logits = trace.last_logits if is_last else model.run_again(trace, stop=pos + 1).last_logits
+    return to_array(torch.log_softmax(torch.tensor(logits), -1))
 
 
 def word_token_ids(model: HookedModel, word: str) -> tuple[int, ...]:
     """Return a word's token IDs, without the special tokens that a whole text would get."""
     ids = model.tokenizer(clean_text(word), add_special_tokens=False, verbose=False)["input_ids"]
     return tuple(int(token_id) for token_id in ids)
-
-
-def rows_at_once(model: HookedModel) -> int:
-    """Return how many rows may go through the LM head together.
-
-    They stand for positions of one text there: no more than the context holds.
-    """
-    fitting = max(1, MAX_LOGITS // model.info.vocab_size)
-    return min(MAX_ROWS, fitting, model.info.context_size or MAX_ROWS)
 
 
 def _ranks(

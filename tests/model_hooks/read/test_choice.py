@@ -1,13 +1,22 @@
 """One choice taken apart: each number equals what the plain model and plain formulas give."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
 import torch
 
-from model_hooks import Decoding, HookedModel, PromptError
-from model_hooks.read.choice import draw_counts, entropy_curve, surprisals, token_score
+from model_hooks import AblateMLP, Decoding, HookedModel, PromptError
+from model_hooks.read.choice import (
+    draw_counts,
+    draws_after,
+    entropies_after,
+    entropy_curve,
+    stages_after,
+    surprisals,
+    token_score,
+)
 from tests import tiny_models
 
 PROMPT = "the cat sat on the mat"
@@ -24,6 +33,9 @@ def test_score_is_the_dot_product_of_norm_output_and_row(hooked, trace, pos):
     assert score.logit == pytest.approx(float(hooked.logits(trace)[pos, 4]), abs=1e-5)
     assert score.is_exact
     assert score.difference < 1e-4
+    assert score.n_tokens == hooked.info.vocab_size
+    head = hooked.model.get_submodule(score.path)
+    np.testing.assert_allclose(score.row, head.weight[4].detach().numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("family", ["gemma2", "cohere", "granite", "phi", "gptj"])
@@ -86,3 +98,47 @@ def test_draws_repeat_with_their_seed_and_follow_the_probabilities():
     assert (counts != draw_counts(stage, 10_000, seed=2)).any()
     deviation = np.sqrt(10_000 * np.array([0.7 * 0.3, 0.2 * 0.8, 0.1 * 0.9]))
     assert (np.abs(counts[:3] - [7000, 2000, 1000]) < 4 * deviation).all()
+
+
+@pytest.mark.parametrize("pos", [0, 3, -1])
+def test_the_stages_after_a_position_are_those_of_the_text_up_to_there(hooked, trace, pos):
+    decoding = Decoding("sample", temperature=0.7, top_k=4, repetition_penalty=1.5)
+    prefix = trace.token_ids[: pos + 1 or None]
+    expected = decoding.stages(hooked.trace(prefix).last_logits, prefix)
+    for stage, other in zip(stages_after(hooked, trace, decoding, pos), expected, strict=True):
+        assert stage.name == other.name
+        np.testing.assert_allclose(stage.scores, other.scores, atol=1e-5)
+    counts = draws_after(hooked, trace, decoding, 500, 3, pos)
+    assert (counts[expected[-1].removed] == 0).all()
+    assert counts.sum() == 500
+    entropies = entropies_after(hooked, trace, decoding, (0.7, 2.0), pos)
+    assert entropies[1, 0] == pytest.approx(expected[-1].entropy_bits, abs=1e-4)
+    assert (entropies[:, 0] < entropies[:, 1]).all()
+
+
+def test_the_stages_are_those_of_the_run_and_not_of_the_whole_model(hooked):
+    ablated = hooked.trace(PROMPT, [AblateMLP(1)])
+    stages = stages_after(hooked, ablated, Decoding(), 2)
+    logits = hooked.trace(ablated.token_ids[:3], [AblateMLP(1)]).last_logits
+    np.testing.assert_allclose(stages[0].scores, logits, atol=1e-5)
+
+
+def test_damaged_weights_leave_nothing_to_pick_from():
+    model = tiny_models.build("gpt2")
+    hooked = HookedModel.wrap(model, tiny_models.tiny_tokenizer(), "gpt2")
+    whole = hooked.trace([10, 11, 12])
+    with torch.no_grad():
+        model.transformer.ln_f.weight[0] = math.nan
+    assert stages_after(hooked, hooked.trace([10, 11, 12]), Decoding()) is None
+    assert stages_after(hooked, whole, Decoding()) is not None
+
+
+def test_answers_survive_pickling(hooked, trace):
+    for answer in (token_score(hooked, trace, 4), surprisals(hooked, trace)):
+        again = pickle.loads(pickle.dumps(answer))
+        assert type(again) is type(answer)
+        np.testing.assert_equal(_values(again), _values(answer))
+
+
+def _values(answer):
+    return answer._asdict() if hasattr(answer, "_asdict") else vars(answer)

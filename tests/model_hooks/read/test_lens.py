@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_hooks import PromptError
+from model_hooks import AblateHead, PromptError
 from model_hooks.read.lens import (
     lens_at,
     output_log_probs,
@@ -34,7 +34,7 @@ def test_each_row_is_the_lm_head_after_the_final_norm(hooked, trace):
 
 @pytest.mark.parametrize("halves", [False, True])
 def test_grid_keeps_what_the_full_probabilities_say(hooked, trace, halves):
-    lens = read_lens(hooked, trace, slice(1, 5), halves=halves)
+    lens = read_lens(hooked, trace, 1, 5, halves=halves)
     points = stream_points(hooked, halves)
     assert lens.points == points
     assert len(points) == 1 + trace.n_layers * (2 if halves else 1)
@@ -56,7 +56,7 @@ def test_grid_keeps_what_the_full_probabilities_say(hooked, trace, halves):
 
 def test_grid_is_the_same_in_small_pieces(hooked, trace, monkeypatch):
     whole = read_lens(hooked, trace, halves=True)
-    monkeypatch.setattr("model_hooks.read.lens.MAX_ROWS", 4)
+    monkeypatch.setattr("model_hooks.read.tail.MAX_ROWS", 4)
     pieces = read_lens(hooked, trace, halves=True)
     np.testing.assert_array_equal(whole.top_ids, pieces.top_ids)
     np.testing.assert_array_equal(whole.final_ranks, pieces.final_ranks)
@@ -86,7 +86,7 @@ def test_equal_scores_rank_by_token_id():
 
 def test_positions_outside_the_text_are_refused(hooked, trace):
     with pytest.raises(PromptError):
-        read_lens(hooked, trace, slice(3, 3))
+        read_lens(hooked, trace, 3, 3)
     with pytest.raises(PromptError):
         lens_at(hooked, trace, 99)
 
@@ -94,3 +94,19 @@ def test_positions_outside_the_text_are_refused(hooked, trace):
 def test_word_gets_no_special_tokens(hooked):
     assert word_token_ids(hooked, "cat dog") == (2, 6)
     assert word_token_ids(hooked, "") == ()
+
+
+def test_a_run_with_interventions_is_checked_by_one_with_the_same(hooked):
+    ablated = hooked.trace("the cat sat on the mat", [AblateHead(0, 1)])
+    for pos in (2, -1):
+        output = output_log_probs(hooked, ablated, pos)
+        np.testing.assert_allclose(lens_at(hooked, ablated, pos)[-1], output, atol=1e-5)
+    whole = output_log_probs(hooked, hooked.trace("the cat sat on the mat"), 2)
+    assert np.abs(whole - output_log_probs(hooked, ablated, 2)).max() > 1e-3
+
+
+def test_what_is_handed_out_cannot_be_written_to(hooked, trace):
+    lens = read_lens(hooked, trace)
+    arrays = [lens.top_ids, lens.top_probabilities, lens.final_ids, lens.final_ranks]
+    for array in (*arrays, lens.final_probabilities, lens_at(hooked, trace)):
+        assert not array.flags.writeable
