@@ -1,6 +1,6 @@
-"""Gradients: how strongly the loss on a text pulls at the residual stream, layer by layer.
+"""How strongly does the loss on a text pull at the residual stream, layer by layer?
 
-They say where learning is strong or weak: with the norm after each sublayer, gradients of an
+Gradients say where learning is strong or weak: with the norm after each sublayer, gradients of an
 untrained model are large near the output and fade towards the input (Xiong et al. 2020, "On Layer
 Normalization in the Transformer Architecture", section 3).
 """
@@ -15,10 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
+from model_hooks.arrays import to_array
 from model_hooks.errors import LayerError, ModelError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.parts.probing import calls_of
-from model_hooks.run.trace import Trace, to_array
+from model_hooks.run import capture
+from model_hooks.run.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,8 @@ class StreamGradients:
 def stream_gradients(model: HookedModel, trace: Trace) -> StreamGradients:
     """Run a trace's text once more with gradients, and follow the loss back through the blocks.
 
+    It runs under the trace's interventions: what was changed then is changed again.
+
     Nothing is left behind: the parameters get no `.grad`, and other threads' runs, which record
     no graph, are not touched.
 
@@ -55,6 +59,7 @@ def stream_gradients(model: HookedModel, trace: Trace) -> StreamGradients:
             torch.inference_mode(False),
             torch.enable_grad(),
             calls_of(blocks, copied=False) as ran,
+            capture.recording(None, trace.interventions, len(trace)),
         ):
             # Made in here: a tensor of a surrounding inference mode could not be saved.
             ids = torch.tensor([trace.token_ids.tolist()], device=model.model.device)
@@ -79,6 +84,18 @@ def _streams(blocks: list[torch.nn.Module], ran: dict) -> list[Tensor]:
     runs = {module: iter(calls) for module, calls in ran.items()}
     calls = [next(runs[module]) for module in blocks]
     return [*(call.input for call in calls), calls[-1].output]
+
+
+def untrained_gradients(model: HookedModel, trace: Trace, seed: int = 0) -> StreamGradients:
+    """Return what the same text does to a model of the same shape before its first training step.
+
+    Raises:
+        PromptError: The text has fewer than two tokens, so nothing is predicted.
+        LayerError: This model's blocks cannot be followed back.
+        ModelError: transformers cannot build this type from its configuration alone.
+    """
+    fresh = untrained(model, seed)
+    return stream_gradients(fresh, fresh.trace(trace.token_ids, trace.interventions))
 
 
 def untrained(model: HookedModel, seed: int = 0) -> HookedModel:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model_hooks import HookedModel, PromptError
+from model_hooks import AblateMLP, HookedModel, PromptError
 from model_hooks.parts.probing import calls_of
-from model_hooks.read.gradients import stream_gradients, untrained
+from model_hooks.read.gradients import stream_gradients, untrained, untrained_gradients
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers warns about its own internals
@@ -105,3 +105,28 @@ def test_many_families_can_be_followed_back(model_type):
     found = stream_gradients(hooked, hooked.trace(PROMPT))
     assert np.isfinite(found.gradient_sizes).all()
     assert (found.gradient_sizes[:, :-1].sum(1) > 0).all()
+
+
+def test_gradients_of_a_run_with_interventions_are_those_of_that_run(model):
+    ablated = model.trace(PROMPT, [AblateMLP(1)])
+    found = stream_gradients(model, ablated)
+    plain = build("llama")
+    plain.model.layers[1].mlp.register_forward_hook(lambda *_: torch.zeros(()))
+    ids = torch.tensor([PROMPT])
+    output = plain(input_ids=ids, output_hidden_states=True)
+    loss = F.cross_entropy(output.logits[0, :-1], ids[0, 1:])
+    gradients = torch.autograd.grad(loss, output.hidden_states[:-1])
+    assert found.loss == pytest.approx(loss.item(), rel=1e-5)
+    for point, gradient in enumerate(gradients):
+        np.testing.assert_allclose(
+            found.gradient_sizes[point], gradient[0].norm(dim=-1).numpy(), rtol=1e-4, atol=1e-9
+        )
+    assert found.loss != pytest.approx(stream_gradients(model, model.trace(PROMPT)).loss, rel=1e-4)
+
+
+def test_untrained_gradients_are_those_of_the_untrained_model(model):
+    found = untrained_gradients(model, model.trace(PROMPT))
+    fresh = untrained(model)
+    expected = stream_gradients(fresh, fresh.trace(PROMPT))
+    assert found.loss == expected.loss
+    np.testing.assert_array_equal(found.gradient_sizes, expected.gradient_sizes)
