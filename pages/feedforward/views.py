@@ -1,7 +1,6 @@
 """What the Feedforward page shows, worked out from the trace: long helpers of `feedforward.py`."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,19 +10,21 @@ from jaxtyping import Float
 from model_hooks import HookedModel, ModelInfo, NeuronTrace, Routing, Trace
 from model_hooks.read.feedforward import (
     FeedforwardLens,
-    NeuronEffects,
     feedforward_lens,
-    neuron_effects,
-    neuron_writes,
     probabilities_without,
-    promoted_tokens,
+)
+from model_hooks.read.neurons import (
+    NeuronEffects,
+    Pushes,
+    neuron_effects,
+    pushed_tokens,
     strongest,
 )
 from pages.ask.session import hooked_model, trace_of
 from pages.state.selection import selection
+from pages.text import escape_markdown, visible
 from pages.widgets.controls import show_value
 from pages.widgets.next_pages import link_pages
-from pages.text import escape_markdown, visible
 from viz.decoding import percent
 from viz.feedforward import Points
 
@@ -108,32 +109,16 @@ def effects_of(
 ) -> NeuronEffects:
     """Measure every neuron of one layer."""
     model, trace = hooked_model(model_name), trace_of(model_name, token_ids)
-    return neuron_effects(model, trace, neurons_of(model_name, token_ids, layer), token_id, pos)
+    return neuron_effects(model, trace, layer, token_id, pos)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def pushes_of(
     model_name: str, token_ids: tuple[int, ...], layer: int, pos: int, which: tuple[int, ...]
-) -> tuple["Pushes", ...]:
+) -> tuple[Pushes, ...]:
     """Tell which tokens some neurons push."""
     model, trace = hooked_model(model_name), trace_of(model_name, token_ids)
-    neurons = neurons_of(model_name, token_ids, layer)
-    writes = neuron_writes(model, trace, neurons, pos, which)
-    effects = promoted_tokens(model, trace, layer, writes, pos)
-    n_tokens = min(N_TOKENS, effects.shape[1] // 2)
-    found = []
-    for row in effects:
-        order = np.argsort(-row, kind="stable")
-        ids = [*order[:n_tokens].tolist(), *order[len(order) - n_tokens :].tolist()]
-        found.append(Pushes(tuple(ids), row[ids]))
-    return tuple(found)
-
-
-class Pushes(NamedTuple):
-    """The tokens that a neuron promotes most, then those that it suppresses most."""
-
-    token_ids: tuple[int, ...]
-    effects: Float[np.ndarray, "token"]
+    return pushed_tokens(model, trace, layer, which, N_TOKENS, pos)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Switching off one feedforward after another…")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model_hooks import HookedModel
-from model_hooks.read.feedforward import neuron_effects
+from model_hooks.read.neurons import neuron_effects
 from pages.ask import session
 from pages.feedforward import views
 from tests.conftest import WORDS, tiny_llama, with_random_weights
@@ -43,7 +43,7 @@ def test_the_strongest_neurons_on_screen_are_those_of_the_model(open_page, hooke
     app = open_page("feedforward", layer=1, pos=5)
     assert not app.exception
     word = int(np.argmax(trace.last_logits))
-    effects = neuron_effects(hooked, trace, hooked.neurons(trace, 1), word, 5).effects
+    effects = neuron_effects(hooked, trace, 1, word, 5).effects
     strongest = np.argsort(-np.abs(effects))[: views.N_NEURONS]
     [bars] = [data for data in chart(app, TAB) if data["type"] == "bar"]
     assert numbers(bars["customdata"]).tolist() == strongest.tolist()
