@@ -42,7 +42,7 @@ function wideLayout(data, width) {
   const [bottom, middle] = [top + body + 26, top + body / 2];
   const chosen = data.candidates.findIndex((row) => row.id === data.chosen.id);
   const lane = ({ hidden }, v) =>
-    hidden ? box(10, v - 9, 130, 18) : box(8, v - 12, widths[0] - 16, 24);
+    hidden ? box(10, v - 9, widths[0] - 20, 18) : box(8, v - 12, widths[0] - 16, 24);
   const words = box(spans[4][0] + 8, middle + 38, widths[4] - 16);
   return {
     isTall: false,

@@ -59,6 +59,10 @@ test("what a template asks for is kept where the page says nothing of it", () =>
   const under = { a: { b: 1, c: 2 }, list: 1 };
   assert.deepEqual(merged(under, { a: { c: 3 }, d: 4 }), { a: { b: 1, c: 3 }, list: 1, d: 4 });
   assert.deepEqual(under, { a: { b: 1, c: 2 }, list: 1 });
+  assert.deepEqual(merged({ a: null, b: { c: 1 } }, { a: { d: 2 }, b: null }), {
+    a: { d: 2 },
+    b: null,
+  });
 });
 
 test("the page's look goes into the template, so that the figure's own wishes come first", () => {

@@ -57,21 +57,175 @@ test("shares keep the proportions and fill the total; what is stacked does not o
   assert.deepEqual(stacked(sizes, 10), [0, 110, 320]);
 });
 
-test("all boxes lie inside the picture at every width", () => {
+// Runs a check on pictures of several shapes, wide and tall.
+function everyPicture(check) {
   for (const width of WIDTHS) {
     for (const nLayers of [1, 4, 24]) {
-      const data = picture({ nLayers });
-      const layout = flowLayout(data, width);
-      const boxes = [...layout.cards, ...layout.lanes, layout.pick];
-      for (const { name, bar, share } of candidateBars(layout, data.candidates)) {
-        boxes.push(name, bar, share);
-      }
-      for (const { x, y, width: w, height } of boxes) {
-        assert.ok(x >= 0 && x + w <= width + 1e-6, `x ${x} + ${w} in ${width}`);
-        assert.ok(y >= 0 && y + height <= layout.bottom + 1e-6, `y ${y} + ${height}`);
+      for (const positions of [[0], [0, 3, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]) {
+        const data = picture({ nLayers, positions, pos: positions.at(-1), layer: nLayers - 1 });
+        const layout = flowLayout(data, width);
+        check(layout, data, flowMarks(data, layout, INKS));
       }
     }
   }
+}
+
+const near = (one, other) => Math.abs(one - other) < 1e-6;
+const middle = ({ x, y, width, height }) => [x + width / 2, y + height / 2];
+const said = (marks, pattern) => marks.filter(({ words }) => pattern.test(words ?? ""));
+const holds = (outer, { x, y, width, height }) =>
+  x >= outer.x - 1e-6 &&
+  y >= outer.y - 1e-6 &&
+  x + width <= outer.x + outer.width + 1e-6 &&
+  y + height <= outer.y + outer.height + 1e-6;
+
+// Where a mark reaches to: of a path, its points.
+function extent({ tag, attributes }) {
+  if (tag === "rect") return [attributes];
+  const { cx, cy, r, d } = attributes;
+  if (tag === "circle") return [{ x: cx - r, y: cy - r, width: 2 * r, height: 2 * r }];
+  const numbers = d.match(/-?[\d.]+(e-?\d+)?/g).map(Number);
+  return numbers.flatMap((x, i) => (i % 2 ? [] : [{ x, y: numbers[i + 1], width: 0, height: 0 }]));
+}
+
+test("everything lies inside the picture at every width", () => {
+  everyPicture((layout, _, marks) => {
+    const whole = { x: 0, y: 0, width: layout.width, height: layout.bottom };
+    const boxes = [...layout.cards, ...layout.lanes, layout.pick, ...marks.flatMap(extent)];
+    for (const box of boxes) assert.ok(holds(whole, box), JSON.stringify(box));
+  });
+});
+
+test("what belongs to a stage lies on its card, below the heading", () => {
+  everyPicture((layout, data, marks) => {
+    const onCard = (i, box) => {
+      const { x, y, width, height } = layout.cards[i];
+      const { headHeight } = layout;
+      const free = { x, y: y + headHeight, width, height: height - headHeight };
+      assert.ok(holds(free, box), `card ${i}: ${JSON.stringify(box)}`);
+    };
+    for (const box of layout.lanes) onCard(0, box);
+    for (const cell of said(marks, /, number/)) onCard(1, cell.attributes);
+    for (const mark of said(marks, /adds/)) for (const box of extent(mark)) onCard(2, box);
+    for (const { button } of layerBands(layout, data.layers.length).bands) onCard(2, button);
+    for (const { name, bar, share } of candidateBars(layout, data.candidates)) {
+      for (const box of [name, bar, share]) onCard(3, box);
+    }
+    onCard(4, layout.pick);
+    assert.ok(near(middle(layout.pick)[0], middle(layout.cards[4])[0]));
+  });
+});
+
+test("cells, dots and chips lie in the middle of their lane", () => {
+  everyPicture((layout, data, marks) => {
+    const across = layout.isTall ? 0 : 1;
+    layout.rows.forEach((row, r) => {
+      if (row.hidden) return;
+      const own = said(marks, new RegExp(`token ${row.pos}[:,].*(number|adds)`));
+      assert.equal(own.length, 3 + 2 * data.layers.length);
+      const boxes = [...own.flatMap(extent), layout.lanes[r]];
+      for (const box of boxes) assert.ok(near(middle(box)[across], layout.at[r]));
+    });
+  });
+});
+
+test("the numbers of a token follow each other without a gap", () => {
+  everyPicture((layout, _, marks) => {
+    const [start, size] = layout.isTall ? ["y", "height"] : ["x", "width"];
+    const cells = said(marks, /token 0, number/).map(({ attributes }) => attributes);
+    assert.ok(near(cells[0][start] + cells[0][size], cells[1][start]));
+    assert.ok(near(cells[1][start] + cells[1][size], cells[2][start]));
+    assert.ok(cells[0][size] * 3 > 0.7 * (layout.spans[1][1] - layout.spans[1][0]));
+  });
+});
+
+test("what a layer adds is drawn in its own band, attention before feedforward", () => {
+  everyPicture((layout, data, marks) => {
+    const along = layout.isTall ? 1 : 0;
+    const { size, bands } = layerBands(layout, data.layers.length);
+    bands.forEach(({ u }, i) => {
+      const [attention, feedforward] = said(marks, new RegExp(`layer ${i}, token 0: .*adds`));
+      const [first, second] = [attention, feedforward].map(
+        (mark) => middle(extent(mark)[0])[along],
+      );
+      assert.ok(u < first && first < second && second < u + size);
+      assert.equal(attention.style.fill, INKS.attention);
+      assert.equal(feedforward.style.fill, INKS.feedforward);
+    });
+  });
+});
+
+test("an arc begins at the lane that is read and ends at the chosen one", () => {
+  everyPicture((layout, data, marks) => {
+    const across = layout.isTall ? "x" : "y";
+    const chosen = layout.rows.findIndex((row) => row.pos === data.pos);
+    layout.rows.forEach((row, r) => {
+      if (row.hidden) return;
+      const [arc] = said(marks, new RegExp(`layer 0: .* reads token ${row.pos} `));
+      const points = extent(arc).map((point) => point[across]);
+      const lanes = [r, r, chosen, chosen].map((i) => layout.at[i]);
+      assert.ok(points.every((point, i) => near(point, lanes[i])));
+    });
+  });
+});
+
+test("what is chosen stands out: its layer, its lane, its candidate", () => {
+  const data = picture({ nLayers: 3, pos: 3, layer: 1 });
+  const layout = flowLayout(data, 900);
+  const marks = flowMarks(data, layout, INKS);
+  const bands = marks.filter(({ attributes }) => attributes.rx === 5);
+  assert.deepEqual(
+    bands.map(({ style }) => style.fill === INKS.primary),
+    [false, true, false],
+  );
+  const bars = marks.filter(({ attributes }) => attributes.rx === 2);
+  assert.deepEqual(
+    bars.map(({ style }) => style.fill === INKS.primary),
+    [false, true, false],
+  );
+  const [some, , others] = bars.map(({ style }) => style.fillOpacity);
+  assert.ok(others < some);
+  const widest = layout.at.map((v) => {
+    const on = marks.filter(
+      ({ tag, attributes }) => tag === "path" && attributes.d.includes(`,${v} L`),
+    );
+    return Math.max(...on.map(({ style }) => style.strokeWidth));
+  });
+  assert.equal(widest.indexOf(Math.max(...widest)), 2); // after one row for the hidden tokens
+});
+
+test("the line from the last lane to a candidate ends at its bar, and its bends lie between", () => {
+  everyPicture((layout, data, marks) => {
+    const ends = candidateBars(layout, data.candidates).map(({ end }) => end);
+    const fans = marks.filter(
+      ({ style }) => style.strokeOpacity === 0.6 || style.strokeOpacity === 1,
+    );
+    const lines = fans.filter(({ words }) => !words);
+    assert.equal(lines.length, ends.length);
+    lines.forEach((line, i) => {
+      const [from, first, second, to] = extent(line);
+      assert.ok(near(to.x, ends[i][0]) && near(to.y, ends[i][1]));
+      for (const axis of ["x", "y"]) {
+        const [least, most] = [from[axis], to[axis]].sort((a, b) => a - b);
+        for (const bend of [first, second]) {
+          assert.ok(bend[axis] >= least - 1e-6 && bend[axis] <= most + 1e-6);
+        }
+      }
+    });
+  });
+});
+
+test("names, bars and shares of the candidates do not overlap", () => {
+  everyPicture((layout, data) => {
+    const bars = candidateBars(layout, data.candidates);
+    bars.forEach(({ name, bar, share }, i) => {
+      assert.ok(name.x + name.width <= bar.x && bar.x + bar.width <= share.x);
+      for (const box of [name, bar, share]) {
+        assert.ok(near(middle(box)[1], middle(bar)[1]));
+        if (i) assert.ok(middle(bars[i - 1].bar)[1] + 20 <= middle(box)[1]);
+      }
+    });
+  });
 });
 
 test("cards do not overlap, whichever way the picture flows", () => {
@@ -102,6 +256,7 @@ test("every layer has a band in its stage, and enough numbers that none overlap"
       assert.ok(bands[0].u >= layout.spans[2][0]);
       assert.ok(bands.at(-1).u + size <= layout.spans[2][1]);
       assert.ok(every * size >= 18);
+      assert.ok((every - 1) * size < 20);
     }
   }
 });

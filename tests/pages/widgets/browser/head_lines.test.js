@@ -15,7 +15,7 @@ test("a line begins in the middle of its query's row and ends in that of its key
 });
 
 test("a row in sight is not scrolled to; one above or below is brought in sight", () => {
-  assert.equal(scrolled(2, 0, 100), 0);
+  for (const pos of [1, 2, 3]) assert.equal(scrolled(pos, 22, 66), 22);
   for (const [pos, from] of [
     [0, 200],
     [40, 0],
