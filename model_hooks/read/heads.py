@@ -24,7 +24,7 @@ from model_hooks.read.patterns import (
     same_token_score,
 )
 from model_hooks.read.recorded import attention_of_heads
-from model_hooks.run.trace import Trace
+from model_hooks.run.trace import PER_HEAD_FROM, Trace
 
 Score = Callable[..., Float[np.ndarray, "head"]]
 SCORES: dict[str, Score] = {
@@ -103,6 +103,17 @@ def head_tiles(trace: Trace, n_bytes: int, size: int) -> HeadTiles | None:
         rows = np.maximum.reduceat(shown, starts, axis=-2)
         pooled.append(np.maximum.reduceat(rows, starts, axis=-1))
     return HeadTiles(layers, np.stack(pooled)) if layers else None
+
+
+def weights_of_query(trace: Trace, layer: int, pos: int) -> Float[np.ndarray, "head key"]:
+    """Return what every head of a layer attends to from one position: its keys up to itself.
+
+    Raises:
+        LayerError: There is no such layer, or it has no attention.
+    """
+    if len(trace) < PER_HEAD_FROM:
+        return trace.attention(layer)[:, pos, : pos + 1]
+    return np.stack([trace.attention(layer, i)[pos, : pos + 1] for i in range(trace.n_heads)])
 
 
 def sizes_read(
