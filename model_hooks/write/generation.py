@@ -11,9 +11,9 @@ from jaxtyping import Float
 from model_hooks.errors import DecodingError
 from model_hooks.info import ModelInfo
 from model_hooks.run.interventions import Intervention
-from model_hooks.run.trace import Trace, build_trace
+from model_hooks.run.trace import Segment, Trace, build_trace
 from model_hooks.write.decoding import Decoding
-from model_hooks.write.forwards import Forward
+from model_hooks.write.forwards import Forward, Variant
 from model_hooks.write.room import room
 from model_hooks.write.stages import Stage, rank_of
 from model_hooks.write.stores import BoundedStore as BoundedStore
@@ -38,8 +38,32 @@ class Writer(Protocol):
         """Return the text of token IDs."""
         ...
 
+    def check_token_ids(self, token_ids: Sequence) -> None:
+        """Refuse what is no token ID of the model."""
+        ...
+
+    def start(
+        self,
+        prompt: str | Sequence | np.ndarray,
+        decoding: Decoding | None = None,
+        use_cache: bool = True,
+        interventions: Sequence[Intervention] = (),
+    ) -> "Generation":
+        """Return a generation at its prompt; nothing runs before the first step."""
+        ...
+
     def forward_of(self, generation: "Generation") -> tuple[Forward, bool]:
         """Return the run that a generation's next step picks from, and whether it was kept."""
+        ...
+
+    def forward_after(
+        self,
+        token_ids: tuple[int, ...],
+        n_prompt: int,
+        variant: Variant,
+        segments: tuple[Segment, ...] | None = None,
+    ) -> tuple[Forward, bool]:
+        """Return the run that predicts the token after a text, and whether it was still kept."""
         ...
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Float
 
-from model_hooks.model import HookedModel
 from model_hooks.run.interventions import Intervention
 from model_hooks.write.decoding import Decoding
 from model_hooks.write.forwards import Forward, Variant
-from model_hooks.write.generation import Step, take_step
+from model_hooks.write.generation import Step, Writer, take_step
 from model_hooks.write.stages import Stage
 
 Ids = tuple[int, ...]
@@ -54,7 +53,7 @@ class WrittenStep:
 
 
 def write_token(
-    model: HookedModel,
+    model: Writer,
     prompt_ids: Ids,
     written_ids: Ids,
     decoding: Decoding,
@@ -85,7 +84,7 @@ def write_token(
 
 
 def write_tokens(
-    model: HookedModel,
+    model: Writer,
     prompt_ids: Ids,
     written_ids: Ids,
     decoding: Decoding,
@@ -110,7 +109,7 @@ def write_tokens(
 
 
 def write_again(
-    model: HookedModel,
+    model: Writer,
     prompt_ids: Ids,
     written_ids: Ids,
     decoding: Decoding,
@@ -149,7 +148,7 @@ def write_again(
 
 
 def next_distribution(
-    model: HookedModel,
+    model: Writer,
     prompt_ids: Ids,
     written_ids: Ids,
     decoding: Decoding,
@@ -171,7 +170,7 @@ def next_distribution(
 
 
 def next_attention(
-    model: HookedModel,
+    model: Writer,
     prompt_ids: Ids,
     written_ids: Ids,
     layer: int,
@@ -190,7 +189,7 @@ def next_attention(
 
 
 def _checked(
-    model: HookedModel,
+    model: Writer,
     prompt_ids: Ids,
     written_ids: Ids,
     decoding: Decoding,
@@ -204,13 +203,13 @@ def _checked(
 
 
 def _forward(
-    model: HookedModel, prompt_ids: Ids, written_ids: Ids, variant: Variant
+    model: Writer, prompt_ids: Ids, written_ids: Ids, variant: Variant
 ) -> tuple[Forward, bool]:
     return model.forward_after((*prompt_ids, *written_ids), len(prompt_ids), variant)
 
 
 def _step(
-    model: HookedModel,
+    model: Writer,
     prompt_ids: Ids,
     written_ids: Ids,
     decoding: Decoding,
