@@ -78,8 +78,21 @@ def wrong_way(graph: dict[str, set[str]], order: tuple[str, ...]) -> list[str]:
     ]
 
 
-ORDER = tuple(
-    "errors info arrays text parts run write model loading once read experiments bundled host".split()
+ORDER = (
+    "errors",
+    "info",
+    "arrays",
+    "text",
+    "parts",
+    "run",
+    "write",
+    "model",
+    "loading",
+    "once",
+    "read",
+    "experiments",
+    "bundled",
+    "host",
 )
 """Folders and files of model_hooks: each builds on earlier ones alone."""
 
