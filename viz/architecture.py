@@ -223,7 +223,7 @@ def _rows(stack: _Stack) -> list[tuple[int, tuple[str, bool]]]:
     return list(enumerate(stack.boxes, 1))
 
 
-def _stacked(x: float, y: float, kept: bool) -> Mark:
+def _stacked(x: float, y: int, kept: bool) -> Mark:
     sides = (x - _HALF, x + _HALF), (y - _HEIGHT / 2, y + _HEIGHT / 2)
     if kept:
         return _filled(*sides, theme.QUERY, 3.0, theme.SEQUENTIAL[1])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from viz import theme
+from viz.numbers import Number
 
 Axis = dict[str, Any]
 
@@ -28,7 +29,7 @@ def fixed(title: str | None = None, **more: Any) -> Axis:
     return axis(title, fixedrange=True, **more)
 
 
-def hidden(low: float, high: float, **more: Any) -> Axis:
+def hidden(low: Number, high: Number, **more: Any) -> Axis:
     """An axis that only places things."""
     return fixed(visible=False, range=[low, high], **more)
 
@@ -43,7 +44,7 @@ def down(n: int) -> list[float]:
     return [n - 0.5, -0.5]
 
 
-def ticks(texts: Iterable[str], at: Iterable[float] | None = None) -> Axis:
+def ticks(texts: Iterable[str], at: Iterable[Number] | None = None) -> Axis:
     """Write texts at some places, by default at 0, 1, 2...
 
     Plotly merges equal category labels, so repeated tokens need numbers underneath.
@@ -97,7 +98,7 @@ def categories(title: str, labels: Sequence[str] | None = None, **more: Any) -> 
     return axis(title, type="category", ticks="", showgrid=False, **order, **more)
 
 
-def ranks(highest: float, **more: Any) -> Axis:
+def ranks(highest: Number, **more: Any) -> Axis:
     """A logarithmic axis of ranks, the first on top.
 
     Args:

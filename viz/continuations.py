@@ -9,6 +9,7 @@ from viz import theme
 from viz.axes import fixed, ticks
 from viz.layout import Part, legend, note
 from viz.marks import Mark, dots, hatched, hover, line
+from viz.numbers import Number
 
 MAX_DEPTH = 10
 """Tokens of each text that the tree shows."""
@@ -242,8 +243,8 @@ _GREEDY = _BeamLook("greedy", theme.KEY, "diamond", 11, "dash", 3)
 class _Stop(NamedTuple):
     """A token of a text, where it is drawn."""
 
-    x: float
-    y: float
+    x: Number
+    y: Number
     token_ids: tuple[int, ...]
     """The text up to here."""
     total: float
@@ -290,8 +291,8 @@ def _steps_to(
     these: Sequence[_Stop], stops: Mapping[tuple[int, ...], _Stop], look: _BeamLook
 ) -> Mark:
     """Lines to some texts from what they went on from."""
-    x: list[float | None] = []
-    y: list[float | None] = []
+    x: list[Number | None] = []
+    y: list[Number | None] = []
     root = _Stop(0, 0, (), 0)
     for stop in these:
         ids = stop.token_ids[:-1]
@@ -352,7 +353,7 @@ def _sum_hover(stop: _Stop, token: Callable[[int], str]) -> str:
     return f"…{theme.shorten(text[-60:], 61)}<br>sum of log-probabilities {stop.total:.4f}"
 
 
-def _texts(x: list[float], y: list[float], texts: list[str], size: int) -> Mark:
+def _texts(x: Sequence[Number], y: Sequence[Number], texts: list[str], size: int) -> Mark:
     quiet = {"hoverinfo": "skip", "showlegend": False, "cliponaxis": False}
     font = {"textfont": {"size": size}}
     return {"type": "scatter", "mode": "text", "x": x, "y": y, "text": texts, **font, **quiet}

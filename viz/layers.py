@@ -51,7 +51,7 @@ class _Mosaic(NamedTuple):
 
     @property
     def tile_px(self) -> float:
-        return min(WIDTH_PX / self.n_columns, MAX_TILE_PX)
+        return min(WIDTH_PX / self.n_columns, float(MAX_TILE_PX))
 
 
 def layer_thumbnails(
@@ -109,8 +109,8 @@ def _click_targets(mosaic: _Mosaic) -> Mark:
         "text": ["" if tile is not None else "<br>no attention" for tile in mosaic.tiles],
         "hovertemplate": hover("layer %{customdata}%{text}"),
     }
-    targets = dots(x, y, None, mosaic.tile_px, "square", showlegend=False, **told, **always(0))
-    return {**targets, "marker": {**targets["marker"], "opacity": 0}}
+    unseen = {"opacity": 0, "showlegend": False, **always(0)}
+    return dots(x, y, None, mosaic.tile_px, "square", **unseen, **told)
 
 
 def _frames(mosaic: _Mosaic, selected: int | None) -> list[Part]:

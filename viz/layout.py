@@ -7,11 +7,12 @@ import plotly.graph_objects as go
 
 from viz import theme
 from viz.axes import hidden
+from viz.numbers import Number
 
 Part = dict[str, Any]
 
 
-def legend(y: float = 1, **more: Any) -> Part:
+def legend(y: Number = 1, **more: Any) -> Part:
     """A legend above the plot, in one line where there is room.
 
     Args:
@@ -21,19 +22,19 @@ def legend(y: float = 1, **more: Any) -> Part:
     return {"orientation": "h", "x": 0, "y": y, "yanchor": "bottom", **more}
 
 
-def note(x: float, y: float, text: str, **more: Any) -> Part:
+def note(x: Number, y: Number, text: str, **more: Any) -> Part:
     """A text in the plot, without an arrow: goes into a layout's `annotations`."""
     return {"x": x, "y": y, "text": text, "showarrow": False, **more}
 
 
-def box(x: tuple[float, float], y: tuple[float, float], colour: str, width: float = 2) -> Part:
+def box(x: tuple[Number, Number], y: tuple[Number, Number], colour: str, width: Number = 2) -> Part:
     """A frame: goes into a layout's `shapes`."""
     (x0, x1), (y0, y1) = x, y
     line = {"color": colour, "width": width}
     return {"type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1, "line": line}
 
 
-def band(x0: float, x1: float) -> Part:
+def band(x0: Number, x1: Number) -> Part:
     """Shade a part of the x axis over the full height: goes into a layout's `shapes`."""
     look = {"fillcolor": theme.HIGHLIGHT, "opacity": 0.15, "line": {"width": 0}, "layer": "below"}
     place = {"xref": "x", "yref": "paper", "x0": x0, "x1": x1, "y0": 0, "y1": 1}
@@ -57,7 +58,12 @@ def row_sizes(n_rows: int, *, above: int = 10, below: int = 50) -> Part:
 
 
 def diagram(
-    x: tuple[float, float], y: tuple[float, float], notes: list[Part], *, height: int, **more: Any
+    x: tuple[Number, Number],
+    y: tuple[Number, Number],
+    notes: list[Part],
+    *,
+    height: int,
+    **more: Any,
 ) -> Part:
     """The layout of a drawing without axes.
 

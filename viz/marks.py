@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from viz import theme
+from viz.numbers import Number
 
 Mark = dict[str, Any]
 
@@ -31,19 +32,19 @@ def beside(texts: Iterable[str] | None) -> Mark:
     return {"text": written, "textposition": "outside", "cliponaxis": False}
 
 
-def hatched(flags: Iterable[bool], size: float | None = None) -> Mark:
+def hatched(flags: Iterable[bool | np.bool_], size: Number | None = None) -> Mark:
     """Hatch those bars whose flag is true, so that they differ by more than colour."""
     return {"shape": ["/" if flag else "" for flag in flags], "size": size}
 
 
-def always(opacity: float) -> Mark:
+def always(opacity: Number) -> Mark:
     """Keep marks as they are when one of them is clicked; Plotly pales the others."""
     look = {"marker": {"opacity": opacity}}
     return {"selected": look, "unselected": look}
 
 
 def line(
-    x: Any, y: Any, colour: str, width: float | None = 2, dash: str | None = None, **more: Any
+    x: Any, y: Any, colour: str, width: Number | None = 2, dash: str | None = None, **more: Any
 ) -> Mark:
     """A line through points.
 
@@ -66,6 +67,7 @@ def dots(
     size: Any = 8,
     symbol: Any = None,
     rim: Mark | None = None,
+    opacity: Number | None = None,
     **more: Any,
 ) -> Mark:
     """Points, each with a mark.
@@ -77,14 +79,16 @@ def dots(
         size: In pixels; one, or one each.
         symbol: One, or one each.
         rim: The line around each.
+        opacity: Of the marks.
         more: Plotly's properties of scatter traces.
     """
-    marker = {"color": colour, "size": size, "symbol": symbol, "line": rim}
+    look = {"color": colour, "size": size, "symbol": symbol}
+    marker = {**look, "line": rim, "opacity": opacity}
     return {"type": "scatter", "mode": "markers", "x": x, "y": y, "marker": marker, **more}
 
 
 def marked_line(
-    x: Any, y: Any, look: theme.Look, size: Any = 8, width: float | None = 2, **more: Any
+    x: Any, y: Any, look: theme.Look, size: Any = 8, width: Number | None = 2, **more: Any
 ) -> Mark:
     """A line through points that also have a mark each.
 
@@ -136,7 +140,7 @@ def rows_of_bars(lengths: Any, colour: Any, pattern: Mark | None = None, **more:
     return bars(lengths, rows.pop("y"), colour, pattern, **rows)
 
 
-def cells(z: Any, limits: tuple[float, float], colours: Any, **more: Any) -> Mark:
+def cells(z: Any, limits: tuple[Number, Number], colours: Any, **more: Any) -> Mark:
     """A matrix of coloured cells.
 
     Args:
@@ -149,7 +153,7 @@ def cells(z: Any, limits: tuple[float, float], colours: Any, **more: Any) -> Mar
     return {"type": "heatmap", "z": z, "zmin": low, "zmax": high, "colorscale": colours, **more}
 
 
-def diverging(z: Float[np.ndarray, "..."], limit: float, **more: Any) -> Mark:
+def diverging(z: Float[np.ndarray, "..."], limit: Number, **more: Any) -> Mark:
     """A matrix of cells in colours from negative over zero to positive.
 
     Args:
@@ -177,7 +181,7 @@ def largest(values: Float[np.ndarray, "..."]) -> float:
 
 
 def signs(
-    x: Any, y: Any, texts: Iterable[str], colour: Any, size: float, text_size: float, **more: Any
+    x: Any, y: Any, texts: Iterable[str], colour: Any, size: Number, text_size: Number, **more: Any
 ) -> Mark:
     """Filled marks with a sign in the middle of each.
 
