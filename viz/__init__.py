@@ -23,9 +23,9 @@ from viz.efficient_attention import (
     mask_cells,
     mask_picture,
 )
+from viz.experts import expert_heatmap
 from viz.feedforward import (
     activation_curves,
-    expert_heatmap,
     feedforward_steps,
     gate_and_up,
     neuron_bars,

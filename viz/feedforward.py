@@ -1,25 +1,52 @@
-"""Figures of the feedforward: what it does to a word, its neurons, its activation, its experts."""
+"""What does a feedforward do to a word? Its step, its neurons, its activation."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Literal, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
-from viz import theme
-from viz.decoding import percent
+from viz import axes, theme
+from viz.axes import fixed, rows
+from viz.layout import Part, legend, selected_band
+from viz.marks import (
+    Mark,
+    bars,
+    beside,
+    dots,
+    hatched,
+    hover,
+    largest,
+    line,
+    rows_of_bars,
+    said,
+)
+from viz.numbers import percent, whole_percent
 
 BESIDE = 0.18
 """How far left of a layer's number its state before the feedforward is drawn, and right after."""
-CURVE_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 CURVE_COLOURS = (theme.FEEDFORWARD, theme.QUERY, theme.KEY, theme.VALUE, theme.RESIDUAL)
+CURVE_DASHES = tuple(look.dash for look in theme.LOOKS[:5])
 BAR_PX = 27
 ALMOST_NOTHING = 1e-5
 """Smaller probabilities are written as less than 0.001 %."""
 MAX_TEXT_COLUMNS = 16
 
 Measure = Literal["probability", "logit", "rank"]
+
+
+class _Steps(NamedTuple):
+    """One word's way through the layers."""
+
+    values: Float[np.ndarray, "layer side"] | Int[np.ndarray, "layer side"]
+    word: str
+    measure: Measure
+
+    @property
+    def x(self) -> Float[np.ndarray, "layer side"]:
+        return np.arange(len(self.values))[:, None] + [-BESIDE, BESIDE]
 
 
 def feedforward_steps(
@@ -38,53 +65,66 @@ def feedforward_steps(
         measure: What the values are: probabilities, logits, or ranks from 1.
         selected: The layer to mark.
     """
-    n_layers = len(values)
-    x = np.arange(n_layers)[:, None] + [-BESIDE, BESIDE]
-    layers = np.repeat(np.arange(n_layers), 2)
-    figure = go.Figure()
-    figure.add_scatter(
-        x=x.ravel(), y=values.ravel(), mode="lines", name="attention's step, to ●",
-        line={"color": theme.ATTENTION, "dash": "dot", "width": 2}, connectgaps=True,
-        hoverinfo="skip",
-    )  # fmt: skip
-    steps = np.concatenate([values.astype(float), np.full((n_layers, 1), np.nan)], 1)
-    figure.add_scatter(
-        x=np.concatenate([x, x[:, 1:]], 1).ravel(), y=steps.ravel(), mode="lines",
-        name="the feedforward's step, from ● to ■", line={"color": theme.FEEDFORWARD, "width": 4},
-        hoverinfo="skip",
-    )  # fmt: skip
-    for side, name, symbol, colour in (
-        (0, "before the feedforward", "circle", theme.ATTENTION),
-        (1, "after it", "square", theme.FEEDFORWARD),
-    ):
-        texts = [_written(measure, float(value)) for value in values[:, side]]
-        figure.add_scatter(
-            x=x[:, side], y=values[:, side], mode="markers", name=name, text=texts,
-            showlegend=False, customdata=layers[side::2],
-            marker={"symbol": symbol, "size": 10, "color": colour},
-            hovertemplate=f"layer %{{customdata}}, {name}<br>{theme.shorten(word, 30)}: "
-            f"{measure} %{{text}}<extra></extra>",
-        )  # fmt: skip
-    _layer_axis(figure, n_layers)
-    known = values[np.isfinite(values)]
+    steps = _Steps(values, word, measure)
+    marks = [_states(steps, 0), _states(steps, 1)]
+    layout = {
+        "xaxis": axes.layers(len(values), zeroline=False),
+        "yaxis": _measure_axis(values[np.isfinite(values)], measure),
+        "shapes": selected_band(selected),
+        **_chart(300),
+    }
+    return go.Figure([*_step_lines(steps), *marks], layout)
+
+
+def _step_lines(steps: _Steps) -> list[Mark]:
+    """Thin lines to each feedforward, and thick ones across it."""
+    x, values = steps.x, steps.values.astype(float)
+    gap = np.full((len(values), 1), np.nan)
+    broken_x = np.concatenate([x, x[:, 1:]], 1).ravel()
+    broken_y = np.concatenate([values, gap], 1).ravel()
+    to_it = {"name": "attention's step, to ●", "hoverinfo": "skip", "connectgaps": True}
+    over_it = {"name": "the feedforward's step, from ● to ■", "hoverinfo": "skip"}
+    return [
+        line(x.ravel(), steps.values.ravel(), theme.ATTENTION, 2, "dot", **to_it),
+        line(broken_x, broken_y, theme.FEEDFORWARD, 4, **over_it),
+    ]
+
+
+def _states(steps: _Steps, side: Literal[0, 1]) -> Mark:
+    """The states right before the feedforward of each layer, or right after."""
+    name, symbol, colour = (
+        ("before the feedforward", "circle", theme.ATTENTION),
+        ("after it", "square", theme.FEEDFORWARD),
+    )[side]
+    x, y = steps.x[:, side], steps.values[:, side]
+    word = theme.shorten(steps.word, 30)
+    template = f"layer %{{customdata}}, {name}<br>{word}: {steps.measure} %{{text}}"
+    told = {
+        "name": name,
+        "showlegend": False,
+        "text": [_written(steps.measure, float(value)) for value in y],
+        "customdata": np.arange(len(y)),
+        "hovertemplate": hover(template),
+    }
+    return dots(x, y, colour, 10, symbol, **told)
+
+
+def _measure_axis(
+    known: Float[np.ndarray, "value"] | Int[np.ndarray, "value"], measure: Measure
+) -> axes.Axis:
     if measure == "rank":
-        highest = float(np.log10(max(10, known.max(initial=1))))
-        powers = [10**n for n in range(int(highest) + 1)]
-        figure.update_yaxes(
-            title="rank (1 is the top)", type="log", range=[highest + 0.1, -0.15],
-            tickvals=powers, ticktext=[f"{power:,}" for power in powers],
-        )  # fmt: skip
-    elif measure == "probability":
-        top = float(known.max(initial=0)) or 1.0
-        figure.update_yaxes(title="probability", tickformat="~%", range=[-0.04 * top, 1.08 * top])
-    else:
-        figure.update_yaxes(title="logit (score)")
-    figure.update_yaxes(fixedrange=True, zeroline=False)
-    return figure.update_layout(
-        height=300, margin={"l": 10, "r": 10, "t": 44, "b": 10}, showlegend=True,
-        shapes=[] if selected is None else [theme.band(selected - 0.5, selected + 0.5)],
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
+        return axes.ranks(known.max(initial=1), zeroline=False)
+    if measure == "logit":
+        return fixed("logit (score)", zeroline=False)
+    top = float(known.max(initial=0)) or 1.0
+    reach = [-0.04 * top, 1.08 * top]
+    return fixed("probability", tickformat="~%", range=reach, zeroline=False)
+
+
+def _chart(height: int) -> Part:
+    """The part of a layout that all charts with a legend above them share."""
+    margin = {"l": 10, "r": 10, "t": 44, "b": 10}
+    return {"height": height, "margin": margin, "showlegend": True, "legend": legend(1.02)}
 
 
 def switched_off_bars(
@@ -104,33 +144,31 @@ def switched_off_bars(
         selected: The layer to mark.
     """
     n_layers = len(probabilities)
-    figure = go.Figure(
-        go.Bar(
-            x=list(range(n_layers)), y=probabilities, width=0.6, name="without this feedforward",
-            marker={"color": theme.FEEDFORWARD, "pattern": {"shape": "/", "size": 5}},
-            text=["" if np.isnan(p) else _short(p) for p in probabilities.tolist()]
-            if n_layers <= MAX_TEXT_COLUMNS else None,
-            textposition="outside", cliponaxis=False, textangle=0,
-            hovertemplate=f"without the feedforward of layer %{{x}}<br>{theme.shorten(word, 30)}: "
-            "%{y:.4%}<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.add_scatter(
-        x=[-0.5, n_layers - 0.5], y=[as_is, as_is], mode="lines", name="with all of them",
-        line={"color": theme.RESIDUAL, "width": 2, "dash": "dash"},
-        hovertemplate=f"with all of them: {_written('probability', as_is)}<extra></extra>",
-    )  # fmt: skip
-    top = _highest(np.append(probabilities, as_is)) or 1.0
-    _layer_axis(figure, n_layers, "layer whose feedforward is off")
-    figure.update_yaxes(
-        title=f"probability of {theme.shorten(word)}", tickformat="~%", range=[0, 1.2 * top],
-        fixedrange=True, tickvals=[0, 0.25, 0.5, 0.75, 1] if top > 0.5 else None,
-    )  # fmt: skip
-    return figure.update_layout(
-        height=280, margin={"l": 10, "r": 10, "t": 44, "b": 10}, showlegend=True,
-        shapes=[] if selected is None else [theme.band(selected - 0.5, selected + 0.5)],
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
+    top = largest(np.append(probabilities, as_is)) or 1.0
+    level = line([-0.5, n_layers - 0.5], [as_is, as_is], theme.RESIDUAL, 2, "dash")
+    template = hover(f"with all of them: {_written('probability', as_is)}")
+    quarters = [0, 0.25, 0.5, 0.75, 1] if top > 0.5 else None
+    reach = {"tickformat": "~%", "range": [0, 1.2 * top], "tickvals": quarters}
+    layout = {
+        "xaxis": axes.layers(n_layers, "layer whose feedforward is off", zeroline=False),
+        "yaxis": fixed(f"probability of {theme.shorten(word)}", **reach),
+        "shapes": selected_band(selected),
+        **_chart(280),
+    }
+    level |= {"name": "with all of them", "hovertemplate": template}
+    return go.Figure([_without_each(probabilities, word), level], layout)
+
+
+def _without_each(probabilities: Float[np.ndarray, "layer"], word: str) -> Mark:
+    n_layers = len(probabilities)
+    texts = None
+    if n_layers <= MAX_TEXT_COLUMNS:
+        texts = ["" if np.isnan(p) else whole_percent(p) for p in probabilities.tolist()]
+    word = theme.shorten(word, 30)
+    template = hover(f"without the feedforward of layer %{{x}}<br>{word}: %{{y:.4%}}")
+    told = {"name": "without this feedforward", "hovertemplate": template, "textangle": 0}
+    x, pattern = list(range(n_layers)), {"shape": "/", "size": 5}
+    return bars(x, probabilities, theme.FEEDFORWARD, pattern, width=0.6, **beside(texts), **told)
 
 
 def neuron_bars(
@@ -152,30 +190,20 @@ def neuron_bars(
         hovers: What the hover says of each.
         selected: The neuron to mark.
     """
-    y = list(range(len(neurons)))
     marked = [neuron == selected for neuron in neurons]
-    figure = go.Figure(
-        go.Bar(
-            x=values, y=y, orientation="h", customdata=list(neurons), hovertext=list(hovers),
-            marker={
-                "color": [theme.HIGHLIGHT if is_it else theme.FEEDFORWARD for is_it in marked],
-                "pattern": {"shape": ["" if is_it else "/" for is_it in marked], "size": 5},
-            },
-            text=[f"{value:+.2f}" for value in values.tolist()], textposition="outside",
-            cliponaxis=False, hovertemplate="%{hovertext}<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_xaxes(title=measure, range=_room(values), fixedrange=True, zeroline=True)
-    figure.update_yaxes(
-        title="neuron, and the token it pushes most", tickmode="array", tickvals=y,
-        ticktext=[
-            f"<b>▸ {neuron}</b>  {theme.shorten(label)}" if is_it
-            else f"{neuron}  {theme.shorten(label)}"
-            for neuron, label, is_it in zip(neurons, labels, marked, strict=True)
-        ],
-        range=[len(y) - 0.5, -0.5], fixedrange=True, showgrid=False, automargin=True,
-    )  # fmt: skip
-    return _bars_layout(figure, len(y))
+    colours = [theme.HIGHLIGHT if is_it else theme.FEEDFORWARD for is_it in marked]
+    numbers = [
+        f"<b>▸ {neuron}</b>" if is_it else f"{neuron}"
+        for neuron, is_it in zip(neurons, marked, strict=True)
+    ]
+    texts = [
+        f"{number}  {theme.shorten(label)}" for number, label in zip(numbers, labels, strict=True)
+    ]
+    pattern = hatched((not is_it for is_it in marked), 5)
+    told = {"customdata": list(neurons), **said(hovers)}
+    drawn = _signed_bars(values, colours, pattern) | told
+    names = rows(texts, "neuron, and the token it pushes most", showgrid=False, automargin=True)
+    return go.Figure(drawn, _bars_layout(values, measure, names))
 
 
 def promoted_bars(
@@ -188,30 +216,31 @@ def promoted_bars(
         effects: What the neuron adds to their logits.
         measure: What the effects are called.
     """
-    y = list(range(len(tokens)))
     up = effects >= 0
-    figure = go.Figure(
-        go.Bar(
-            x=effects, y=y, orientation="h",
-            marker={
-                "color": [theme.FEEDFORWARD if is_up else theme.RESIDUAL for is_up in up],
-                "pattern": {"shape": ["" if is_up else "/" for is_up in up], "size": 5},
-            },
-            text=[f"{effect:+.2f}" for effect in effects.tolist()], textposition="outside",
-            cliponaxis=False,
-            hovertext=[
-                f"{theme.shorten(token, 40)}: {'promoted' if is_up else 'suppressed'}"
-                for token, is_up in zip(tokens, up, strict=True)
-            ],
-            hovertemplate="%{hovertext}, %{x:+.4f}<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_xaxes(title=measure, range=_room(effects), fixedrange=True, zeroline=True)
-    figure.update_yaxes(
-        title="token", range=[len(y) - 0.5, -0.5], fixedrange=True, showgrid=False,
-        automargin=True, **theme.token_axis(tokens),
-    )  # fmt: skip
-    return _bars_layout(figure, len(y))
+    colours = [theme.FEEDFORWARD if is_up else theme.RESIDUAL for is_up in up]
+    told = said(
+        f"{theme.shorten(token, 40)}: {'promoted' if is_up else 'suppressed'}"
+        for token, is_up in zip(tokens, up, strict=True)
+    )
+    told["hovertemplate"] = hover("%{hovertext}, %{x:+.4f}")
+    drawn = _signed_bars(effects, colours, hatched(~up, 5)) | told
+    names = rows(map(theme.shorten, tokens), "token", showgrid=False, automargin=True)
+    return go.Figure(drawn, _bars_layout(effects, measure, names))
+
+
+def _signed_bars(values: Float[np.ndarray, "bar"], colours: Sequence[str], pattern: Mark) -> Mark:
+    written = beside(f"{value:+.2f}" for value in values.tolist())
+    return rows_of_bars(values, colours, pattern, **written)
+
+
+def _bars_layout(values: Float[np.ndarray, "bar"], measure: str, names: axes.Axis) -> Part:
+    return {
+        "xaxis": fixed(measure, range=_room(values), zeroline=True),
+        "yaxis": names,
+        "height": len(values) * BAR_PX + 60,
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 50},
+        "bargap": 0.25,
+    }
 
 
 class Points(NamedTuple):
@@ -240,28 +269,26 @@ def activation_curves(
         input_name: Title of the x axis.
         output_name: Title of the y axis.
     """
-    figure = go.Figure()
-    for i, (name, (inputs, outputs)) in enumerate(curves.items()):
-        figure.add_scatter(
-            x=inputs, y=outputs, mode="lines", name=name,
-            line={"color": CURVE_COLOURS[i % 5], "dash": CURVE_DASHES[i % 5], "width": 2},
-            hovertemplate=f"{name}: %{{x:.3f}} → %{{y:.3f}}<extra></extra>",
-        )  # fmt: skip
+    looks = cycle(zip(CURVE_COLOURS, CURVE_DASHES, strict=True))
+    traces = []
+    for (name, (x, y)), (colour, dash) in zip(curves.items(), looks, strict=False):
+        template = hover(f"{name}: %{{x:.3f}} → %{{y:.3f}}")
+        traces.append(line(x, y, colour, 2, dash, name=name, hovertemplate=template))
     if points is not None:
-        figure.add_scatter(
-            x=points.inputs, y=points.outputs, mode="markers", name="neurons of this token",
-            text=list(points.names),
-            marker={"size": 7, "color": theme.RESIDUAL, "opacity": 0.45},
-            hovertemplate="%{text}: %{x:.3f} → %{y:.3f}<extra></extra>",
-        )  # fmt: skip
-        if points.marked is not None:
-            _mark(figure, points.inputs, points.outputs, points.names, points.marked)
-    figure.update_xaxes(title=input_name, fixedrange=True, zeroline=True)
-    figure.update_yaxes(title=output_name, fixedrange=True, zeroline=True)
-    return figure.update_layout(
-        height=340, margin={"l": 10, "r": 10, "t": 44, "b": 10}, showlegend=True,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
+        traces += _token_dots(points)
+    layout = {
+        "xaxis": fixed(input_name, zeroline=True),
+        "yaxis": fixed(output_name, zeroline=True),
+        **_chart(340),
+    }
+    return go.Figure(traces, layout)
+
+
+def _token_dots(points: Points) -> list[Mark]:
+    told = {"text": list(points.names), "hovertemplate": hover("%{text}: %{x:.3f} → %{y:.3f}")}
+    look = {"opacity": 0.45, "name": "neurons of this token"}
+    neurons = dots(points.inputs, points.outputs, theme.RESIDUAL, 7, **look, **told)
+    return [neurons, *_star(points)]
 
 
 def gate_and_up(
@@ -281,103 +308,30 @@ def gate_and_up(
         marked: The dot to mark.
     """
     product = gate * up
-    largest = _highest(np.abs(product)) or 1.0
-    figure = go.Figure(
-        go.Scatter(
-            x=gate, y=up, mode="markers", name="neurons of this token",
-            text=[f"{name}<br>{g:.3f} × {u:.3f} = {g * u:.3f}"  # noqa: RUF001
-                  for name, g, u in zip(names, gate.tolist(), up.tolist(), strict=True)],
-            marker={
-                "size": 4 + 22 * np.sqrt(np.nan_to_num(np.abs(product)) / largest),
-                "color": theme.FEEDFORWARD, "opacity": 0.5,
-                "symbol": np.where(product < 0, "diamond-open", "circle").tolist(),
-            },
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )  # fmt: skip
-    if marked is not None:
-        _mark(figure, gate, up, names, marked)
-    figure.update_xaxes(title="gate (out of the activation function)", fixedrange=True)
-    figure.update_yaxes(title="up (what it is multiplied with)", fixedrange=True)
-    return figure.update_layout(
-        height=340, margin={"l": 10, "r": 10, "t": 44, "b": 10}, showlegend=True,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
+    strongest = largest(np.abs(product)) or 1.0
+    sizes = 4 + 22 * np.sqrt(np.nan_to_num(np.abs(product)) / strongest)
+    symbols = np.where(product < 0, "diamond-open", "circle").tolist()
+    texts = [
+        f"{name}<br>{g:.3f} × {u:.3f} = {g * u:.3f}"  # noqa: RUF001
+        for name, g, u in zip(names, gate.tolist(), up.tolist(), strict=True)
+    ]
+    told = {"name": "neurons of this token", "text": texts, "hovertemplate": hover("%{text}")}
+    neurons = dots(gate, up, theme.FEEDFORWARD, sizes, symbols, opacity=0.5, **told)
+    layout = {
+        "xaxis": fixed("gate (out of the activation function)"),
+        "yaxis": fixed("up (what it is multiplied with)"),
+        **_chart(340),
+    }
+    return go.Figure([neurons, *_star(Points(gate, up, names, marked))], layout)
 
 
-def expert_heatmap(
-    weights: Float[np.ndarray, "pos expert"],
-    tokens: Sequence[str],
-    *,
-    measure: str = "weight",
-    start: int = 0,
-    selected: int | None = None,
-) -> go.Figure:
-    """Draw which experts a router picked for each token, and with what weight.
-
-    Args:
-        weights: NaN where an expert did not run.
-        tokens: One column per token.
-        measure: What the numbers are called.
-        start: The position of the first column.
-        selected: The position to frame.
-    """
-    n_pos, n_experts = weights.shape
-    columns = theme.position_labels(tokens, start)
-    written = n_pos <= MAX_TEXT_COLUMNS
-    figure = go.Figure(
-        go.Heatmap(
-            x=columns, y=list(range(n_experts)), z=weights.T.astype(np.float32),
-            colorscale=theme.scale(), zmin=-_highest(-weights), zmax=_highest(weights) or 1.0,
-            texttemplate="%{z:.2f}" if written else None, hoverongaps=False,
-            xgap=1 if written else 0, ygap=1, textfont={"size": 11},
-            hovertemplate=f"token %{{x}}<br>expert %{{y}}: {measure} %{{z:.4f}}<extra></extra>",
-            colorbar={"orientation": "h", "thickness": 8, "y": 0, "yanchor": "top", "ypad": 8,
-                      "title": {"text": measure, "side": "bottom"}},
-        )
-    )  # fmt: skip
-    above = 40 + 7 * max((len(token) + 4 for token in tokens), default=0)
-    above = min(above, 40 + 7 * (theme.LABEL_LENGTH + 5))
-    figure.update_xaxes(
-        type="category", title="token", side="top", tickangle=-90, ticks="", showgrid=False,
-        fixedrange=True, range=[-0.5, n_pos - 0.5],
-    )  # fmt: skip
-    figure.update_yaxes(
-        title="expert", dtick=1 if n_experts <= 24 else 8, ticks="", showgrid=False,
-        fixedrange=True, range=[n_experts - 0.5, -0.5],
-    )  # fmt: skip
-    if selected is not None and start <= selected < start + n_pos:
-        column = selected - start
-        figure.add_shape(
-            type="rect", x0=column - 0.5, x1=column + 0.5, y0=-0.5, y1=n_experts - 0.5,
-            line={"color": theme.HIGHLIGHT, "width": 3 if written else 1},
-        )  # fmt: skip
-    row = 24 if n_experts <= 24 else max(3, 600 // n_experts)
-    return figure.update_layout(
-        plot_bgcolor=theme.MASKED, height=n_experts * row + above + 70,
-        margin={"t": above, "r": 10, "b": 70, "l": 10},
-    )  # fmt: skip
-
-
-def _mark(
-    figure: go.Figure,
-    x: Float[np.ndarray, "point"],
-    y: Float[np.ndarray, "point"],
-    names: Sequence[str],
-    marked: int,
-) -> None:
-    figure.add_scatter(
-        x=x[[marked]], y=y[[marked]], mode="markers", name=names[marked], text=[names[marked]],
-        marker={"size": 15, "symbol": "star", "color": theme.HIGHLIGHT},
-        hovertemplate="%{text}: %{x:.3f}, %{y:.3f}<extra></extra>",
-    )  # fmt: skip
-
-
-def _layer_axis(figure: go.Figure, n_layers: int, title: str = "layer") -> None:
-    figure.update_xaxes(
-        title=title, dtick=max(1, -(-n_layers // 16)), range=[-0.5, n_layers - 0.5],
-        showgrid=False, zeroline=False, fixedrange=True,
-    )  # fmt: skip
+def _star(points: Points) -> list[Mark]:
+    """The marked dot, if any."""
+    if points.marked is None:
+        return []
+    at, name = [points.marked], points.names[points.marked]
+    told = {"name": name, "text": [name], "hovertemplate": hover("%{text}: %{x:.3f}, %{y:.3f}")}
+    return [dots(points.inputs[at], points.outputs[at], theme.HIGHLIGHT, 15, "star", **told)]
 
 
 def _written(measure: Measure, value: float) -> str:
@@ -388,26 +342,8 @@ def _written(measure: Measure, value: float) -> str:
     return f"{value:,.0f}" if measure == "rank" else f"{value:.3f}"
 
 
-def _short(probability: float) -> str:
-    """A whole percentage, with no false 0 or 100: for the top of a narrow bar."""
-    if 0 < probability < 0.005:
-        return "<1%"
-    return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
-
-
-def _highest(values: Float[np.ndarray, "..."]) -> float:
-    """The largest number that is one, at least 0."""
-    return float(values[np.isfinite(values)].max(initial=0.0))
-
-
 def _room(values: Float[np.ndarray, "bar"]) -> list[float]:
     """A range with space for the numbers beside the bars."""
-    low, high = -_highest(-values), _highest(values)
+    low, high = -largest(-values), largest(values)
     space = 0.22 * ((high - low) or 1.0)
     return [low - (space if low < 0 else 0), high + (space if high > 0 else 0)]
-
-
-def _bars_layout(figure: go.Figure, n_bars: int) -> go.Figure:
-    return figure.update_layout(
-        height=n_bars * BAR_PX + 60, margin={"l": 10, "r": 10, "t": 10, "b": 50}, bargap=0.25
-    )

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 
 from viz import (
     activation_curves,
-    expert_heatmap,
     feedforward_steps,
     gate_and_up,
     neuron_bars,
@@ -93,21 +91,7 @@ def test_dots_grow_with_the_product_and_show_its_sign():
     assert "= -3.000" in dots.data[0].text[2]
 
 
-@pytest.mark.parametrize("n_tokens", [1, 40])
-def test_expert_that_did_not_run_has_an_empty_cell(n_tokens):
-    weights = np.full((n_tokens, 3), np.nan)
-    weights[:, 1] = 0.75
-    figure = expert_heatmap(weights, ["the"] * n_tokens, start=5, selected=5)
-    [cells] = figure.data
-    assert cells.z.shape == (3, n_tokens)
-    assert np.isnan(cells.z[0]).all()
-    assert (cells.z[1] == 0.75).all()
-    assert len(set(cells.x)) == n_tokens
-    assert figure.layout.shapes[0].x0 == -0.5
-
-
 def test_values_that_are_no_numbers_still_draw():
     nothing = np.full((2, 2), np.nan)
     assert feedforward_steps(nothing, "a").data
     assert switched_off_bars(nothing[0], float("nan"), "a").data
-    assert expert_heatmap(nothing, ["a", "b"]).data
