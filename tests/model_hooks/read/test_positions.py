@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from model_hooks import HookedModel, PromptError
-from model_hooks.read.positions import (
-    next_token_at,
-    positions_of,
-    queries_and_keys,
-    takes_positions,
-)
+from model_hooks import HookedModel
+from model_hooks.read.moved import at_once
+from model_hooks.read.positions import positions_of
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
 
 PROMPT_IDS = tiny_prompt(12)
@@ -65,10 +61,7 @@ def test_rotated_projections_are_the_recorded_queries_and_keys(family, pairing, 
     assert (rotation.pairing, rotation.n_rotated) == (pairing, n_rotated)
     expected = base ** (-np.arange(0, n_rotated, 2) / n_rotated)  # RoFormer, section 3.2.2
     np.testing.assert_allclose(rotation.frequencies, expected, rtol=1e-3)
-    recorded = queries_and_keys(model, PROMPT_IDS)[layer]
-    if (kept := model.trace(PROMPT_IDS).layers[layer]).query is not None:
-        np.testing.assert_array_equal(recorded.query[0], kept.query)
-        np.testing.assert_array_equal(recorded.key[0], kept.key)
+    recorded = at_once(model, model.trace(PROMPT_IDS))[layer]
     for projected, after in zip(projections(model, layer), recorded, strict=True):
         turned = rotation.turned(projected, np.arange(len(PROMPT_IDS)))
         np.testing.assert_allclose(turned, after[0], atol=2e-5)
@@ -115,32 +108,6 @@ def test_slopes_of_alibi_are_those_of_the_paper(family):
     np.testing.assert_allclose(
         positions_of(hooked(family)).slopes, [2**-2, 2**-4, 2**-6, 2**-8], rtol=1e-3
     )
-
-
-@pytest.mark.parametrize("family", ["llama", "gpt_neox", "gptj", "cohere", "smollm3"])
-def test_moved_rotary_model_predicts_the_same(family):
-    at = next_token_at(hooked(family), PROMPT_IDS, [0, 1, 30, 100])
-    np.testing.assert_allclose(at.sum(1), 1)
-    assert np.abs(at - at[0]).max() < 1e-5
-
-
-@pytest.mark.parametrize("family", ["gpt2", "opt"])
-def test_moved_absolute_model_predicts_something_else(family):
-    at = next_token_at(hooked(family), PROMPT_IDS, [0, 1, 100])
-    logits = hooked(family).trace(PROMPT_IDS).last_logits
-    np.testing.assert_allclose(at[0], torch.softmax(torch.tensor(logits), -1), atol=1e-6)
-    assert np.abs(at[1:] - at[0]).sum(1).min() > 0.01
-
-
-def test_model_that_counts_positions_itself_says_so():
-    assert not takes_positions(hooked("bloom"))
-    with pytest.raises(PromptError, match="counts positions itself"):
-        next_token_at(hooked("bloom"), PROMPT_IDS, [3])
-
-
-def test_position_beyond_the_table_is_refused():
-    with pytest.raises(PromptError, match="has no position 128"):
-        next_token_at(hooked("gpt2"), PROMPT_IDS, [128 - len(PROMPT_IDS) + 1])
 
 
 def test_bases_that_differ_by_layer_are_found():
