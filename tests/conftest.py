@@ -1,5 +1,6 @@
 """Two-layer models with random weights and a word tokenizer: no download, no GPU."""
 
+import jaxtyping
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -14,7 +15,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from model_hooks import HookedModel, Trace
+# Shapes and types are enforced in the tests; an int is a float, as for every type checker. (The
+# option of jaxtyping's own plugin cannot take a checker with settings: it splits them at commas.)
+jaxtyping.install_import_hook(
+    ["viz", "model_hooks", "pages"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
+
+from model_hooks import HookedModel, Trace  # noqa: E402
 
 WORDS = ["<unk>", "the", "cat", "sat", "on", "mat", "dog"]
 

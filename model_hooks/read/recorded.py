@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from model_hooks.arrays import read_only
 from model_hooks.info import ModelInfo
 from model_hooks.model import HookedModel
+from model_hooks.parts.abilities import Abilities
 from model_hooks.read.patterns import mean_over_heads
+from model_hooks.run.routing import Routing
 from model_hooks.run.trace import Trace
 
 PARTS = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
@@ -19,6 +22,26 @@ ADDED_UP_FROM = 512
 def info_of(model: HookedModel) -> ModelInfo:
     """Return a model's sizes."""
     return model.info
+
+
+def abilities_of(model: HookedModel) -> Abilities:
+    """Return what can be asked of a model."""
+    return model.abilities
+
+
+def routing_of(model: HookedModel, trace: Trace) -> tuple[Routing | None, ...]:
+    """Return which experts each layer's router chose; None where there is no router."""
+    return model.routing(trace)
+
+
+def tokenizer_name(model: HookedModel) -> str:
+    """Return the name of the tokenizer's class."""
+    return type(model.tokenizer).__name__
+
+
+def bytes_of_token(model: HookedModel, token_id: int) -> bytes:
+    """Return the UTF-8 bytes that one token stands for."""
+    return model.token_bytes(token_id)
 
 
 def encode(model: HookedModel, text: str) -> tuple[int, ...]:
@@ -114,13 +137,28 @@ def layer_output(trace: Trace, layer: int) -> Float[np.ndarray, "pos d_model"]:
 
 
 def part_sizes(trace: Trace) -> Float[np.ndarray, "layer part pos"]:
-    """Return the lengths of the vectors in each layer, in the order of `PARTS`."""
-    return np.array(
-        [
-            [np.linalg.norm(getattr(layer, name), axis=-1) for name in PARTS]
-            for layer in trace.layers
-        ]
-    )
+    """Return the lengths of the vectors in each layer, in the order of `PARTS`; last, of the sum.
+
+    The sum is what the whole layer adds, resid_post - resid_pre.
+    """
+    sizes = []
+    for layer in trace.layers:
+        vectors = [getattr(layer, name) for name in PARTS]
+        vectors.append(layer.resid_post - layer.resid_pre)
+        sizes.append([np.linalg.norm(one, axis=-1) for one in vectors])
+    return read_only(np.array(sizes))
+
+
+def vector(trace: Trace, layer: int, part: str, pos: int) -> Float[np.ndarray, "d_model"]:
+    """Return one vector of a layer at one position.
+
+    Args:
+        trace: The run.
+        layer: The layer, from 0.
+        part: One of `PARTS`.
+        pos: The position, from 0.
+    """
+    return getattr(trace.layers[layer], part)[pos]
 
 
 def last_logits(trace: Trace) -> Float[np.ndarray, "vocab"]:

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import streamlit as st
@@ -31,6 +31,7 @@ N_THREADS = int(os.environ.get("INLOOK_THREADS", "1"))
 """Threads per forward pass. More than one is slower as soon as another program is busy."""
 
 
+@runtime_checkable
 class Answers(Protocol):
     """Where questions are answered."""
 

@@ -1,6 +1,6 @@
 """The forward pass as one picture to click on: five stages, and one lane per token through them.
 
-Wide screens show it from left to right, phones from top to bottom. What is drawn is what a trace
+Wide screens show it from left to right, phones from top to bottom. What is drawn is what a run
 recorded; a long prompt is cut to the lanes that matter for the chosen token.
 """
 
@@ -11,11 +11,12 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float
 
-from model_hooks import LayerTrace, Trace
-from pages.widgets.components import component
+from pages.forward_pass.seen import Seen
 from pages.text import visible
+from pages.widgets.components import component
 from viz import color_limit
-from viz.decoding import OTHERS, Candidate, percent
+from viz.decoding import OTHERS, Candidate
+from viz.numbers import percent
 
 MAX_LANES = 12
 """Prompts with more tokens show these many lanes at most, and how many are hidden."""
@@ -44,16 +45,12 @@ class Choice(NamedTuple):
     """Why this one, in a few words."""
 
 
-def forward_flow(
-    trace: Trace,
+def draw_flow(
+    seen: Seen,
     *,
     cards: Sequence[Card],
-    reads: Sequence[Float[np.ndarray, "pos"] | None],
-    parts: Sequence[Sequence[str]],
     candidates: Sequence[Candidate],
     choice: Choice,
-    pos: int,
-    layer: int,
     stage: str,
     details: str,
     key: str,
@@ -62,52 +59,21 @@ def forward_flow(
     """Show the picture; a click reports `stage`, `pos` or `layer` and its value.
 
     Args:
-        trace: The forward pass.
+        seen: The run, and the chosen lane and layer.
         cards: The headings of the five stages.
-        reads: Per layer, what the chosen token reads from each token; None without attention.
-        parts: Per layer, which parts' additions are known (`BlockAnatomy.parts`).
         candidates: The rows of the next token's probabilities; they sum to one.
         choice: The picked token.
-        pos: The chosen token's position.
-        layer: The layer that is marked.
         stage: The name of the card that is open.
         details: The CSS selector of what a click on a card opens; a phone scrolls there.
         key: The component's key.
         on_pick: Called before the page reruns.
     """
-    positions = lanes_to_draw(len(trace), pos, reads)
-    vectors = trace.embedding[positions, :STRIP_LENGTH]
-    n_others = len(trace.last_logits) - sum(row.token_id != OTHERS for row in candidates)
     data = {
-        "label": f"The forward pass of {len(trace)} tokens through {trace.n_layers} layers",
-        "n_tokens": len(trace),
-        "positions": positions,
-        "tokens": [visible(trace.tokens[i]) for i in positions],
-        "ids": [int(trace.token_ids[i]) for i in positions],
-        "pos": pos,
-        "layer": layer,
+        **lanes(seen),
         "stage": stage,
         "details": details,
         "stages": [card._asdict() for card in cards],
-        "strip": {
-            "values": [[_short(value) for value in vector] for vector in vectors],
-            "limit": _short(color_limit(vectors)),
-        },
-        "layers": [
-            layer_in_picture(recorded, positions, row, known)
-            for recorded, row, known in zip(trace.layers, reads, parts, strict=True)
-        ],
-        "candidates": [
-            {
-                "id": None if row.token_id == OTHERS else row.token_id,
-                "token": f"{n_others:,} others" if row.token_id == OTHERS else row.token,
-                "p": _short(row.probability),
-                "share": percent(row.probability),
-            }
-            for row in sorted(
-                candidates, key=lambda row: (row.token_id == OTHERS, -row.probability)
-            )
-        ],
+        "candidates": candidate_rows(candidates, len(seen.stages[0].scores)),
         "chosen": {
             "id": choice.token_id,
             "token": choice.token,
@@ -121,6 +87,45 @@ def forward_flow(
         on_pick(what, value)
 
     _forward_flow(key=key, data=data, on_picked_change=picked)
+
+
+def lanes(seen: Seen) -> dict[str, Any]:
+    """Return what the picture needs of the tokens' lanes: IDs, vectors, and each layer's sizes."""
+    n_tokens, n_layers = len(seen.tokens), len(seen.patterns)
+    reads = [None if pattern is None else pattern[seen.pos] for pattern in seen.patterns]
+    positions = lanes_to_draw(n_tokens, seen.pos, reads)
+    vectors = seen.embedding[positions, :STRIP_LENGTH]
+    return {
+        "label": f"The forward pass of {n_tokens} tokens through {n_layers} layers",
+        "n_tokens": n_tokens,
+        "positions": positions,
+        "tokens": [visible(seen.tokens[pos]) for pos in positions],
+        "ids": [seen.asked.token_ids[pos] for pos in positions],
+        "pos": seen.pos,
+        "layer": seen.layer,
+        "strip": {
+            "values": [[_short(value) for value in vector] for vector in vectors],
+            "limit": _short(color_limit(vectors)),
+        },
+        "layers": [
+            layer_in_picture(seen, layer, positions, row) for layer, row in enumerate(reads)
+        ],
+    }
+
+
+def candidate_rows(candidates: Sequence[Candidate], vocab_size: int) -> list[dict[str, Any]]:
+    """Return the next token's candidates for the picture, the best first, all others last."""
+    n_others = vocab_size - sum(row.token_id != OTHERS for row in candidates)
+    ranked = sorted(candidates, key=lambda row: (row.token_id == OTHERS, -row.probability))
+    return [
+        {
+            "id": None if row.token_id == OTHERS else row.token_id,
+            "token": f"{n_others:,} others" if row.token_id == OTHERS else row.token,
+            "p": _short(row.probability),
+            "share": percent(row.probability),
+        }
+        for row in ranked
+    ]
 
 
 def lanes_to_draw(
@@ -143,34 +148,38 @@ def lanes_to_draw(
 
 
 def layer_in_picture(
-    layer: LayerTrace,
-    positions: Sequence[int],
-    reads: Float[np.ndarray, "pos"] | None,
-    parts: Sequence[str] = ("attention", "feedforward"),
+    seen: Seen, layer: int, positions: Sequence[int], reads: Float[np.ndarray, "pos"] | None
 ) -> dict[str, Any]:
     """Return what the picture needs of one layer: sizes per lane, and weights per drawn row.
 
-    The rows are the drawn lanes and, between them, the runs of hidden ones: those get the sum of
-    the weights that they hide. A part whose addition is not known has no sizes.
+    A part whose addition is not known has no sizes.
     """
-    states = {"pre": layer.resid_pre, "post": layer.resid_post}
+    parts, sizes = seen.abilities.layers[layer].parts, seen.sizes
+    shown = {"pre": sizes.resid_pre, "post": sizes.resid_post}
     if "attention" in parts:
-        states["attn"] = layer.attn_out
+        shown["attn"] = sizes.attn_out
     if "feedforward" in parts:
-        states["mlp"] = layer.mlp_out
-    sizes = {
-        name: [_short(value) for value in np.linalg.norm(array[list(positions)], axis=-1)]
-        for name, array in states.items()
+        shown["mlp"] = sizes.mlp_out
+    by_lane = {
+        name: [_short(value) for value in array[layer, list(positions)]]
+        for name, array in shown.items()
     }
-    rows = None
-    if reads is not None:
-        rows, next_pos = [], 0
-        for position in positions:
-            if position > next_pos:
-                rows.append(round(float(reads[next_pos:position].sum()), 3))
-            rows.append(round(float(reads[position]), 3))
-            next_pos = position + 1
-    return {**sizes, "reads": rows}
+    return {**by_lane, "reads": None if reads is None else rows_of_weights(reads, positions)}
+
+
+def rows_of_weights(reads: Float[np.ndarray, "pos"], positions: Sequence[int]) -> list[float]:
+    """Return one weight per drawn row.
+
+    The rows are the drawn lanes and, between them, the runs of hidden ones: those get the sum of
+    the weights that they hide.
+    """
+    rows, next_pos = [], 0
+    for position in positions:
+        if position > next_pos:
+            rows.append(round(float(reads[next_pos:position].sum()), 3))
+        rows.append(round(float(reads[position]), 3))
+        next_pos = position + 1
+    return rows
 
 
 def _short(value: float) -> float:

@@ -1,61 +1,161 @@
 """Forward pass: what happens between my prompt and the next token?"""
 
-import streamlit as st
+from collections.abc import Callable
+from typing import NamedTuple
 
-from pages.ask.patterns import mean_patterns
-from pages.ask.session import current_model, current_token_ids, current_trace
-from pages.forward_pass import stages as forward
-from pages.forward_pass.flow import forward_flow
-from pages.state.selection import select, selection
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from model_hooks.host import Run
+from pages.ask.session import info, run, tokens_of_run
+from pages.forward_pass import blocks, choice, embedding, lm_head, tokenizer
+from pages.forward_pass.choices import Choices, StageName
+from pages.forward_pass.flow import Card, draw_flow
+from pages.forward_pass.seen import Seen, look
+from pages.state.visit import part, put
+from pages.widgets.controls import decoding_controls, pick_position
+from pages.widgets.fragment import fragment
+from pages.widgets.next_pages import link_pages
+from pages.widgets.words import token_name
 from viz import candidates
 
-st.title("Forward pass")
-st.markdown(
-    "**What happens between my prompt and the next token?** The text becomes *tokens*, every token "
-    "becomes a *vector* with a lane of its own, and the last lane becomes the *prediction*."
+
+class Stage(NamedTuple):
+    """One stage of the forward pass."""
+
+    name: StageName
+    title: str
+    draw: Callable[[Seen], None]
+    deeper: tuple[str, ...]
+    """The pages that go deeper into it."""
+
+
+STAGES = (
+    Stage("tokenizer", "Tokenizer", tokenizer.draw, ("tokenizer", "generation")),
+    Stage("embedding", "Embedding", embedding.draw, ("positions", "tokenizer", "generation")),
+    Stage(
+        "blocks",
+        "Blocks",
+        blocks.draw,
+        ("attention", "feedforward", "layers", "block_architecture"),
+    ),
+    Stage("lm_head", "LM head", lm_head.draw, ("lm_head", "layers", "generation")),
+    Stage("choice", "Choice", choice.draw, ("generation", "lm_head")),
 )
-model, trace = current_model(), current_trace()
+LINKS = {
+    "tokenizer": "**Tokenizer**: how text is cut into tokens",
+    "positions": "**Positions**: how the model knows where a token stands",
+    "attention": "**Attention**: what each single head reads",
+    "feedforward": "**Feedforward**: what its neurons do",
+    "layers": "**Layers**: what each layer would predict",
+    "block_architecture": "**Block architecture**: other ways to build a block",
+    "lm_head": "**LM head**: from the final vector to probabilities",
+    "generation": "**Generation**: write on, token by token",
+}
+PLACES = {"stage": "forward_pass.stage", "pos": "pos", "layer": "layer"}
+"""What a click in the picture chooses, by what the picture reports."""
 
 
-@st.fragment
-def explore() -> None:
+def draw() -> None:
+    """Draw the page."""
+    st.title("Forward pass")
+    st.markdown(
+        "**What happens between my prompt and the next token?** The text becomes *tokens*, every "
+        "token becomes a *vector* with a lane of its own, and the last lane becomes the "
+        "*prediction*."
+    )
+    _explore(run())
+
+
+@fragment
+def _explore(asked: Run) -> None:
     """Draw everything below the question; a click reruns nothing else."""
-    number = forward.opened()
-
+    number = [stage.name for stage in STAGES].index(part(Choices).stage)
     picture = st.container()
     with st.container(border=True, key="forward.stage"):
-        decoding, pos, body = forward.heading(model.info, trace, number)
-        stages = decoding.stages(trace.last_logits, trace.token_ids)
-        view = forward.View(
-            model=model,
-            trace=trace,
-            pos=pos,
-            layer=min(selection().layer, trace.n_layers - 1),
-            patterns=mean_patterns(selection().model, current_token_ids()),
-            decoding=decoding,
-            decoding_stages=stages,
-            picked=decoding.pick(stages[-1], 0),
-        )
+        pos, body = _heading(number)
+        seen = look(asked, pos)
         with body:
-            forward.STAGES[number].draw(view)
-        forward.step_buttons(number)
-
+            STAGES[number].draw(seen)
+        _step_buttons(number)
     with picture:
-        forward_flow(
-            trace,
-            cards=forward.cards(view),
-            reads=forward.reads(view),
-            parts=[block.parts for block in model.anatomy.blocks],
-            candidates=candidates(stages, view.token_of, n_candidates=5, chosen=view.picked),
-            choice=forward.picked_choice(view),
-            pos=view.pos,
-            layer=view.layer,
-            stage=forward.STAGES[number].name,
+        draw_flow(
+            seen,
+            cards=cards(seen),
+            candidates=candidates(seen.stages, token_name, n_candidates=5, chosen=seen.picked),
+            choice=choice.picked(seen),
+            stage=STAGES[number].name,
             details=".st-key-forward-stage",
             key="forward.flow",
-            on_pick=lambda what, value: select(**{what: value}),
+            on_pick=lambda what, value: put(**{PLACES[what]: value}),
         )
-    forward.try_next(number)
+    _try_next(STAGES[number])
 
 
-explore()
+def _heading(number: int) -> tuple[int, DeltaGenerator]:
+    """Draw the open stage's title and controls; return the position and where to go on.
+
+    The options lie open in the stage that uses them, and elsewhere in a popover: the picture
+    always shows what they pick.
+    """
+    title, token, options = st.columns([3, 2, 2], vertical_alignment="bottom")
+    title.subheader(f"{number + 1} {STAGES[number].title}")
+    with token:
+        pos = pick_position(tokens_of_run(), label="Lane of token")
+    if STAGES[number].name == "choice":
+        place, body = st.columns([2, 3], gap="large")
+    else:
+        place = options.popover("Decoding options", icon=":material/tune:", width="stretch")
+        body = st.container()
+    with place:
+        decoding_controls(info())
+    return pos, body
+
+
+def cards(seen: Seen) -> list[Card]:
+    """Return the headings of the picture, with the shape that leaves each stage."""
+    n_tokens, d_model = seen.embedding.shape
+    n_layers = seen.info.n_layers
+    shapes = (
+        f"[{n_tokens}]",
+        f"[{n_tokens}, {d_model}]",
+        f"[{n_tokens}, {d_model}]",
+        f"[1, {len(seen.stages[0].scores)}]",
+        "1 ID",
+    )
+    titles = [stage.title for stage in STAGES]
+    titles[2] = f"{n_layers} blocks" if n_layers > 1 else "1 block"
+    return [
+        Card(stage.name, title, shape)
+        for stage, title, shape in zip(STAGES, titles, shapes, strict=True)
+    ]
+
+
+def _step_buttons(number: int) -> None:
+    """Offer the stage before and the stage after."""
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        for other, icon, place in (
+            (number - 1, ":material/arrow_back:", "left"),
+            (number + 1, ":material/arrow_forward:", "right"),
+        ):
+            if 0 <= other < len(STAGES):
+                st.button(
+                    f"{other + 1} {STAGES[other].title}",
+                    icon=icon,
+                    icon_position=place,
+                    key=f"forward.{place}",
+                    type="primary" if other > number else "secondary",
+                    on_click=put,
+                    kwargs={"forward_pass.stage": STAGES[other].name},
+                )
+
+
+def _try_next(stage: Stage) -> None:
+    """Say what to try here, and link to the pages that go deeper into the open stage."""
+    st.subheader("Try next")
+    st.markdown(
+        "- Click an earlier token: whom does it read, and what would its lane predict?\n"
+        "- Change one word of the prompt, and watch the last lane's prediction.\n"
+        "- Choose **Sample** in the decoding options: is the favourite still picked?"
+    )
+    link_pages({page: LINKS[page] for page in stage.deeper}, icon=":material/arrow_forward:")

@@ -19,6 +19,22 @@ from tests.tiny_models import build, tiny_tokenizer
 
 APP = Path(__file__).parents[2] / "app.py"
 PROMPT = "the cat sat on the mat"
+WIDGETS = (
+    "slider",
+    "selectbox",
+    "segmented_control",
+    "radio",
+    "toggle",
+    "checkbox",
+    "multiselect",
+    "text_input",
+    "text_area",
+    "number_input",
+    "select_slider",
+    "pills",
+    "tabs",
+    "expander",
+)
 
 
 class FarHost:
@@ -108,14 +124,18 @@ def switched(app: AppTest, page: str) -> AppTest:
 
 def widget(app: AppTest, field: str, slot: str = "") -> Any:
     """Return the widget that is bound to a field of the view."""
-    bound = re.compile(rf"[a-z_]+\.{re.escape(field)}\.[a-z_]+{re.escape(slot)}\.\d+")
+    kinds = "|".join(WIDGETS)
+    bound = re.compile(rf"[a-z_]+\.{re.escape(field)}\.({kinds}){re.escape(slot)}\.\d+")
     found = [one for one in app if bound.fullmatch(str(getattr(one, "key", None)))]
     assert len(found) == 1, f"{len(found)} widgets for {field}: {[one.key for one in found]}"
     return found[0]
 
 
 def choose(app: AppTest, field: str, value: Any, slot: str = "") -> AppTest:
-    """Use the widget of a field: an option by its label, anything else by its value."""
+    """Use the widget of a field: an option by its label, anything else by its value.
+
+    The prompt's list of things to try is told from its box by the slot `preset`.
+    """
     found = widget(app, field, slot)
     options = list(getattr(found, "options", ()) or ())
     if options and isinstance(value, list):

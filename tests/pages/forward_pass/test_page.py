@@ -1,6 +1,5 @@
 """The forward pass page: what it shows is what an independent run of the model computes."""
 
-import base64
 import json
 import re
 
@@ -9,22 +8,13 @@ import pytest
 import torch
 
 from model_hooks import Decoding, HookedModel
-from pages.ask import session
-from pages.ask.patterns import mean_patterns
-from pages.feedforward.views import routing_of
 from pages.forward_pass.flow import MAX_LANES, lanes_to_draw
-from tests.pages.charts import drawn
+from tests.pages.charts import drawn, numbers
+from tests.pages.conftest import choose, opened
 from tests.tiny_models import build, tiny_tokenizer
 
 N_TOKENS = 6
 STAGES = ["tokenizer", "embedding", "blocks", "lm_head", "choice"]
-
-
-@pytest.fixture(autouse=True)
-def no_kept_patterns():
-    mean_patterns.clear()
-    yield
-    mean_patterns.clear()
 
 
 def picture(app):
@@ -51,14 +41,6 @@ def chart(app, alt):
         if found.alt.startswith(alt):
             return found.figure["data"]
     raise AssertionError(f"no figure {alt!r}")
-
-
-def numbers(array):
-    """Decode an array as Plotly writes it."""
-    if isinstance(array, dict):
-        shape = [int(n) for n in str(array.get("shape", "-1")).split(",")]
-        return np.frombuffer(base64.b64decode(array["bdata"]), array["dtype"]).reshape(shape)
-    return np.array(array, dtype=float)
 
 
 @pytest.fixture
@@ -126,8 +108,8 @@ def test_lm_head_shows_the_prediction_of_the_chosen_lane(open_page, eager, hooke
 
 def test_choosing_a_token_and_a_layer_moves_the_view(open_page):
     app = open_page(stage="blocks")
-    app.selectbox(key="forward.pos").set_value(2).run()
-    app.segmented_control(key="forward.layer").set_value(1).run()
+    choose(app, "pos", "2: sat")
+    choose(app, "layer", 1)
     shown = picture(app)
     assert (shown["pos"], shown["layer"], shown["stage"]) == (2, 1, "blocks")
     assert any("Block 1 for token 2" in text.value for text in app.markdown)
@@ -161,7 +143,7 @@ def test_an_unknown_stage_in_a_link_opens_the_first(open_page):
 @pytest.mark.parametrize("prompt", ["", "   "])
 def test_an_empty_prompt_gets_one_sentence(open_page, prompt):
     app = open_page()
-    app.sidebar.text_area(key="prompt").set_value(prompt).run()
+    choose(app, "prompt", prompt)
     assert len(app.info) == 1
     assert not drawn(app)
     assert not app.exception
@@ -201,18 +183,17 @@ def test_hidden_lanes_leave_the_sum_of_their_weights(open_page):
     assert not app.exception
 
 
-def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring, open_page):
-    app = open_page(stage="blocks")
+def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring):
+    app = opened(stage="blocks")
     assert not app.exception
     assert "cannot be told apart" in " ".join(info.value for info in app.info)
     assert "It adds this vector" not in " ".join(text.value for text in app.markdown)
 
 
-def test_a_mixture_of_experts_names_the_routers_choice(open_page, monkeypatch):
+def test_a_mixture_of_experts_names_the_routers_choice(open_with):
     model = HookedModel.wrap(build("mixtral"), tiny_tokenizer(), "mixtral")
-    monkeypatch.setattr(session, "load_model", lambda name: model)
-    routing_of.clear()
-    app = open_page("forward_pass", stage="blocks", layer=1, prompt="w3 w5 w7")
+    open_with(lambda name: model)
+    app = opened("forward_pass", stage="blocks", layer=1, prompt="w3 w5 w7")
     assert not app.exception
     with torch.no_grad():
         ids = torch.tensor([model.encode("w3 w5 w7")])

@@ -1,0 +1,59 @@
+"""Stage 3: what do all blocks do to the lanes? Every layer to pick from, then one in detail."""
+
+import streamlit as st
+
+from pages.forward_pass import block
+from pages.forward_pass.seen import Seen
+from pages.state.visit import put
+from pages.widgets.chart import chart
+from pages.widgets.controls import pick_layer
+from pages.widgets.provenance import numbers_from
+from viz import added_sizes, layer_thumbnails
+
+
+def draw(seen: Seen) -> None:
+    """Draw all layers to pick from, and the picked block as its two parts."""
+    st.markdown(
+        f"Every token now has a **lane** of its own: its vector runs through all "
+        f"{seen.info.n_layers} blocks, the **residual stream**. A block adds to it twice. "
+        ":blue-badge[Attention] brings in what earlier lanes know; the "
+        ":violet-badge[feedforward] works on each lane alone."
+    )
+    who_reads, what_is_added = st.columns(2, gap="medium")
+    with who_reads:
+        _who_reads(seen)
+    with what_is_added:
+        _what_is_added(seen)
+    pick_layer(seen.info)
+    block.draw(seen)
+
+
+def _who_reads(seen: Seen) -> None:
+    st.markdown("**All layers: who reads from whom**")
+    chart(
+        layer_thumbnails(seen.patterns, selected=seen.layer),
+        key="forward.layers",
+        on_click=lambda point: put(layer=int(point.customdata)),
+        alt=f"Attention patterns of all {seen.info.n_layers} layers, side by side",
+    )
+    st.caption(
+        "A square per layer: rows are the tokens that read, columns the tokens that are read; "
+        f"the mean over {seen.info.n_heads} heads. Click one to open that layer."
+    )
+
+
+def _what_is_added(seen: Seen) -> None:
+    st.markdown(f"**All layers: what is added to token {seen.pos}**, {seen.token}")
+    sizes, pos = seen.sizes, seen.pos
+    resid_post = sizes.resid_post[:, pos]
+    figure = (
+        added_sizes(sizes.attn_out[:, pos], sizes.mlp_out[:, pos], resid_post, selected=seen.layer)
+        if seen.abilities.told_apart
+        else added_sizes(None, sizes.added[:, pos], resid_post, selected=seen.layer)
+    )
+    chart(
+        figure,
+        key="forward.sizes",
+        alt="Sizes of what is added to one token in every layer",
+    )
+    numbers_from(None, seen.embedding.shape, "lengths of vectors in all layers")
