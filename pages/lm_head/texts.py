@@ -11,15 +11,14 @@ import pandas as pd
 import streamlit as st
 
 from model_hooks import Decoding, InlookError
+from model_hooks.experiments.beams import BeamSearch, search_beams
 from model_hooks.experiments.continuations import (
-    BeamSearch,
     Text,
-    continue_text,
-    room,
-    search_beams,
     text_log_prob,
     texts_at_once,
+    write_texts,
 )
+from model_hooks.write.room import room
 from pages.layers.views import wide_figure
 from pages.lm_head.views import View, greedy_note
 from pages.state.selection import selection
@@ -151,13 +150,12 @@ def beams(view: View) -> None:
     if kept is None or kept[0] != asked:
         try:
             with progress_and_stop("lm_head.beams.stop", n_tokens * 2, "Searching") as on_step:
-                found = search_beams(
-                    view.model, view.prefix_ids, n_beams, n_tokens, penalty, on_step
+                search = search_beams(view.model, view.prefix_ids, n_beams, n_tokens, penalty)
+                for found in search:
+                    on_step(len(found.steps))
+                (greedy,) = _written(
+                    view, Decoding(), n_tokens, (0,), lambda step: on_step(n_tokens + step)
                 )
-                greedy = continue_text(
-                    view.model, view.prefix_ids, Decoding(), n_tokens, [0],
-                    lambda step: on_step(n_tokens + step),
-                )[0]  # fmt: skip
                 check = text_log_prob(view.model, view.prefix_ids, found.results[0].token_ids)
         except InlookError as error:
             st.error(escape_markdown(str(error)), icon=":material/error:")
@@ -368,14 +366,29 @@ def _write(view: View, written: Written, n_texts: int, n_tokens: int) -> None:
         "lm_head.texts.stop", (n_batches + 1) * n_tokens, "Writing", lambda: _stop(_TEXTS, True)
     ) as on_step:
         if written.greedy is None:
-            written.greedy = continue_text(view.model, ids, Decoding(), n_tokens, [0], on_step)[0]
+            (written.greedy,) = _written(view, Decoding(), n_tokens, (0,), on_step)
         while (n_done := len(written.sampled)) < n_texts:
             base = (1 + n_done // batch) * n_tokens
-            seeds = [view.decoding.seed + i for i in range(n_done, min(n_done + batch, n_texts))]
-            written.sampled += continue_text(
-                view.model, ids, view.sampling, n_tokens, seeds,
+            seeds = range(n_done, min(n_done + batch, n_texts))
+            written.sampled += _written(
+                view,
+                view.sampling,
+                n_tokens,
+                tuple(view.decoding.seed + i for i in seeds),
                 lambda step, base=base: on_step(base + step),
-            )  # fmt: skip
+            )
+
+
+def _written(
+    view: View,
+    decoding: Decoding,
+    n_tokens: int,
+    seeds: tuple[int, ...],
+    on_step: Callable[[int], None],
+) -> tuple[Text, ...]:
+    for texts in write_texts(view.model, view.prefix_ids, decoding, n_tokens, seeds):
+        on_step(max(len(text.token_ids) for text in texts))
+    return texts
 
 
 def _stop(name: str, stopped: bool) -> None:
@@ -385,7 +398,7 @@ def _stop(name: str, stopped: bool) -> None:
 
 def _has_room(view: View) -> bool:
     """Tell whether anything can be written after the position; say so if not."""
-    left = room(view.model, view.pos + 1)
+    left = room(view.model.info.context_size, view.pos + 1)
     if left is None or left >= 1:
         return True
     st.info(
@@ -398,7 +411,7 @@ def _has_room(view: View) -> bool:
 
 
 def _n_tokens(view: View, where, most: int, default: int, key: str) -> int:
-    left = room(view.model, view.pos + 1)
+    left = room(view.model.info.context_size, view.pos + 1)
     most = most if left is None else min(most, left)
     if st.session_state.get(key, default) > most:
         st.session_state[key] = most

@@ -1,20 +1,35 @@
-"""Many texts at once are the texts written one by one; beams are those of generate()."""
+"""Many texts at once are the texts written one by one, with the model's own log-probabilities."""
 
+import pickle
+import threading
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from transformers import GenerationConfig
 
-from model_hooks import BrokenModelError, Decoding, HookedModel, PromptError
-from model_hooks.experiments.continuations import continue_text, room, search_beams, text_log_prob
+from model_hooks import (
+    AblateHead,
+    AblateMLP,
+    BrokenModelError,
+    Decoding,
+    HookedModel,
+    InterventionError,
+    PromptError,
+)
+from model_hooks.experiments.continuations import text_log_prob, write_texts
+from model_hooks.write.room import room
 from tests import tiny_models
 from tests.conftest import WORDS, tiny_llama, with_random_weights
 
-PROMPT = "the cat sat"
+IDS = (1, 2, 3)
 SAMPLE = Decoding("sample", temperature=1.3, top_k=5, repetition_penalty=1.2)
+OFF = (AblateHead(0, 1), AblateMLP(1))
+
+
+def written(*args):
+    *_, texts = write_texts(*args)
+    return texts
 
 
 @torch.inference_mode()
@@ -32,16 +47,51 @@ def ending(hooked, monkeypatch):
 
 
 def test_each_text_is_the_one_written_alone_with_its_seed(hooked):
-    ids = hooked.encode(PROMPT)
-    texts = continue_text(hooked, ids, SAMPLE, 8, seeds=range(6))
+    texts = written(hooked, IDS, SAMPLE, 8, tuple(range(6)))
     for seed, text in enumerate(texts):
-        alone = [step.token_id for step in hooked.generate(ids, replace(SAMPLE, seed=seed), 8)]
+        alone = [step.token_id for step in hooked.generate(IDS, replace(SAMPLE, seed=seed), 8)]
         assert list(text.token_ids) == alone
     assert len({text.token_ids for text in texts}) > 1
 
 
+def test_texts_grow_by_a_token_and_end_as_they_are_at_last(hooked):
+    *growing, last = write_texts(hooked, IDS, SAMPLE, 5, (0, 1))
+    assert [len(texts[0].token_ids) for texts in growing] == [1, 2, 3, 4]
+    for texts in growing:
+        for text, whole in zip(texts, last, strict=True):
+            assert text.token_ids == whole.token_ids[: len(text.token_ids)]
+            assert text.log_probs == whole.log_probs[: len(text.token_ids)]
+
+
+def test_under_interventions_each_text_is_the_one_written_alone_under_them(hooked):
+    decoding = Decoding("sample", temperature=1.5)
+    texts = written(hooked, IDS, decoding, 6, tuple(range(5)), OFF)
+    for seed, text in enumerate(texts):
+        generation = hooked.start(IDS, replace(decoding, seed=seed), interventions=OFF)
+        for _ in range(6):
+            generation = hooked.step(generation)
+        assert text.token_ids == generation.token_ids[len(IDS) :]
+        expected = text_log_prob(hooked, IDS, text.token_ids, OFF)
+        assert text.total == pytest.approx(expected, abs=1e-4)
+    assert texts != written(hooked, IDS, decoding, 6, tuple(range(5)))
+    with pytest.raises(InterventionError, match="layer 9"):
+        written(hooked, IDS, decoding, 6, (0,), (AblateMLP(9),))
+
+
+def test_interventions_change_no_other_threads_run(hooked):
+    whole, found = hooked.trace(IDS).last_logits, []
+    texts = write_texts(hooked, IDS, SAMPLE, 4, (0,), OFF)
+    for _ in texts:
+        found.append(hooked.trace(IDS).last_logits)
+        thread = threading.Thread(target=lambda: found.append(hooked.trace(IDS).last_logits))
+        thread.start()
+        thread.join()
+    for logits in found:
+        np.testing.assert_array_equal(logits, whole)
+
+
 def test_texts_stop_where_they_end(ending):
-    texts = continue_text(ending, ending.encode(PROMPT), Decoding("sample"), 12, seeds=range(8))
+    texts = written(ending, IDS, Decoding("sample"), 12, tuple(range(8)))
     assert any(text.ended for text in texts)
     for text in texts:
         assert text.ended == (text.token_ids[-1] == WORDS.index("mat"))
@@ -50,110 +100,40 @@ def test_texts_stop_where_they_end(ending):
 
 
 def test_log_probabilities_are_the_models_own(hooked):
-    ids = hooked.encode(PROMPT)
-    text = continue_text(hooked, ids, SAMPLE, 4, seeds=[3])[0]
-    expected = [log_probs(hooked, [*ids, *text.token_ids[:i]])[text.token_ids[i]] for i in range(4)]
+    text = written(hooked, IDS, SAMPLE, 4, (3,))[0]
+    expected = [log_probs(hooked, [*IDS, *text.token_ids[:i]])[text.token_ids[i]] for i in range(4)]
     np.testing.assert_allclose(text.log_probs, expected, atol=1e-5)
-    assert text_log_prob(hooked, ids, text.token_ids) == pytest.approx(sum(expected), abs=1e-5)
-
-
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_beams_are_those_of_generate_run_separately(ending, penalty):
-    ids = ending.encode(PROMPT)
-    found = search_beams(ending, ids, 3, 6, penalty)
-    config = GenerationConfig(
-        num_beams=3, num_return_sequences=3, max_new_tokens=6, length_penalty=penalty,
-        eos_token_id=WORDS.index("mat"), pad_token_id=0, return_dict_in_generate=True,
-        output_scores=True, use_cache=False,
-    )  # fmt: skip
-    prompt = torch.tensor([ids])
-    alone = ending.model.generate(
-        prompt, attention_mask=torch.ones_like(prompt), generation_config=config
-    )
-    for text, score, sequence in zip(
-        found.results, found.scores, alone.sequences[:, len(ids) :].tolist(), strict=True
-    ):
-        assert list(text.token_ids) == sequence[: len(text.token_ids)]
-        assert score == pytest.approx(text.total / len(text.token_ids) ** penalty, abs=1e-5)
-    np.testing.assert_allclose(found.scores, alone.sequences_scores.tolist(), atol=1e-5)
-
-
-def test_as_many_beams_as_tokens_find_the_best_of_all_texts(hooked):
-    ids = hooked.encode(PROMPT)
-    found = search_beams(hooked, ids, len(WORDS), 2)
-    first = log_probs(hooked, ids)
-    second = [log_probs(hooked, [*ids, a]) for a in range(len(WORDS))]
-    totals = {(a, b): first[a] + second[a][b] for a, b in product(range(len(WORDS)), repeat=2)}
-    best = sorted(totals, key=lambda pair: -totals[pair])[: len(WORDS)]
-    assert [text.token_ids for text in found.results] == best
-    np.testing.assert_allclose([text.total for text in found.results],
-                               [totals[pair] for pair in best], atol=1e-5)  # fmt: skip
-
-
-def test_every_step_keeps_what_a_search_by_hand_keeps(hooked):
-    ids, n_beams, n_tokens = hooked.encode(PROMPT), 3, 5
-    found = search_beams(hooked, ids, n_beams, n_tokens)
-    kept = {(): 0.0}
-    assert len(found.steps) == n_tokens
-    for step in found.steps:
-        tried = {
-            (*text, token): total + log_prob
-            for text, total in kept.items()
-            for token, log_prob in enumerate(log_probs(hooked, [*ids, *text]))
-        }
-        best = sorted(tried, key=lambda text: -tried[text])[:n_beams]
-        kept = {text: tried[text] for text in best}
-        assert [text.token_ids for text in step] == best
-        np.testing.assert_allclose([t.total for t in step], list(kept.values()), atol=1e-4)
-
-
-def test_one_beam_is_greedy(hooked):
-    ids = hooked.encode(PROMPT)
-    found = search_beams(hooked, ids, 1, 5)
-    assert found.results == (continue_text(hooked, ids, Decoding(), 5, [0])[0],)
-    assert [len(step[0].token_ids) for step in found.steps] == [1, 2, 3, 4, 5]
-
-
-def test_more_beams_than_the_vocabulary_are_cut_to_it(ending):
-    found = search_beams(ending, ending.encode(PROMPT), 50, 3)
-    assert found.n_beams == len(WORDS) - 1
-    assert all(text.total > -1e6 for step in found.steps for text in step)
+    assert text_log_prob(hooked, IDS, text.token_ids) == pytest.approx(sum(expected), abs=1e-5)
 
 
 def test_checkpoints_own_options_do_not_interfere(hooked, monkeypatch):
-    ids = hooked.encode(PROMPT)
-    texts = continue_text(hooked, ids, SAMPLE, 6, range(3)), search_beams(hooked, ids, 3, 6)
-    own = {"repetition_penalty": 9.0, "no_repeat_ngram_size": 1, "do_sample": True,
-           "temperature": 3.0, "length_penalty": 5.0, "num_beams": 2}  # fmt: skip
+    texts = written(hooked, IDS, SAMPLE, 6, (0, 1, 2))
+    own = {"repetition_penalty": 9.0, "no_repeat_ngram_size": 1, "do_sample": True}
     for name, value in own.items():
         monkeypatch.setattr(hooked.model.generation_config, name, value)
-    again = continue_text(hooked, ids, SAMPLE, 6, range(3)), search_beams(hooked, ids, 3, 6)
-    assert again == texts
+    assert written(hooked, IDS, SAMPLE, 6, (0, 1, 2)) == texts
 
 
 @pytest.mark.parametrize("family", ["mixtral", "bloom", "gemma2", "jamba"])
 def test_other_families_write_the_same_texts_together_and_alone(family):
     model = tiny_models.build(family)
     hooked = HookedModel.wrap(model, tiny_models.tiny_tokenizer(), family)
-    ids = list(range(10, 22))
-    texts = continue_text(hooked, ids, Decoding("sample", top_k=20), 5, range(3))
+    ids = tuple(range(10, 22))
+    texts = written(hooked, ids, Decoding("sample", top_k=20), 5, (0, 1, 2))
     for seed, text in enumerate(texts):
         decoding = Decoding("sample", top_k=20, seed=seed)
         alone = [step.token_id for step in hooked.generate(ids, decoding, 5)]
         assert list(text.token_ids) == alone[: len(text.token_ids)]
-    found = search_beams(hooked, ids, 3, 4)
-    best = found.results[0]
-    assert best.total == pytest.approx(text_log_prob(hooked, ids, best.token_ids), abs=1e-3)
 
 
-def test_full_context_is_refused_with_the_numbers(hooked):
+def test_a_context_is_filled_to_one_token_beyond_and_no_further(hooked):
     size = hooked.info.context_size
-    ids = [1] * size
-    assert room(hooked, size) == 0
-    with pytest.raises(PromptError, match=f"{size} tokens and this model reads at most {size}"):
-        continue_text(hooked, ids, Decoding(), 1, [0])
-    with pytest.raises(PromptError, match="room for 1 more, not for 2"):
-        search_beams(hooked, ids[1:], 2, 2)
+    ids = (1, 2, 3, 4) * (size // 4)
+    [text] = written(hooked, ids[1:], SAMPLE, room(size, size - 1), (0,))
+    assert len(text.token_ids) == 2
+    assert text_log_prob(hooked, ids[1:], text.token_ids) == pytest.approx(text.total, abs=1e-4)
+    with pytest.raises(PromptError, match="can write at most 1 here"):
+        written(hooked, ids, SAMPLE, 2, (0,))
 
 
 def test_values_that_are_no_numbers_are_told(tokenizer):
@@ -161,29 +141,20 @@ def test_values_that_are_no_numbers_are_told(tokenizer):
     hooked = HookedModel.wrap(model, tokenizer, "broken")
     with torch.no_grad():
         model.lm_head.weight[3] = float("nan")
-    ids = hooked.encode(PROMPT)
     with pytest.raises(BrokenModelError, match="not numbers"):
-        continue_text(hooked, ids, Decoding("sample"), 3, [0])
-    with pytest.raises(BrokenModelError, match="not numbers"):
-        search_beams(hooked, ids, 2, 3)
+        written(hooked, IDS, Decoding("sample"), 3, (0,))
 
 
-class StoppedError(BaseException):
-    """As Streamlit raises it when the reader clicks on."""
+def test_a_reader_who_leaves_stops_the_run(hooked):
+    runs = []
+    handle = hooked.model.register_forward_hook(lambda *_: runs.append(1))
+    texts = write_texts(hooked, IDS, SAMPLE, 25, (0,))
+    next(texts)
+    texts.close()
+    assert 2 <= len(runs) <= 5
+    handle.remove()
 
 
-@pytest.mark.parametrize("run", [
-    lambda hooked, ids, on_step: continue_text(hooked, ids, SAMPLE, 9, [0], on_step),
-    lambda hooked, ids, on_step: search_beams(hooked, ids, 2, 9, on_step=on_step),
-])  # fmt: skip
-def test_reader_can_stop_a_run(hooked, run):
-    seen = []
-
-    def on_step(n_done):
-        seen.append(n_done)
-        if n_done == 3:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        run(hooked, hooked.encode(PROMPT), on_step)
-    assert seen == [0, 1, 2, 3]
+def test_texts_survive_pickling(hooked):
+    texts = written(hooked, IDS, SAMPLE, 3, (0, 1))
+    assert pickle.loads(pickle.dumps(texts)) == texts
