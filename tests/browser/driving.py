@@ -27,8 +27,12 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 @contextmanager
-def serve(log: Path) -> Iterator[str]:
+def serve(log: Path, script: str = "app.py") -> Iterator[str]:
     """Run the README's command on a free port and give the address.
+
+    Args:
+        log: Where the server's output goes.
+        script: What is run, from the root of the repository.
 
     Raises:
         RuntimeError: It did not start, or printed a traceback.
@@ -36,9 +40,10 @@ def serve(log: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}"]
     options = ["--server.headless=true", "--server.address=127.0.0.1"]
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "HF_HUB_OFFLINE": "1"}
+    environment["PYTHONPATH"] = str(ROOT)
     with log.open("w") as output:
         server = subprocess.Popen(
             command + options, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment
@@ -89,7 +94,7 @@ def settle(page: Page) -> None:
 
 def go_to(page: Page, title: str) -> None:
     """Change to another page by the sidebar."""
-    navigation = page.get_by_test_id("stSidebarNav")
+    navigation = page.locator(".st-key-page_links")
     navigation.get_by_role("link", name=title, exact=True).click()
     expect(page.get_by_role("heading", level=1, name=title, exact=True)).to_be_visible()
     settle(page)
