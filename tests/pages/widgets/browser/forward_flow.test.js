@@ -155,6 +155,21 @@ test("what a layer adds is drawn in its own band, attention before feedforward",
   });
 });
 
+test("only the last lane goes on to the candidates, in the colour of what is chosen", () => {
+  everyPicture((layout, _, marks) => {
+    const along = layout.isTall ? "y" : "x";
+    const goal = layout.spans[3][0];
+    const arriving = marks.filter(
+      ({ tag, attributes: { d } }) =>
+        tag === "path" &&
+        d.includes(" L") &&
+        near(extent({ tag, attributes: { d } }).at(-1)[along], goal),
+    );
+    assert.equal(arriving.filter(({ attributes }) => !attributes.transform).length, 1);
+    assert.equal(arriving[0].style.stroke, INKS.primary);
+  });
+});
+
 test("an arc begins at the lane that is read and ends at the chosen one", () => {
   everyPicture((layout, data, marks) => {
     const across = layout.isTall ? "x" : "y";
@@ -254,6 +269,7 @@ test("every layer has a band in its stage, and enough numbers that none overlap"
       const { size, every, bands } = layerBands(layout, nLayers);
       assert.equal(bands.length, nLayers);
       assert.ok(bands[0].u >= layout.spans[2][0]);
+      for (let i = 1; i < nLayers; i++) assert.ok(near(bands[i].u, bands[i - 1].u + size));
       assert.ok(bands.at(-1).u + size <= layout.spans[2][1]);
       assert.ok(every * size >= 18);
       assert.ok((every - 1) * size < 20);
@@ -268,6 +284,7 @@ test("bars are as long as their probabilities, and the line to the choice starts
     const bars = candidateBars(layout, data.candidates);
     const [first, second] = bars.map(({ bar }) => bar.width);
     assert.ok(Math.abs(second / first - 3) < 1e-6);
+    assert.ok(near(bars[1].bar.x + second, bars[1].share.x - 2)); // it has all the room there is
     if (!layout.isTall) assert.equal(layout.choice.from[1], bars[1].bar.y + 7);
   }
 });

@@ -20,6 +20,7 @@ test("a row in sight is not scrolled to; one above or below is brought in sight"
     [0, 200],
     [40, 0],
     [5, 22 * 5 + 1],
+    [4, 0],
   ]) {
     const top = scrolled(pos, from, 100);
     assert.notEqual(top, from);
