@@ -13,8 +13,9 @@ from model_hooks.arrays import check_index, to_array
 from model_hooks.errors import PromptError
 from model_hooks.info import ModelInfo
 from model_hooks.parts.abilities import Abilities
-from model_hooks.parts.anatomy import Anatomy, dissect
+from model_hooks.parts.anatomy import Anatomy
 from model_hooks.parts.describe import describe
+from model_hooks.parts.dissect import dissect
 from model_hooks.run import capture, flops, interface, trials
 from model_hooks.run.interventions import Intervention, check_interventions
 from model_hooks.run.neurons import NeuronReader, NeuronTrace

@@ -7,10 +7,9 @@ Routers are found as transformers declares them, in the same place where its own
 from typing import NamedTuple
 
 from torch import nn
-from transformers import PreTrainedModel
-from transformers.utils.output_capturing import _CAN_RECORD_REGISTRY, OutputRecorder
 
 from model_hooks.parts.anatomy import Anatomy
+from model_hooks.parts.declared import declared_outputs
 
 
 class Router(NamedTuple):
@@ -23,7 +22,7 @@ class Router(NamedTuple):
 
 def find_routers(anatomy: Anatomy) -> tuple[Router | None, ...]:
     """Return the router of each block's feedforward; None where a block has none."""
-    declared = _declared(anatomy.decoder)
+    declared = declared_outputs(anatomy.decoder, "router_logits")
     routers: list[Router | None] = []
     for block in anatomy.blocks:
         in_attention = set(block.attention.modules()) if block.attention is not None else set()
@@ -36,20 +35,6 @@ def find_routers(anatomy: Anatomy) -> tuple[Router | None, ...]:
         ]
         routers.append(found[0] if found else None)
     return tuple(routers)
-
-
-def _declared(decoder: nn.Module) -> list[OutputRecorder]:
-    """What transformers declares to return router logits, over all submodels."""
-    found = []
-    for module in decoder.modules():
-        if isinstance(module, PreTrainedModel):
-            specs = _CAN_RECORD_REGISTRY.get(module).get("router_logits", [])
-            found += specs if isinstance(specs, (list, tuple)) else [specs]
-    recorders = [
-        spec if isinstance(spec, OutputRecorder) else OutputRecorder(spec, index=1)
-        for spec in found
-    ]
-    return [recorder for recorder in recorders if isinstance(recorder.target_class, type)]
 
 
 def _is_named(path: str, layer_name: str | None) -> bool:
