@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from model_hooks import HookedModel
-from tests.pages.charts import drawn
+from model_hooks import AblateHead, HookedModel
+from tests.pages.charts import drawn, numbers
+from tests.pages.conftest import choose, view_of, widget
 
 TEXT = "the cat sat on the mat"
 N_PROMPT = 6
@@ -42,7 +43,26 @@ def text_of(app):
 
 
 def written(app):
-    return app.session_state["inlook.selection"].written
+    return view_of(app).written
+
+
+def look_at(app, pos):
+    """As a click on a token does, which only a browser can make."""
+    app.session_state["visit.view"] = replace(view_of(app), pos=pos)
+    app.run()
+
+
+def press_run(app, n_tokens):
+    choose(app, "generation.n_per_run", n_tokens)
+    press(app, "run")
+
+
+def take(app, label):
+    """Use the list of what could stand here instead, by its label's beginning."""
+    box = next(box for box in app.selectbox if "choose here" in box.label)
+    at = next(i for i, option in enumerate(box.options) if option.startswith(label))
+    box.set_value(at).run()
+    assert not app.exception
 
 
 def greedy_tokens(hooked, n):
@@ -71,8 +91,7 @@ def test_steps_write_what_generate_writes(open_page, hooked, use_cache):
 
 def test_run_writes_as_many_tokens_as_asked(open_page, hooked):
     app = open_page("generation")
-    app.number_input(key="generation.n_per_run").set_value(7).run()
-    press(app, "run")
+    press_run(app, 7)
     assert written(app) == greedy_tokens(hooked, 7)
     assert "generation.stop" not in [button.key for button in app.button]
     assert not app.exception
@@ -82,10 +101,7 @@ def test_back_rewind_and_restart_shorten_the_text(open_page, hooked):
     app = open_page("generation", written=".".join(map(str, greedy_tokens(hooked, 5))))
     press(app, "back")
     assert written(app) == greedy_tokens(hooked, 4)
-    app.session_state["inlook.selection"] = replace(
-        app.session_state["inlook.selection"], pos=N_PROMPT + 1
-    )
-    app.run()
+    look_at(app, N_PROMPT + 1)
     press(app, "rewind")
     assert written(app) == greedy_tokens(hooked, 2)
     press(app, "restart")
@@ -107,8 +123,7 @@ def test_sampling_with_a_seed_repeats_exactly_and_another_seed_differs(open_page
     texts = []
     for seed in (3, 3, 4):
         app = open_page("generation", strategy="sample", temperature=2.0, seed=seed)
-        app.number_input(key="generation.n_per_run").set_value(12).run()
-        press(app, "run")
+        press_run(app, 12)
         texts.append(written(app))
     assert texts[0] == texts[1] != texts[2]
 
@@ -117,9 +132,8 @@ def test_taking_another_token_makes_a_branch_that_can_be_left_and_revisited(open
     app = open_page("generation")
     press(app, "step")
     first = written(app)
-    box = next(box for box in app.selectbox if "Take another token" in box.label)
     other = next(i for i in range(hooked.info.vocab_size) if (i,) != first)
-    box.set_value(other).run()
+    take(app, hooked.token_strings([other])[0])
     assert written(app) == (other,)
     radio = next(radio for radio in app.radio if "Every text" in radio.label)
     assert len(radio.options) == 2
@@ -131,8 +145,8 @@ def test_taking_another_token_makes_a_branch_that_can_be_left_and_revisited(open
 def test_other_options_keep_the_text_and_apply_to_the_next_step(open_page, hooked):
     app = open_page("generation")
     press(app, "step")
-    app.segmented_control(key="generation.decoding.strategy").set_value("sample").run()
-    app.slider(key="generation.decoding.temperature").set_value(0.1).run()
+    choose(app, "decoding.strategy", "Sample")
+    choose(app, "decoding.temperature", 0.1)
     assert written(app) == greedy_tokens(hooked, 1)
     assert any("picked with other options" in text for text in text_of(app))
     press(app, "step")
@@ -143,9 +157,9 @@ def test_other_options_keep_the_text_and_apply_to_the_next_step(open_page, hooke
 def test_another_prompt_starts_anew_and_keeps_the_options(open_page):
     app = open_page("generation", strategy="sample", temperature=0.5)
     press(app, "step")
-    app.text_area(key="prompt").set_value("the dog").run()
+    app.text_area[0].set_value("the dog").run()
     assert written(app) == ()
-    assert app.slider(key="generation.decoding.temperature").value == 0.5
+    assert widget(app, "decoding.temperature").value == 0.5
     assert tokens(app)["tokens"] == ["the", "dog", "?"]
     assert not app.exception
 
@@ -177,7 +191,7 @@ def test_shade_is_the_models_own_eager_attention(open_page, hooked, trace):
 def test_costs_tell_the_cache_from_no_cache(open_page):
     for use_cache, expected in ((True, [6, 1, 1]), (False, [6, 7, 8])):
         app = open_page("generation", use_cache=use_cache)
-        app.segmented_control(key="generation.details").set_value("Cost of each step").run()
+        choose(app, "generation.details", "Cost of each step")
         for _ in range(3):
             press(app, "step")
         assert chart(app, 1)["data"][0]["y"] == expected
@@ -186,7 +200,7 @@ def test_costs_tell_the_cache_from_no_cache(open_page):
 
 def test_replay_holds_every_step(open_page):
     app = open_page("generation")
-    app.segmented_control(key="generation.details").set_value("Replay").run()
+    choose(app, "generation.details", "Replay")
     for _ in range(3):
         press(app, "step")
     assert len(chart(app, 1)["frames"]) == 3
@@ -196,8 +210,7 @@ def test_replay_holds_every_step(open_page):
 def test_full_context_is_one_sentence_and_keeps_the_text(open_page, hooked):
     size = hooked.info.context_size
     app = open_page("generation")
-    app.number_input(key="generation.n_per_run").set_value(size).run()
-    press(app, "run")
+    press_run(app, size)
     assert len(written(app)) == size - N_PROMPT + 1
     assert ["context is full" in error.value for error in app.error] == [True]
     assert not app.exception

@@ -1,0 +1,38 @@
+"""How did the text come about, choice by choice?"""
+
+from model_hooks.read.recorded import decode
+from pages.ask.computed import computed
+from pages.ask.draft import Draft
+from pages.generation.choice import stages_of_step
+from pages.text import visible
+from pages.widgets.candidates import rows_of
+from pages.widgets.chart import chart
+from viz import choices_replay
+
+N_REPLAYED = 100
+"""Steps in the replay, the newest: each costs about a kilobyte."""
+CONTEXT_TOKENS = 16
+CONTEXT_LETTERS = 40
+
+_decode = computed(decode)
+
+
+def draw(draft: Draft) -> None:
+    """Draw all choices in one figure that is scrubbed in the browser."""
+    first = max(0, len(draft.steps) - N_REPLAYED)
+    chosen = draft.written[first:]
+    rows = [
+        rows_of(stages_of_step(draft, first + i), token_id) for i, token_id in enumerate(chosen)
+    ]
+    contexts = [_context(draft, step.pos) for step in draft.steps[first:]]
+    chart(
+        choices_replay(rows, chosen, contexts, first + 1),
+        key="generation.replay",
+        alt="The candidates of every step, with a slider",
+    )
+
+
+def _context(draft: Draft, pos: int) -> str:
+    """The end of the text before a position."""
+    before = _decode(draft.model_name, draft.token_ids[:pos][-CONTEXT_TOKENS:])
+    return visible(before).replace("·", " ")[-CONTEXT_LETTERS:]
