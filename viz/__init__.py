@@ -1,4 +1,4 @@
-"""Which figures are there? Plain arrays and strings in, `plotly.graph_objects.Figure` out."""
+"""Which figures are there? Arrays and strings in, `plotly.graph_objects.Figure` out."""
 
 from viz.architecture import BlockPieces, Piece, block_structure, encoder_decoder, parameter_bars
 from viz.arithmetic import dot_product, softmax_bars, weighted_sum

@@ -1,13 +1,30 @@
-"""How byte-pair encoding builds a word: one row per merge, from single bytes to tokens."""
+"""How does byte-pair encoding build a word? One row per merge, from single bytes to tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 
 from viz import theme
+from viz.axes import hidden, rows
+from viz.layout import row_sizes
+from viz.marks import Mark, bars, hover
 
 GAP = 0.06
 """Left free between two pieces, as a share of the smallest piece."""
+
+
+class _Piece(NamedTuple):
+    """A piece of the word in one row."""
+
+    row: int
+    start: int
+    width: int
+    """How many of the smallest pieces it was merged from."""
+    text: str
+    said: str
+    """What the hover says."""
+    is_new: bool
 
 
 def merge_ladder(
@@ -29,39 +46,52 @@ def merge_ladder(
     if not len(rows) == len(made) + 1 == len(ranks) + 1:
         raise ValueError(f"{len(rows)} rows do not fit {len(made)} merges, {len(ranks)} ranks")
     widths = [1] * len(rows[0])
-    base, width, row_of, text, hover, colour = [], [], [], [], [], []
-    for row, pieces in enumerate(rows):
-        new = None
-        said = "before the first merge"
-        if row:
-            new = made[row - 1]
-            left, right = (theme.shorten(piece) for piece in rows[row - 1][new : new + 2])
-            said = f"merge {row} (rank {ranks[row - 1]:,}): {left} + {right}"
-            widths[new : new + 2] = [sum(widths[new : new + 2])]
-        start = 0
-        for i, piece in enumerate(pieces):
-            base.append(start + GAP / 2)
-            width.append(widths[i] - GAP)
-            row_of.append(row)
-            text.append(theme.shorten(piece, 4 * widths[i] + 6))
-            hover.append(said if i == new else f"unchanged in row {row}" if row else said)
-            colour.append(theme.HIGHLIGHT if i == new else theme.SEQUENTIAL[2])
-            start += widths[i]
-    figure = go.Figure(
-        go.Bar(
-            orientation="h", x=width, y=row_of, base=base, width=0.84,
-            text=[f"<b>{piece}</b>" if c == theme.HIGHLIGHT else piece
-                  for piece, c in zip(text, colour, strict=True)],
-            textposition="inside", insidetextanchor="middle", textangle=0, constraintext="both",
-            textfont={"size": 14},
-            marker={"color": colour, "line": {"width": 0}},
-            customdata=hover, hovertemplate="%{text}<br>%{customdata}<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[0, len(rows[0])], fixedrange=True)
-    figure.update_yaxes(
-        title="Merge", tickmode="array", tickvals=list(range(len(rows))),
-        ticktext=["start", *map(str, range(1, len(rows)))],
-        range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False, fixedrange=True,
-    )  # fmt: skip
-    return theme.fit_rows(figure, len(rows), above=6, below=6)
+    pieces = list(_row(0, rows[0], widths, None, "before the first merge"))
+    for row, (new, rank) in enumerate(zip(made, ranks, strict=True), 1):
+        left, right = (theme.shorten(piece) for piece in rows[row - 1][new : new + 2])
+        widths[new : new + 2] = [sum(widths[new : new + 2])]
+        said = f"merge {row} (rank {rank:,}): {left} + {right}"
+        pieces += _row(row, rows[row], widths, new, said)
+    return _ladder(pieces, len(rows), len(rows[0]))
+
+
+def _row(
+    row: int, texts: Sequence[str], widths: Sequence[int], new: int | None, said: str
+) -> Iterator[_Piece]:
+    """Place the pieces of one row; all but a new one in a later row are unchanged."""
+    start = 0
+    for i, (text, width) in enumerate(zip(texts, widths, strict=True)):
+        told = f"unchanged in row {row}" if row and i != new else said
+        shown = theme.shorten(text, 4 * width + 6)
+        yield _Piece(row, start, width, shown, told, i == new)
+        start += width
+
+
+def _ladder(pieces: Sequence[_Piece], n_rows: int, width: int) -> go.Figure:
+    labels = ["start", *map(str, range(1, n_rows))]
+    layout = {
+        "xaxis": hidden(0, width),
+        "yaxis": rows(labels, "Merge", showgrid=False, zeroline=False),
+        **row_sizes(n_rows, above=6, below=6),
+    }
+    return go.Figure(_boxes(pieces), layout)
+
+
+def _boxes(pieces: Sequence[_Piece]) -> Mark:
+    return bars(
+        [piece.width - GAP for piece in pieces],
+        [piece.row for piece in pieces],
+        [theme.HIGHLIGHT if piece.is_new else theme.SEQUENTIAL[2] for piece in pieces],
+        rim={"width": 0},
+        orientation="h",
+        base=[piece.start + GAP / 2 for piece in pieces],
+        width=0.84,
+        text=[f"<b>{piece.text}</b>" if piece.is_new else piece.text for piece in pieces],
+        textposition="inside",
+        insidetextanchor="middle",
+        textangle=0,
+        constraintext="both",
+        textfont={"size": 14},
+        customdata=[piece.said for piece in pieces],
+        hovertemplate=hover("%{text}<br>%{customdata}"),
+    )

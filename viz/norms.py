@@ -1,4 +1,4 @@
-"""Normalisation: what LayerNorm and RMSNorm do to one vector."""
+"""What does a norm do to one vector? LayerNorm and RMSNorm, step by step and side by side."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,9 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
+from viz.axes import fixed, rows
+from viz.layout import legend
+from viz.marks import diverging, dots, hover, line
 
 N_SHOWN = 48
 """Numbers of a vector that a strip shows."""
@@ -24,25 +27,25 @@ def norm_steps_strips(
         steps: What was done, and the vector after it.
         n_shown: How many numbers to show.
     """
-    rows = [np.asarray(values[:n_shown], dtype=np.float32) for _, values in steps]
+    vectors = [np.asarray(values[:n_shown], dtype=np.float32) for _, values in steps]
     limits = [float(np.percentile(np.abs(values), 98)) or 1.0 for _, values in steps]
-    shown = np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
-    figure = go.Figure(
-        go.Heatmap(
-            z=shown / np.array(limits, dtype=np.float32)[:, None], zmin=-1, zmax=1,
-            customdata=shown, colorscale=theme.scale(theme.DIVERGING), showscale=False,
-            xgap=1, ygap=6,
-            hovertemplate="number %{x} of the vector: %{customdata:.4f}<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_xaxes(title="number in the vector", fixedrange=True, showgrid=False)
-    figure.update_yaxes(
-        tickmode="array", tickvals=list(range(len(steps))), ticktext=[name for name, _ in steps],
-        range=[len(steps) - 0.5, -0.5], showgrid=False, fixedrange=True, ticks="",
-    )  # fmt: skip
-    return figure.update_layout(
-        height=34 * len(steps) + 60, margin={"l": 8, "r": 8, "t": 8, "b": 48}
+    shown = np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)
+    strips = diverging(
+        shown / np.array(limits, dtype=np.float32)[:, None],
+        1,
+        customdata=shown,
+        showscale=False,
+        xgap=1,
+        ygap=6,
+        hovertemplate=hover("number %{x} of the vector: %{customdata:.4f}"),
     )
+    layout = {
+        "xaxis": fixed("number in the vector", showgrid=False),
+        "yaxis": rows((name for name, _ in steps), showgrid=False, ticks=""),
+        "height": 34 * len(steps) + 60,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 48},
+    }
+    return go.Figure(strips, layout)
 
 
 def norm_comparison(
@@ -56,28 +59,22 @@ def norm_comparison(
         layer_norm: The vector without its mean, divided by its standard deviation.
         rms_norm: The vector divided by the root of its mean square.
     """
-    ends = [
-        float(min(rms_norm.min(), layer_norm.min())),
-        float(max(rms_norm.max(), layer_norm.max())),
-    ]
-    figure = go.Figure(
-        [
-            go.Scatter(
-                x=ends, y=ends, mode="lines", name="where both are equal", hoverinfo="skip",
-                line={"color": theme.RESIDUAL, "dash": "dash", "width": 1},
-            ),
-            go.Scatter(
-                x=rms_norm, y=layer_norm, mode="markers", name="numbers of the vector",
-                marker={"color": theme.QUERY, "size": 6, "opacity": 0.7},
-                customdata=np.arange(len(rms_norm)),
-                hovertemplate="number %{customdata}<br>RMSNorm %{x:.4f}<br>LayerNorm %{y:.4f}"
-                "<extra></extra>",
-            ),
-        ]
-    )  # fmt: skip
-    figure.update_xaxes(title="after RMSNorm", fixedrange=True)
-    figure.update_yaxes(title="after LayerNorm", fixedrange=True)
-    return figure.update_layout(
-        height=340, margin={"l": 8, "r": 8, "t": 36, "b": 8},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
+    both = np.concatenate([rms_norm, layer_norm])
+    ends = [float(both.min()), float(both.max())]
+    quiet = {"name": "where both are equal", "hoverinfo": "skip"}
+    template = "number %{customdata}<br>RMSNorm %{x:.4f}<br>LayerNorm %{y:.4f}"
+    told = {
+        "name": "numbers of the vector",
+        "customdata": np.arange(len(rms_norm)),
+        "hovertemplate": hover(template),
+    }
+    layout = {
+        "xaxis": fixed("after RMSNorm"),
+        "yaxis": fixed("after LayerNorm"),
+        "height": 340,
+        "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+        "legend": legend(),
+    }
+    equal = line(ends, ends, theme.RESIDUAL, 1, "dash", **quiet)
+    numbers = dots(rms_norm, layer_norm, theme.QUERY, 6, opacity=0.7, **told)
+    return go.Figure([equal, numbers], layout)

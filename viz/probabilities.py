@@ -1,11 +1,15 @@
-"""The next token's probabilities as one plain bar chart, straight from the model."""
+"""What comes next, straight from the model? The next token's probabilities as one bar chart."""
 
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from viz import theme
-from viz.decoding import OTHERS, Candidate, percent
+from viz import axes, theme
+from viz.axes import fixed
+from viz.decoding import OTHERS, Candidate
+from viz.layout import row_sizes
+from viz.marks import beside, hatched, hover, rows_of_bars
+from viz.numbers import percent
 
 LABEL_LENGTH = 18
 
@@ -18,40 +22,31 @@ def next_token_bars(rows: Sequence[Candidate]) -> go.Figure:
     Args:
         rows: From `candidates`; the last one stands for all other tokens of the vocabulary.
     """
-    y = list(range(len(rows)))
     values = [row.raw_probability for row in rows]
     is_others = [row.token_id == OTHERS for row in rows]
-    figure = go.Figure(
-        go.Bar(
-            x=values,
-            y=y,
-            orientation="h",
-            marker={
-                "color": [theme.RESIDUAL if others else theme.QUERY for others in is_others],
-                "pattern": {"shape": ["/" if others else "" for others in is_others], "size": 5},
-            },
-            text=[percent(value) for value in values],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[
-                row.token
-                if others
-                else f"{theme.shorten(row.token, 40)}  ID {row.token_id}<br>"
-                f"logit {row.logit:.4f}, rank {row.rank:,}"
-                for row, others in zip(rows, is_others, strict=True)
-            ],
-            hovertemplate="%{hovertext}<br>probability %{x:.6f}<extra></extra>",
-        )
+    bars = rows_of_bars(
+        values,
+        [theme.RESIDUAL if others else theme.QUERY for others in is_others],
+        hatched(is_others, 5),
+        hovertext=list(map(_hover, rows)),
+        hovertemplate=hover("%{hovertext}<br>probability %{x:.6f}"),
+        **beside(map(percent, values)),
     )
-    figure.update_xaxes(
-        title="probability", range=[0, 1.25 * max(values)], tickformat="~%", fixedrange=True
-    )
-    figure.update_yaxes(
-        title="next token", range=[len(rows) - 0.5, -0.5], tickmode="array", tickvals=y,
-        ticktext=[
-            f"<i>{row.token}</i>" if others else theme.shorten(row.token, LABEL_LENGTH)
-            for row, others in zip(rows, is_others, strict=True)
-        ],
-        fixedrange=True, showgrid=False,
-    )  # fmt: skip
-    return theme.fit_rows(figure, len(rows))
+    layout = {
+        "xaxis": fixed("probability", range=[0, 1.25 * max(values)], tickformat="~%"),
+        "yaxis": axes.rows(map(_label, rows), "next token", showgrid=False),
+        **row_sizes(len(rows)),
+    }
+    return go.Figure(bars, layout)
+
+
+def _label(row: Candidate) -> str:
+    is_others = row.token_id == OTHERS
+    return f"<i>{row.token}</i>" if is_others else theme.shorten(row.token, LABEL_LENGTH)
+
+
+def _hover(row: Candidate) -> str:
+    if row.token_id == OTHERS:
+        return row.token
+    name = f"{theme.shorten(row.token, 40)}  ID {row.token_id}"
+    return f"{name}<br>logit {row.logit:.4f}, rank {row.rank:,}"

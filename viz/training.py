@@ -1,4 +1,4 @@
-"""Training runs: how the loss fell, and where seeds ended."""
+"""How did a model learn? How the loss of training runs fell, and where seeds ended."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,12 +8,13 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from viz import theme
+from viz.axes import fixed, rows
+from viz.layout import row_sizes
+from viz.marks import Mark, dots, hover, line
 
-COLOURS = (
-    theme.QUERY, theme.KEY, theme.VALUE, theme.FEEDFORWARD, theme.HIGHLIGHT, theme.ATTENTION,
-    theme.RESIDUAL,
-)  # fmt: skip
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+COLOURS = (*(look.colour for look in theme.LOOKS), theme.RESIDUAL)
+DASHES = tuple(look.dash for look in theme.LOOKS[:5])
+"""Fewer than the colours, so that a colour that comes again has another dash."""
 
 
 class Curve(NamedTuple):
@@ -31,28 +32,22 @@ def loss_curves(curves: Sequence[Curve], *, from_step: int = 0) -> go.Figure:
         curves: The runs.
         from_step: Where the drawing starts: the first steps fall so far that they hide the rest.
     """
-    traces = []
+    lines = []
     for i, curve in enumerate(curves):
         shown = curve.steps >= from_step
-        traces.append(
-            go.Scatter(
-                x=curve.steps[shown], y=curve.losses[shown], mode="lines", name=curve.name,
-                line={"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)],
-                      "width": 2},
-                hovertemplate="step %{x}: loss %{y:.3f}"
-                f"<extra>{theme.shorten(curve.name, 50)}</extra>",
-            )
-        )  # fmt: skip
-    return go.Figure(
-        traces,
-        {
-            "height": 340 + 20 * (len(curves) > 3), "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-            "legend": {"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
-            "xaxis": {"title": "training step", "fixedrange": True},
-            "yaxis": {"title": "loss (nats per token)", "fixedrange": True},
-            "showlegend": True,
-        },
-    )  # fmt: skip
+        x, y = curve.steps[shown], curve.losses[shown]
+        colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+        template = f"step %{{x}}: loss %{{y:.3f}}<extra>{theme.shorten(curve.name, 50)}</extra>"
+        lines.append(line(x, y, colour, 2, dash, name=curve.name, hovertemplate=template))
+    layout = {
+        "xaxis": fixed("training step"),
+        "yaxis": fixed("loss (nats per token)"),
+        "height": 340 + 20 * (len(curves) > 3),
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "legend": {"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
+        "showlegend": True,
+    }
+    return go.Figure(lines, layout)
 
 
 def final_losses(
@@ -65,29 +60,27 @@ def final_losses(
         values: Per model, one value per seed; models may have different numbers of seeds.
         measure: What the values are.
     """
-    traces = []
-    for y, seeds in enumerate(values):
-        if not len(seeds):
-            continue
-        traces.append(
-            go.Scatter(
-                x=[float(np.min(seeds)), float(np.max(seeds))], y=[y, y], mode="lines",
-                line={"color": theme.QUERY, "width": 2}, hoverinfo="skip",
-            )
-        )  # fmt: skip
-        traces.append(
-            go.Scatter(
-                x=seeds, y=[y] * len(seeds), mode="markers", customdata=list(range(len(seeds))),
-                marker={"color": theme.QUERY, "size": 10, "opacity": 0.8},
-                hovertemplate=f"{theme.shorten(names[y], 40)}, run %{{customdata}}: %{{x:.4f}}"
-                "<extra></extra>",
-            )
-        )  # fmt: skip
-    figure = go.Figure(traces)
-    figure.update_xaxes(title=measure, fixedrange=True)
-    figure.update_yaxes(
-        title="model", fixedrange=True, range=[len(names) - 0.5, -0.5], **theme.token_axis([])
-    )
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=list(names))
-    figure.update_layout(showlegend=False)
-    return theme.fit_rows(figure, len(names))
+    traces = [
+        trace
+        for row, (name, seeds) in enumerate(zip(names, values, strict=True))
+        if len(seeds)
+        for trace in _seeds(row, name, seeds)
+    ]
+    layout = {
+        "xaxis": fixed(measure),
+        "yaxis": rows(names, "model"),
+        "showlegend": False,
+        **row_sizes(len(names)),
+    }
+    return go.Figure(traces, layout)
+
+
+def _seeds(row: int, name: str, seeds: Float[np.ndarray, "seed"]) -> list[Mark]:
+    """A dot per seed, on a line from the best to the worst."""
+    ends = [float(np.min(seeds)), float(np.max(seeds))]
+    template = hover(f"{theme.shorten(name, 40)}, run %{{customdata}}: %{{x:.4f}}")
+    told = {"customdata": list(range(len(seeds))), "hovertemplate": template}
+    return [
+        line(ends, [row, row], theme.QUERY, 2, hoverinfo="skip"),
+        dots(seeds, [row] * len(seeds), theme.QUERY, 10, opacity=0.8, **told),
+    ]

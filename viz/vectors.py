@@ -1,12 +1,16 @@
-"""Vectors as strips: every number of a vector is one coloured cell."""
+"""What are the numbers of a vector? Every number is one coloured cell of a strip."""
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from viz import theme
+from viz.axes import across, down, fixed, hidden, ticks
+from viz.marks import Mark, diverging, hover
 
 ROW_LENGTH = 64
+MAX_GAPS = 24
+"""Rows up to which there is room for a gap between them."""
+MAX_LABELS = 6
 MAX_HEIGHT = 420
 
 
@@ -22,46 +26,35 @@ def vector_strip(
         name: What one number is called on hover.
     """
     limit = color_limit(values) if limit is None else limit
-    n_rows = -(-len(values) // ROW_LENGTH)
-    n_columns = min(len(values), ROW_LENGTH)
+    n_rows, n_columns = -(-len(values) // ROW_LENGTH), min(len(values), ROW_LENGTH)
     cells = np.full(n_rows * n_columns, np.nan, dtype=np.float32)
     cells[: len(values)] = values
-    first = np.arange(n_rows) * n_columns
-    strip = go.Heatmap(
-        z=cells.reshape(n_rows, n_columns),
-        zmin=-limit,
-        zmax=limit,
-        colorscale=theme.scale(theme.DIVERGING),
+    strip = diverging(
+        cells.reshape(n_rows, n_columns),
+        limit,
         customdata=np.arange(cells.size).reshape(n_rows, n_columns),
-        hovertemplate=f"{name} %{{customdata}}: %{{z:.4f}}<extra></extra>",
+        hovertemplate=hover(f"{name} %{{customdata}}: %{{z:.4f}}"),
         hoverongaps=False,
         xgap=1,
-        ygap=1 if n_rows <= 24 else 0,
-        colorbar={
-            "thickness": 8,
-            "len": 1,
-            "xpad": 4,
-            "tickvals": [-limit, 0, limit],
-            "ticktext": [f"−{limit:.2g}", "0", f"{limit:.2g}"],  # noqa: RUF001
-        },
+        ygap=1 if n_rows <= MAX_GAPS else 0,
+        colorbar=_colour_bar(limit),
     )
-    step = -(-n_rows // 6)
-    return go.Figure(
-        strip,
-        {
-            "xaxis": {"visible": False, "range": [-0.5, n_columns - 0.5], "fixedrange": True},
-            "yaxis": {
-                "tickmode": "array",
-                "tickvals": list(range(n_rows))[::step],
-                "ticktext": [str(i) for i in first[::step]],
-                "range": [n_rows - 0.5, -0.5],
-                "showgrid": False,
-                "fixedrange": True,
-            },
-            "height": min(max(18 * n_rows, 44), MAX_HEIGHT) + 16,
-            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        },
-    )
+    shown = range(0, n_rows, -(-n_rows // MAX_LABELS))
+    first = ticks([str(row * n_columns) for row in shown], shown)
+    left, right = across(n_columns)
+    layout = {
+        "xaxis": hidden(left, right),
+        "yaxis": fixed(range=down(n_rows), showgrid=False, **first),
+        "height": min(max(18 * n_rows, 44), MAX_HEIGHT) + 16,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+    }
+    return go.Figure(strip, layout)
+
+
+def _colour_bar(limit: float) -> Mark:
+    ends = [f"−{limit:.2g}", "0", f"{limit:.2g}"]  # noqa: RUF001
+    place = {"thickness": 8, "len": 1, "xpad": 4}
+    return {**place, "tickvals": [-limit, 0, limit], "ticktext": ends}
 
 
 def color_limit(*vectors: Float[np.ndarray, "..."]) -> float:
