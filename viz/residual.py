@@ -1,10 +1,15 @@
-"""The residual stream: how one token's vector grows and turns, and what each block adds to it."""
+"""How does the residual stream grow and turn, and what does each block add to it?"""
+
+from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from viz import theme
+from viz import axes, theme
+from viz.axes import every, fixed, layer_texts, ticks_at
+from viz.layout import Part, legend, selected_band
+from viz.marks import Mark, bars, hover, line, marked_line
 
 
 def added_sizes(
@@ -23,47 +28,54 @@ def added_sizes(
         resid_post: Size of the stream after each layer, drawn as a line.
         selected: The layer to mark. A click on a bar reports the layer as `x`.
     """
-    layers = list(range(len(mlp_out)))
-    bars = [("the layer adds", mlp_out, theme.RESIDUAL, "/")]
-    if attn_out is not None:
-        bars = [
-            ("attention adds", attn_out, theme.ATTENTION, ""),
-            ("feedforward adds", mlp_out, theme.FEEDFORWARD, "/"),
+    if attn_out is None:
+        added = [_sizes("the layer adds", mlp_out, theme.RESIDUAL, "/")]
+    else:
+        added = [
+            _sizes("attention adds", attn_out, theme.ATTENTION, ""),
+            _sizes("feedforward adds", mlp_out, theme.FEEDFORWARD, "/"),
         ]
-    traces = [
-        go.Bar(
-            x=layers, y=sizes, name=name, marker={"color": color, "pattern": {"shape": pattern}},
-            hovertemplate=f"layer %{{x}}: {name} %{{y:.3g}}<extra></extra>",
-        )
-        for name, sizes, color, pattern in bars
-    ]  # fmt: skip
-    traces.append(
-        go.Scatter(
-            x=layers, y=resid_post, name="the stream after it", mode="lines+markers",
-            line={"color": theme.RESIDUAL, "width": 2},
-            hovertemplate="after layer %{x}, the stream's size is %{y:.3g}<extra></extra>",
-        )
-    )  # fmt: skip
-    band = {
-        "type": "rect", "x0": (selected or 0) - 0.5, "x1": (selected or 0) + 0.5,
-        "yref": "y domain", "y0": 0, "y1": 1, "line": {"width": 0}, "fillcolor": theme.HIGHLIGHT,
-        "opacity": 0.18, "layer": "below",
-    }  # fmt: skip
-    return go.Figure(
-        traces,
-        {
-            "xaxis": {"title": {"text": "layer"}, "range": [-0.5, len(layers) - 0.5],
-                      "dtick": max(1, -(-len(layers) // 16)), "showgrid": False,
-                      "fixedrange": True},
-            "yaxis": {"title": {"text": "size (norm)"}, "rangemode": "tozero", "fixedrange": True},
-            "shapes": [] if selected is None else [band],
-            "height": 260,
-            "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
-            "barmode": "group",
-            "bargap": 0.25,
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        },
-    )  # fmt: skip
+    layout = {
+        "xaxis": axes.layers(len(mlp_out)),
+        "yaxis": fixed("size (norm)", rangemode="tozero"),
+        "shapes": [] if selected is None else [_panel_band(selected)],
+        "height": 260,
+        "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+        "barmode": "group",
+        "bargap": 0.25,
+        "legend": legend(1.02),
+    }
+    return go.Figure([*added, _stream(resid_post)], layout)
+
+
+def _sizes(name: str, sizes: Float[np.ndarray, "layer"], colour: str, shape: str) -> Mark:
+    told = {"name": name, "hovertemplate": hover(f"layer %{{x}}: {name} %{{y:.3g}}")}
+    return bars(list(range(len(sizes))), sizes, colour, {"shape": shape}, **told)
+
+
+def _stream(sizes: Float[np.ndarray, "layer"]) -> Mark:
+    template = hover("after layer %{x}, the stream's size is %{y:.3g}")
+    told = {"name": "the stream after it", "mode": "lines+markers", "hovertemplate": template}
+    return line(list(range(len(sizes))), sizes, theme.RESIDUAL, **told)
+
+
+def _panel_band(selected: int) -> Part:
+    """Shade one layer; like `band`, but within the panel, so that it ends beneath the legend."""
+    place = {"x0": selected - 0.5, "x1": selected + 0.5, "yref": "y domain", "y0": 0, "y1": 1}
+    look = {"fillcolor": theme.HIGHLIGHT, "opacity": 0.18, "line": {"width": 0}, "layer": "below"}
+    return {"type": "rect", **place, **look}
+
+
+class _Curve(NamedTuple):
+    """One number of the stream at the embedding and after each layer."""
+
+    panel: str
+    """Empty for the upper panel, `2` for the lower one."""
+    name: str
+    values: Float[np.ndarray, "point"]
+    colour: str
+    dash: str
+    symbol: str
 
 
 def stream_growth(
@@ -86,46 +98,40 @@ def stream_growth(
         with_last: Cosine with the state after the last layer.
         selected: The layer to mark.
     """
-    layers = list(range(-1, len(norms) - 1))
-    lines = (
-        ("", "this token", norms, theme.RESIDUAL, "solid", "circle"),
-        ("", "median of all tokens", typical_norms, theme.RESIDUAL, "dot", "circle-open"),
-        ("2", "with the layer before", with_previous, theme.QUERY, "solid", "square"),
-        ("2", "with the last layer", with_last, theme.KEY, "dash", "diamond"),
+    curves = (
+        _Curve("", "this token", norms, theme.RESIDUAL, "solid", "circle"),
+        _Curve("", "median of all tokens", typical_norms, theme.RESIDUAL, "dot", "circle-open"),
+        _Curve("2", "with the layer before", with_previous, theme.QUERY, "solid", "square"),
+        _Curve("2", "with the last layer", with_last, theme.KEY, "dash", "diamond"),
     )
-    places = ["the embedding" if i < 0 else f"layer {i}" for i in layers]
-    traces = [
-        go.Scatter(
-            x=layers, y=values, name=name, mode="lines+markers", customdata=places,
-            line={"color": colour, "dash": dash, "width": 2},
-            marker={"symbol": symbol, "size": 7}, yaxis=f"y{panel}", legend=f"legend{panel}",
-            hovertemplate=f"after %{{customdata}}<br>{name}: {'cosine' if panel else 'length'} "
-            "%{y:.3g}<extra></extra>",
-        )
-        for panel, name, values, colour, dash, symbol in lines
-    ]  # fmt: skip
-    every = max(1, -(-len(layers) // 16))
-    ticks = {-1: "embed", **{i: str(i) for i in layers[1::every]}}
     lowest = float(np.nanmin([0.0, *with_previous, *with_last]))
-    legend = {"orientation": "h", "x": 0, "yanchor": "bottom"}
-    return go.Figure(
-        traces,
-        {
-            "height": 460, "margin": {"l": 10, "r": 10, "t": 44, "b": 10},
-            "legend": {**legend, "y": 1.0}, "legend2": {**legend, "y": 0.4},
-            "shapes": [] if selected is None else [theme.band(selected - 0.5, selected + 0.5)],
-            "xaxis": {
-                "title": "after layer", "tickmode": "array", "tickvals": list(ticks),
-                "ticktext": list(ticks.values()), "range": [-1.4, len(layers) - 1.6],
-                "zeroline": False, "showgrid": False, "fixedrange": True, "anchor": "y2",
-            },
-            "yaxis": {
-                "title": "length (norm)", "rangemode": "tozero", "domain": [0.6, 1],
-                "fixedrange": True,
-            },
-            "yaxis2": {
-                "title": "cosine", "range": [lowest - 0.05, 1.05], "domain": [0, 0.4],
-                "fixedrange": True,
-            },
-        },
-    )  # fmt: skip
+    reach = [lowest - 0.05, 1.05]
+    layout = {
+        "xaxis": _state_axis(len(norms)),
+        "yaxis": fixed("length (norm)", rangemode="tozero", domain=[0.6, 1]),
+        "yaxis2": fixed("cosine", range=reach, domain=[0, 0.4]),
+        "shapes": selected_band(selected),
+        "height": 460,
+        "margin": {"l": 10, "r": 10, "t": 44, "b": 10},
+        "legend": legend(),
+        "legend2": legend(0.4),
+    }
+    return go.Figure(list(map(_state_line, curves)), layout)
+
+
+def _state_line(curve: _Curve) -> Mark:
+    x = list(range(-1, len(curve.values) - 1))
+    measure = "cosine" if curve.panel else "length"
+    told = {
+        "customdata": ["the embedding" if layer < 0 else f"layer {layer}" for layer in x],
+        "hovertemplate": hover(f"after %{{customdata}}<br>{curve.name}: {measure} %{{y:.3g}}"),
+    }
+    place = {"yaxis": f"y{curve.panel}", "legend": f"legend{curve.panel}"}
+    look = theme.Look(curve.colour, curve.dash, curve.symbol)
+    return marked_line(x, curve.values, look, 7, name=curve.name, **place, **told)
+
+
+def _state_axis(n_states: int) -> axes.Axis:
+    texts = ticks_at(layer_texts(n_states - 1, every(n_states)))
+    plain = {"zeroline": False, "showgrid": False}
+    return fixed("after layer", range=[-1.4, n_states - 1.6], anchor="y2", **plain, **texts)
