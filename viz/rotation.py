@@ -1,7 +1,8 @@
-"""Rotary positions: pairs of dimensions turned by their position, and what each adds to a score."""
+"""How do rotary positions act? Pairs of dimensions that turn, and what each adds to a score."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import cycle
+from typing import Literal, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -9,10 +10,19 @@ from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
 from viz import theme
+from viz.axes import across, down, fixed, hidden, ticks
+from viz.layout import Part, box, buttons, legend, note, slider
+from viz.marks import Mark, bars, cells, hatched, hover, line, marked_line
+from viz.numbers import signed
 
 COLUMNS = 4
+PAIRS = "pair of dimensions, fastest first"
+CIRCLE_POINTS = 49
+"""That a circle is drawn through."""
 _CELL = 2.9
-_CURVE_PX, _BELOW_PX = 190, 150
+"""From one circle to the next, in radiuses."""
+_ROW_PX, _CURVE_PX, _BELOW_PX = 144, 190, 150
+_GAP_PX = 34
 
 
 class TurnedPair(NamedTuple):
@@ -22,6 +32,24 @@ class TurnedPair(NamedTuple):
     """What is written above its circle."""
     query: Float[np.ndarray, "step 2"]
     key: Float[np.ndarray, "step 2"]
+
+
+class _Scores(NamedTuple):
+    """The score of the whole head at every step."""
+
+    values: Float[np.ndarray, "step"]
+    steps: Sequence[int]
+    moved: str
+    """What the steps count."""
+    measure: str
+    start: int
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Ends of the axis, with room above the curve for a line of text."""
+        low, high = float(self.values.min()), float(self.values.max())
+        room = 0.25 * max(high - low, 0.1 * max(abs(low), abs(high)), 1e-3)
+        return low - room, high + 2.5 * room
 
 
 def rotation_slider(
@@ -47,148 +75,129 @@ def rotation_slider(
         start: The index of the step to begin with.
         measure: What query and key make together.
     """
-    n_rows = -(-len(pairs) // COLUMNS)
+    curve = _Scores(scores, steps, moved, measure, start)
     centres = [(_CELL * (i % COLUMNS), -_CELL * (i // COLUMNS)) for i in range(len(pairs))]
-    longest = [
-        max(
-            (float(np.linalg.norm(getattr(pair, side), axis=-1).max()) for pair in pairs), default=1
-        )
-        or 1.0
-        for side in ("query", "key")
-    ]
-    circle_px = 118
-    height = n_rows * (circle_px + 26) + _CURVE_PX + _BELOW_PX
+    circles_px = -(-len(pairs) // COLUMNS) * _ROW_PX
+    plots_px = circles_px + _CURVE_PX
     figure = make_subplots(
-        rows=2,
-        row_heights=[n_rows * (circle_px + 26), _CURVE_PX],
-        vertical_spacing=34 / (height - _BELOW_PX),
+        rows=2, row_heights=[circles_px, _CURVE_PX], vertical_spacing=_GAP_PX / plots_px
     )
-    angles = np.linspace(0, 2 * np.pi, 49)
-    rim = [
-        np.append([[x + np.cos(a), y + np.sin(a)] for a in angles], [[np.nan] * 2], 0)
-        for x, y in centres
-    ]
-    rim = np.concatenate(rim) if rim else np.zeros((0, 2))
-    figure.add_scatter(
-        x=rim[:, 0].round(3), y=rim[:, 1].round(3), mode="lines", hoverinfo="skip",
-        line={"color": theme.MASKED, "width": 1}, showlegend=False, row=1, col=1,
-    )  # fmt: skip
-    figure.add_scatter(
-        x=list(steps), y=scores, mode="lines", showlegend=False,
-        line={"color": theme.RESIDUAL, "width": 2},
-        hovertemplate=f"{moved} %{{x}}<br>{measure} %{{y:.4f}}<extra></extra>", row=2, col=1,
-    )  # fmt: skip
-    low, high = float(scores.min()), float(scores.max())
-    room = 0.25 * max(high - low, 0.1 * max(abs(low), abs(high)), 1e-3)
-    top = high + 2.5 * room
-    moving = [
-        _arrows(pairs, centres, "query", longest[0], len(steps)),
-        _arrows(pairs, centres, "key", longest[1], len(steps)),
-        _marker(scores, steps, start, top),
-    ]
-    looks = [
-        {"name": "query", "line": {"color": theme.QUERY, "width": 3},
-         "marker": {"color": theme.QUERY, "size": [0, 8, 0] * len(pairs)}},
-        {"name": "key", "line": {"color": theme.KEY, "width": 3, "dash": "dot"},
-         "marker": {"color": theme.KEY, "symbol": "square", "size": [0, 8, 0] * len(pairs)}},
-        {"mode": "markers+text", "marker": {"color": theme.HIGHLIGHT, "size": [12, 0]},
-         "textposition": "bottom right", "showlegend": False},
-    ]  # fmt: skip
-    for values, look, row in zip(moving, looks, (1, 1, 2), strict=True):
-        trace = {"mode": "lines+markers", "hoverinfo": "skip"} | values[start] | look
-        figure.add_trace(go.Scatter(trace), row, 1)
+    moving = [_arrows(pairs, centres, "query"), _arrows(pairs, centres, "key"), _marker(curve)]
+    looks = zip(moving, _looks(len(pairs)), strict=True)
+    now = [_add_look(values[start], look) for values, look in looks]
+    traces = [_rims(centres), _score_line(curve), *now]
+    figure.add_traces(traces, rows=[1, 2, 1, 1, 2], cols=[1] * 5)
     # A frame holds only what moves: everything else costs time to check and to send.
     figure.frames = [
         {"name": str(step), "data": list(values), "traces": [2, 3, 4]}
         for step, *values in zip(steps, *moving, strict=True)
     ]
-    figure.update_xaxes(
-        visible=False, range=[-1.3, _CELL * (min(COLUMNS, len(pairs)) - 1) + 1.3],
-        fixedrange=True, row=1, col=1,
-    )  # fmt: skip
-    figure.update_yaxes(
-        visible=False, range=[-_CELL * (n_rows - 1) - 1.15, 1.75], scaleanchor="x",
-        constrain="domain", constraintoward="top", fixedrange=True, row=1, col=1,
-    )  # fmt: skip
-    figure.update_xaxes(title=moved, tickformat="d", fixedrange=True, row=2, col=1)
-    figure.update_yaxes(title=measure, range=[low - room, top], fixedrange=True, row=2, col=1)
-    figure.update_layout(
-        annotations=[
-            {"x": x, "y": y + 1.05, "text": theme.shorten(pair.label, 30), "showarrow": False,
-             "yanchor": "bottom", "font": {"size": 11}, "xref": "x", "yref": "y"}
-            for pair, (x, y) in zip(pairs, centres, strict=True)
-        ]
-    )  # fmt: skip
-    still = {
-        "mode": "immediate",
-        "frame": {"duration": 0, "redraw": False},
-        "transition": {"duration": 0},
-    }
-    play = {**still, "frame": {"duration": 120, "redraw": False}, "fromcurrent": True}
-    return figure.update_layout(
-        height=height,
-        margin={"t": 44, "b": _BELOW_PX - 40, "r": 10},
-        dragmode=False,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        updatemenus=[
-            {
-                "type": "buttons", "direction": "left", "showactive": False,
-                "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom",
-                "buttons": [
-                    {"label": "▶ Play", "method": "animate", "args": [None, play]},
-                    {"label": "❚❚ Pause", "method": "animate", "args": [[None], still]},
-                ],
-            }
-        ],
-        sliders=[
-            {
-                "active": start, "currentvalue": {"prefix": f"{moved}: "}, "pad": {"t": 56},
-                "steps": [
-                    {"method": "animate", "label": str(step), "args": [[str(step)], still]}
-                    for step in steps
-                ],
-            }
-        ],
-    )  # fmt: skip
+    figure.update_layout(_axes(len(pairs), curve), annotations=_titles(pairs, centres))
+    return figure.update_layout(_slider_layout(curve, plots_px + _BELOW_PX))
+
+
+def _rims(centres: Sequence[tuple[float, float]]) -> Mark:
+    """All circles as one broken line."""
+    angles = np.append(np.linspace(0, 2 * np.pi, CIRCLE_POINTS), np.nan)
+    unit = np.stack([np.cos(angles), np.sin(angles)], -1)
+    x, y = (np.array(centres).reshape(-1, 1, 2) + unit).reshape(-1, 2).round(3).T
+    return line(x, y, theme.MASKED, 1, hoverinfo="skip", showlegend=False)
+
+
+def _score_line(curve: _Scores) -> Mark:
+    template = hover(f"{curve.moved} %{{x}}<br>{curve.measure} %{{y:.4f}}")
+    told = {"hovertemplate": template, "showlegend": False}
+    return line(list(curve.steps), curve.values, theme.RESIDUAL, **told)
 
 
 def _arrows(
     pairs: Sequence[TurnedPair],
     centres: Sequence[tuple[float, float]],
-    side: str,
-    longest: float,
-    n_steps: int,
-) -> list[dict]:
+    side: Literal["query", "key"],
+) -> list[Mark]:
     """All arrows of one side at every step: from each centre to a tip, then a gap."""
-    tips = np.stack([getattr(pair, side) for pair in pairs], 1)
+    turned = [pair.query if side == "query" else pair.key for pair in pairs]
+    tips = np.stack(turned, 1)
     lengths = np.linalg.norm(tips, axis=-1, keepdims=True)
+    longest = float(lengths.max()) or 1.0
     tips = tips / np.sqrt(np.where(lengths > 0, lengths, 1) * longest)
     centre = np.broadcast_to(np.array(centres, dtype=float), tips.shape)
     gap = np.full(tips.shape, np.nan)
-    path = np.stack([centre, centre + tips, gap], 2).reshape(n_steps, -1, 2).round(3)
-    points = np.where(np.isnan(path), None, path)
+    path = np.stack([centre, centre + tips, gap], 2).reshape(len(tips), -1, 2).round(3)
+    points = path.astype(object)
+    points[np.isnan(path)] = None
     return [{"x": step[:, 0].tolist(), "y": step[:, 1].tolist()} for step in points]
 
 
-def _marker(
-    scores: Float[np.ndarray, "step"], steps: Sequence[int], start: int, top: float
-) -> list[dict]:
+def _marker(curve: _Scores) -> list[Mark]:
     """Where the score is at every step, and what is written above the curve."""
+    first, top = curve.values[curve.start], curve.reach[1]
+    texts = [
+        f"<b>{score:.4f}</b> (changed by {signed(float(score - first))})" for score in curve.values
+    ]
     return [
-        {
-            "x": [step, steps[0]],
-            "y": [float(score), top],
-            "text": ["", f"<b>{score:.4f}</b> (changed by {signed(float(score - scores[start]))})"],
-        }
-        for step, score in zip(steps, scores, strict=True)
+        {"x": [step, curve.steps[0]], "y": [float(score), top], "text": ["", text]}
+        for step, score, text in zip(curve.steps, curve.values, texts, strict=True)
     ]
 
 
-def signed(number: float) -> str:
-    """Write a difference, such as `+0.1200`; what is only rounding in its order of magnitude."""
-    if number and abs(number) < 5e-5:
-        return f"{number:+.0e}"
-    return f"{number:+.4f}"
+def _looks(n_pairs: int) -> list[Mark]:
+    """How the arrows of queries and keys look, and the mark on the curve."""
+    tips = [0, 8, 0] * n_pairs
+    marker = {"color": theme.HIGHLIGHT, "size": [12, 0]}
+    quiet = {"textposition": "bottom right", "showlegend": False}
+    return [
+        {
+            "name": "query",
+            "line": {"color": theme.QUERY, "width": 3},
+            "marker": {"color": theme.QUERY, "size": tips},
+        },
+        {
+            "name": "key",
+            "line": {"color": theme.KEY, "width": 3, "dash": "dot"},
+            "marker": {"color": theme.KEY, "symbol": "square", "size": tips},
+        },
+        {"mode": "markers+text", "marker": marker, **quiet},
+    ]
+
+
+def _add_look(values: Mark, look: Mark) -> Mark:
+    shared = {"type": "scatter", "mode": "lines+markers", "hoverinfo": "skip"}
+    return {**shared, **values, **look}
+
+
+def _axes(n_pairs: int, curve: _Scores) -> Part:
+    """Places for the circles above, and the axes of the curve beneath."""
+    right = _CELL * (min(COLUMNS, n_pairs) - 1) + 1.3
+    bottom = -_CELL * (-(-n_pairs // COLUMNS) - 1) - 1.15
+    square = {"scaleanchor": "x", "constrain": "domain", "constraintoward": "top"}
+    return {
+        "xaxis": hidden(-1.3, right),
+        "yaxis": hidden(bottom, 1.75, **square),
+        "xaxis2": fixed(curve.moved, tickformat="d"),
+        "yaxis2": fixed(curve.measure, range=curve.reach),
+    }
+
+
+def _titles(pairs: Sequence[TurnedPair], centres: Sequence[tuple[float, float]]) -> list[Part]:
+    look = {"yanchor": "bottom", "font": {"size": 11}, "xref": "x", "yref": "y"}
+    return [
+        note(x, y + 1.05, theme.shorten(pair.label, 30), **look)
+        for pair, (x, y) in zip(pairs, centres, strict=True)
+    ]
+
+
+def _slider_layout(curve: _Scores, height: int) -> Part:
+    names = [str(step) for step in curve.steps]
+    place = {"x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom"}
+    return {
+        "height": height,
+        "margin": {"t": 44, "b": _BELOW_PX - 40, "r": 10},
+        "dragmode": False,
+        "legend": legend(),
+        "updatemenus": buttons(False, 120, **place),
+        "sliders": slider(names, False, f"{curve.moved}: ", active=curve.start, pad={"t": 56}),
+    }
 
 
 def pair_terms(
@@ -205,33 +214,26 @@ def pair_terms(
     """
     labels = [str(j) for j in range(len(terms))]
     hovers = [f"pair {j}, one turn in {turn_length(w)}" for j, w in enumerate(wavelengths)]
-    values = [float(term) for term in terms]
+    values = terms.tolist()
     if rest is not None:
         labels.append("rest")
         hovers.append("dimensions that are not turned")
         values.append(float(rest))
-    figure = go.Figure(
-        go.Bar(
-            x=list(range(len(values))),
-            y=values,
-            marker={
-                "color": [theme.ATTENTION if value >= 0 else theme.HIGHLIGHT for value in values],
-                "pattern": {"shape": ["" if value >= 0 else "/" for value in values], "size": 5},
-            },
-            customdata=hovers,
-            hovertemplate="%{customdata}<br>adds %{y:+.4f}<extra></extra>",
-        )
-    )
+    colours = [theme.ATTENTION if value >= 0 else theme.HIGHLIGHT for value in values]
+    pattern = hatched((value < 0 for value in values), 5)
+    told = {"customdata": hovers, "hovertemplate": hover("%{customdata}<br>adds %{y:+.4f}")}
     step = max(1, len(labels) // 24)
-    shown = [i for i in range(len(labels)) if i % step == 0 or labels[i] == "rest"]
-    figure.update_xaxes(
-        title="pair of dimensions, fastest first", tickmode="array", tickvals=shown,
-        ticktext=[labels[i] for i in shown], fixedrange=True,
-    )  # fmt: skip
-    figure.update_yaxes(title="adds to the score", zeroline=True, fixedrange=True)
-    return figure.update_layout(
-        height=300, margin={"t": 10, "b": 50}, showlegend=False, bargap=0.2, dragmode=False
-    )
+    shown = [i for i, label in enumerate(labels) if i % step == 0 or label == "rest"]
+    layout = {
+        "xaxis": fixed(PAIRS, **ticks([labels[i] for i in shown], shown)),
+        "yaxis": fixed("adds to the score", zeroline=True),
+        "height": 300,
+        "margin": {"t": 10, "b": 50},
+        "showlegend": False,
+        "bargap": 0.2,
+        "dragmode": False,
+    }
+    return go.Figure(bars(list(range(len(values))), values, colours, pattern, **told), layout)
 
 
 def pair_use(
@@ -245,37 +247,28 @@ def pair_use(
         head: The head to frame.
     """
     n_heads, n_pairs = use.shape
-    turns = [turn_length(w) for w in wavelengths]
-    figure = go.Figure(
-        go.Heatmap(
-            z=use.astype(np.float32),
-            zmin=0,
-            zmax=float(use.max()) or 1.0,
-            colorscale=theme.scale(),
-            customdata=[turns] * n_heads,
-            hovertemplate=(
-                "head %{y}, pair %{x}<br>one turn in %{customdata}<br>share %{z:.1%}<extra></extra>"
-            ),
-            xgap=1,
-            ygap=1,
-            colorbar={"title": {"text": "share"}, "thickness": 8, "tickformat": ".0%"},
-        )
+    whole = (-0.5, n_pairs - 0.5)
+    frames = [] if head is None else [box(whole, (head - 0.5, head + 0.5), theme.HIGHLIGHT)]
+    template = "head %{y}, pair %{x}<br>one turn in %{customdata}<br>share %{z:.1%}"
+    shares = cells(
+        use.astype(np.float32),
+        (0, float(use.max()) or 1.0),
+        theme.scale(),
+        customdata=[[turn_length(w) for w in wavelengths]] * n_heads,
+        hovertemplate=hover(template),
+        xgap=1,
+        ygap=1,
+        colorbar={"title": {"text": "share"}, "thickness": 8, "tickformat": ".0%"},
     )
-    figure.update_xaxes(
-        title="pair of dimensions, fastest first", range=[-0.5, n_pairs - 0.5], fixedrange=True,
-        tickformat="d", showgrid=False,
-    )  # fmt: skip
-    figure.update_yaxes(
-        title="head", range=[n_heads - 0.5, -0.5], fixedrange=True, tickformat="d", showgrid=False,
-        dtick=max(1, n_heads // 16),
-    )  # fmt: skip
-    if head is not None:
-        figure.add_shape(
-            type="rect", x0=-0.5, x1=n_pairs - 0.5, y0=head - 0.5, y1=head + 0.5,
-            line={"color": theme.HIGHLIGHT, "width": 2},
-        )  # fmt: skip
-    height = min(max(22 * n_heads, 110), 420)
-    return figure.update_layout(height=height + 70, margin={"t": 12, "b": 56})
+    plain = {"tickformat": "d", "showgrid": False}
+    layout = {
+        "xaxis": fixed(PAIRS, range=across(n_pairs), **plain),
+        "yaxis": fixed("head", range=down(n_heads), dtick=max(1, n_heads // 16), **plain),
+        "shapes": frames,
+        "height": min(max(22 * n_heads, 110), 420) + 70,
+        "margin": {"t": 12, "b": 56},
+    }
+    return go.Figure(shares, layout)
 
 
 def wavelength_lines(
@@ -290,49 +283,41 @@ def wavelength_lines(
         others: More lines by name, such as another base's.
         marks: Horizontal lines by name, such as the length of the prompt.
     """
-    figure = go.Figure()
-    lines = {"this model": wavelengths, **others}
-    looks = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"), ("dashdot", "x"))
-    for i, (name, values) in enumerate(lines.items()):
-        dash, symbol = looks[i % len(looks)]
-        finite = np.isfinite(values)
-        figure.add_scatter(
-            x=np.nonzero(finite)[0].tolist(),
-            y=values[finite],
-            name=name,
-            mode="lines+markers",
-            line={"color": theme.QUERY if i == 0 else theme.KEY, "dash": dash},
-            marker={"symbol": symbol, "size": 8 if len(values) <= 40 else 5},
-            hovertemplate=f"{name}<br>pair %{{x}}: one turn in %{{y:,.1f}} tokens<extra></extra>",
-        )
-    n_pairs = max(len(values) for values in lines.values())
-    for name, length in marks.items():
-        figure.add_scatter(
-            x=[-0.4, n_pairs - 0.6],
-            y=[length, length],
-            mode="lines+text",
-            line={"color": theme.RESIDUAL, "width": 1, "dash": "dot"},
-            text=["", f"{name}: {length:,} tokens"],
-            textposition="top left",
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    everything = np.concatenate([*lines.values(), [float(length) for length in marks.values()]])
-    powers = np.log10(everything[np.isfinite(everything)])
-    figure.update_xaxes(
-        title="pair of dimensions, fastest first", tickformat="d", fixedrange=True,
-        range=[-0.5, n_pairs - 0.5],
-    )  # fmt: skip
-    figure.update_yaxes(
-        title="tokens per turn", type="log", fixedrange=True, dtick=1, tickformat=",d",
-        range=[np.floor(powers.min()), np.ceil(powers.max())],
-    )  # fmt: skip
-    return figure.update_layout(
-        height=360,
-        margin={"t": 36, "b": 50},
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        dragmode=False,
-    )
+    looks = cycle(look._replace(colour=theme.KEY) for look in theme.LOOKS[:4])
+    own = _wavelengths("this model", wavelengths, next(looks)._replace(colour=theme.QUERY))
+    more = [_wavelengths(name, values, next(looks)) for name, values in others.items()]
+    n_pairs = max(map(len, (wavelengths, *others.values())))
+    levels = [_level(f"{name}: {n:,} tokens", n, n_pairs) for name, n in marks.items()]
+    lengths = np.array([*marks.values()], dtype=float)
+    powers = np.log10(np.concatenate([wavelengths, *others.values(), lengths]))
+    powers = powers[np.isfinite(powers)]
+    reach = [np.floor(powers.min()), np.ceil(powers.max())]
+    layout = {
+        "xaxis": fixed(PAIRS, tickformat="d", range=across(n_pairs)),
+        "yaxis": fixed("tokens per turn", type="log", dtick=1, tickformat=",d", range=reach),
+        "height": 360,
+        "margin": {"t": 36, "b": 50},
+        "legend": legend(),
+        "dragmode": False,
+    }
+    return go.Figure([own, *more, *levels], layout)
+
+
+def _wavelengths(name: str, values: Float[np.ndarray, "pair"], look: theme.Look) -> Mark:
+    """The wavelengths of those pairs that turn at all."""
+    finite = np.isfinite(values)
+    x, y = np.nonzero(finite)[0].tolist(), values[finite]
+    template = hover(f"{name}<br>pair %{{x}}: one turn in %{{y:,.1f}} tokens")
+    size = 8 if len(values) <= 40 else 5
+    return marked_line(x, y, look, size, None, name=name, hovertemplate=template)
+
+
+def _level(text: str, length: int, n_pairs: int) -> Mark:
+    """A length to compare with, and what it is."""
+    written = {"mode": "lines+text", "text": ["", text], "textposition": "top left"}
+    quiet = {"hoverinfo": "skip", "showlegend": False}
+    ends = [-0.4, n_pairs - 0.6]
+    return line(ends, [length, length], theme.RESIDUAL, 1, "dot", **written, **quiet)
 
 
 def turn_length(wavelength: float) -> str:
