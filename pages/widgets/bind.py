@@ -101,7 +101,7 @@ def bind(
 
 def tabs(
     field: str, options: Sequence[str], *, labels: Sequence[str] | None = None, slot: str = ""
-) -> list[Any]:
+) -> Sequence[Any]:
     """Draw tabs for a field's options; fill the open one only: `if tab.open:`.
 
     A tab that the view names but this page lacks now opens the first one instead.
