@@ -1,6 +1,7 @@
-"""Token text for people: what each token ID stands for, also where a character is cut in two."""
+"""What does each token ID stand for, for people, also where a character is cut in two?"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -27,7 +28,7 @@ class TokenText:
     def bytes_of(self, token_id: int) -> bytes:
         """Return the UTF-8 bytes a token ID stands for; they may end inside a character."""
         token_id = int(token_id)
-        piece = self._tokenizer.convert_ids_to_tokens(token_id)
+        piece: Any = self._tokenizer.convert_ids_to_tokens(token_id)
         if piece is None:  # the LM head may have more rows than the tokenizer has tokens
             return b""
         if isinstance(piece, bytes):

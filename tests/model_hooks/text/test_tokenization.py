@@ -6,14 +6,11 @@ from tokenizers.models import BPE, Unigram, WordLevel, WordPiece
 from transformers import PreTrainedTokenizerFast
 
 from model_hooks import PromptError, TokenizerView
-from model_hooks.text.tokenization import (
-    Merge,
-    MergeStep,
-    SplitCharacter,
-    byte_tokenizer,
-    split_characters,
-)
+from model_hooks.text.cuts import SplitCharacter, split_characters
+from model_hooks.text.merges import MergeStep
+from model_hooks.text.tokenization import byte_tokenizer
 from model_hooks.text.tokens import clean_text
+from model_hooks.text.vocabulary import Merge
 
 TEXTS = ["the cat sat on the mat and the other cat sat there", "unhappy cats are unbelievable"]
 END = "<|endoftext|>"
