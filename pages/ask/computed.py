@@ -62,9 +62,39 @@ def set_host(other: Answers | None) -> None:
     _host = other
 
 
-def computed(
-    function: Callable[..., Any], *, says: str | None = None, keep: bool = True
-) -> Callable[..., Any]:
+class Ask:
+    """A question that can be asked; `computed` makes them.
+
+    Called with a model's name, for a question about a run with its token IDs and interventions
+    too, and then with the key.
+    """
+
+    def __init__(self, function: Callable[..., Any], says: str | None, keep: bool) -> None:
+        self._name, self._says, self._keep = name_of(function), says, keep
+        self._about_run = "trace" in parameters_of(function)[:2]
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        """Return the answer, the kept one where there is one."""
+        question = self._question(given, named)
+        if not self._keep:
+            return host().answer(question)
+        if self._says is None or question in _KEPT:
+            return _answer(question)
+        with st.spinner(self._says):
+            return _answer(question)
+
+    def is_kept(self, *given: Any, **named: Any) -> bool:
+        """Tell whether the answer is there, so that nobody has to wait for it."""
+        return self._question(given, named) in _KEPT
+
+    def _question(self, given: tuple[Any, ...], named: dict[str, Any]) -> Question:
+        run = Run(*given[:3]) if self._about_run else Run(given[0], ())
+        key = given[3:] if self._about_run else given[1:]
+        return Question(self._name, run, key, tuple(sorted(named.items())))
+
+
+def computed(function: Callable[..., Any], *, says: str | None = None, keep: bool = True) -> Ask:
     """Make a question of a function of `model_hooks`.
 
     `f(model, trace, *key)` and `f(trace, *key)` become `f(model_name, token_ids, interventions,
@@ -79,21 +109,7 @@ def computed(
     Raises:
         ValueError: A host could not find the function.
     """
-    name, about_run = name_of(function), "trace" in parameters_of(function)[:2]
-
-    @functools.wraps(function)
-    def ask(*given: Any, **named: Any) -> Any:
-        run = Run(*given[:3]) if about_run else Run(given[0], ())
-        key = given[3:] if about_run else given[1:]
-        question = Question(name, run, key, tuple(sorted(named.items())))
-        if not keep:
-            return host().answer(question)
-        if says is None or question in _KEPT:
-            return _answer(question)
-        with st.spinner(says):
-            return _answer(question)
-
-    return ask
+    return Ask(function, says, keep)
 
 
 def streamed(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:

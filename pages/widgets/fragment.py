@@ -15,14 +15,19 @@ from pages.state.visit import current_fragment, note_parent
 Given = ParamSpec("Given")
 
 
-def fragment(draw: Callable[Given, None]) -> Callable[Given, None]:
-    """Let a function that draws a part of a page be run by itself after a click in that part."""
+def fragment(draw: Callable[Given, None], run_every: float | None = None) -> Callable[Given, None]:
+    """Let a function that draws a part of a page be run by itself after a click in that part.
+
+    Args:
+        draw: The function.
+        run_every: Seconds after which it is run again and again; None for clicks alone.
+    """
 
     def body(parent: str | None, *args: Given.args, **kwargs: Given.kwargs) -> None:
         note_parent(parent)
         draw(*args, **kwargs)
 
-    alone = st.fragment(functools.wraps(draw)(body))
+    alone = st.fragment(functools.wraps(draw)(body), run_every=run_every)
 
     @functools.wraps(draw)
     def call(*args: Given.args, **kwargs: Given.kwargs) -> None:
