@@ -1,4 +1,4 @@
-"""Reading further than a model was trained: its loss at every position, its rotation stretched.
+"""How well does a model read further than it was trained to, with its rotation stretched or not?
 
 The stretching is transformers' own (`transformers.modeling_rope_utils`): a second rotary module is
 built from the model's config with other rope settings, and stands in for the first one in one
@@ -19,10 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from model_hooks.arrays import to_array
 from model_hooks.errors import InlookError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.run import capture
-from model_hooks.run.trace import to_array
+from model_hooks.run.interventions import Intervention, check_interventions
 
 ScalingType = Literal["linear", "dynamic", "yarn"]
 SCALING_TYPES: tuple[ScalingType, ...] = get_args(ScalingType)
@@ -63,10 +64,10 @@ class RopeScaling:
         return settings
 
 
-def why_not_scalable(hooked: HookedModel) -> str | None:
+def why_not_scalable(model: HookedModel) -> str | None:
     """Say in one sentence why transformers' rope settings cannot stretch this model, or None."""
-    name = f"{hooked.info.name} ({hooked.info.family})"
-    modules = _rotary_modules(hooked)
+    name = f"{model.info.name} ({model.info.family})"
+    modules = _rotary_modules(model)
     if not modules:
         return f"{name} has no rotation that transformers' rope settings could stretch."
     for module in modules:
@@ -79,32 +80,20 @@ def why_not_scalable(hooked: HookedModel) -> str | None:
     return None
 
 
-def longest_text(hooked: HookedModel, table_length: int | None) -> int | None:
-    """Return how many tokens can be run at all; None if nothing but the time limits them.
-
-    Args:
-        hooked: The model.
-        table_length: Number of position vectors, of a model that adds them.
-    """
-    if table_length is not None:
-        return table_length
-    return None if hooked.info.position in ("rope", "alibi", "none") else hooked.info.context_size
-
-
 @contextmanager
-def scaled_rope(hooked: HookedModel, scaling: RopeScaling) -> Iterator[None]:
+def scaled_rope(model: HookedModel, scaling: RopeScaling) -> Iterator[None]:
     """Let the model turn its queries and keys with other rope settings in this context.
 
     Raises:
         RopeScalingError: The model has no rotation, or transformers cannot stretch it.
     """
-    if reason := why_not_scalable(hooked):
+    if reason := why_not_scalable(model):
         raise RopeScalingError(reason)
     try:
-        stand_ins = {id(m): _rescaled(m, scaling) for m in _rotary_modules(hooked)}
+        stand_ins = {id(m): _rescaled(m, scaling) for m in _rotary_modules(model)}
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise RopeScalingError(
-            f"The rotation of {hooked.info.name} ({hooked.info.family}) does not take "
+            f"The rotation of {model.info.name} ({model.info.family}) does not take "
             f"transformers' `{scaling.rope_type}` settings."
         ) from error
     token = _stand_ins.set(stand_ins)
@@ -116,55 +105,70 @@ def scaled_rope(hooked: HookedModel, scaling: RopeScaling) -> Iterator[None]:
 
 @torch.inference_mode()
 def token_losses(
-    hooked: HookedModel, token_ids: Sequence[int], scaling: RopeScaling | None = None
+    model: HookedModel,
+    token_ids: Sequence[int],
+    scaling: RopeScaling | None = None,
+    interventions: Sequence[Intervention] = (),
 ) -> Float[np.ndarray, "pos"]:
     """Return the loss of predicting each token but the first from those before it, in nats.
 
     The text may be longer than the context that the config names.
 
     Args:
-        hooked: The model.
+        model: The model.
         token_ids: The text, two tokens or more.
         scaling: How to stretch the rotation.
+        interventions: What else to change.
 
     Raises:
         PromptError: The text is too short, or the model cannot run one so long.
         RopeScalingError: The rotation cannot be stretched.
+        InterventionError: This model or text lacks what is to be changed.
     """
     if len(token_ids) < 2:
         raise PromptError("The text is too short: a loss needs two tokens or more.")
-    options: dict[str, Any] = {"use_cache": False}
-    if hooked.abilities.keeps_last_logits:
-        options["logits_to_keep"] = 1
-    device = hooked.model.device
-    input_ids = torch.tensor([list(token_ids)], device=device)
-    stretched = nullcontext() if scaling is None else scaled_rope(hooked, scaling)
-    try:
-        with stretched, capture.recording(None, (), len(token_ids)) as record:
-            hooked.model(input_ids=input_ids, **options)
-    except (IndexError, RuntimeError) as error:
-        raise PromptError(
-            f"{hooked.info.name} ({hooked.info.family}) cannot run {len(token_ids)} tokens at once."
-        ) from error
-    stream = to_array(record.layers[-1].resid_post)[:-1]
-    targets, losses = input_ids[0, 1:].cpu(), []
-    rows = max(1, min(LOGITS_AT_ONCE // hooked.info.vocab_size, hooked.info.context_size or 512))
+    check_interventions(interventions, model.info, model.abilities, len(token_ids))
+    stretched = nullcontext() if scaling is None else scaled_rope(model, scaling)
+    with stretched:
+        stream = _last_stream(model, token_ids, interventions)[:-1]
+    targets, losses = torch.tensor(token_ids[1:]), []
+    rows = max(1, min(LOGITS_AT_ONCE // model.info.vocab_size, model.info.context_size or 512))
     for start in range(0, len(stream), rows):
-        logits = torch.tensor(hooked.logits_of(stream[start : start + rows])).float()
+        logits = torch.tensor(model.logits_of(stream[start : start + rows])).float()
         part = targets[start : start + rows]
         losses.append(nn.functional.cross_entropy(logits, part, reduction="none"))
     return to_array(torch.cat(losses))
+
+
+def _last_stream(
+    model: HookedModel, token_ids: Sequence[int], interventions: Sequence[Intervention]
+) -> Float[np.ndarray, "pos d_model"]:
+    """Run a text that may be longer than the context; return what leaves the last block."""
+    input_ids = torch.tensor([list(token_ids)], device=model.model.device)
+    options: dict[str, Any] = {"use_cache": False}
+    if model.abilities.keeps_last_logits:
+        options["logits_to_keep"] = 1
+    try:
+        with capture.recording(None, interventions, len(token_ids)) as record:
+            model.model(input_ids=input_ids, **options)
+    except (IndexError, RuntimeError) as error:
+        raise PromptError(
+            f"{model.info.name} ({model.info.family}) cannot run {len(token_ids)} tokens at once."
+        ) from error
+    last = record.layers[-1].resid_post
+    assert last is not None
+    return to_array(last)
 
 
 _stand_ins: ContextVar[dict[int, nn.Module]] = ContextVar("stand_ins", default={})  # noqa: B039
 _lock = threading.Lock()
 
 
-def _rotary_modules(hooked: HookedModel) -> list[nn.Module]:
+def _rotary_modules(model: HookedModel) -> list[nn.Module]:
     """The modules that compute a rotation from a config; they learn to let another stand in."""
     found = [
         module
-        for module in hooked.anatomy.decoder.modules()
+        for module in model.anatomy.decoder.modules()
         if any(name.endswith("inv_freq") for name, _ in module.named_buffers(recurse=False))
         and _each_settings(getattr(module, "config", None))
     ]
