@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from model_hooks import AblateHead, HookedModel
+from model_hooks import AblateHead, AblateMLP, HookedModel
+from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import choose, view_of, widget
 
@@ -126,6 +127,84 @@ def test_sampling_with_a_seed_repeats_exactly_and_another_seed_differs(open_page
         press_run(app, 12)
         texts.append(written(app))
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_each_step_draws_with_a_random_number_of_its_own(open_with, open_page, tokenizer):
+    """Where all tokens are always equally probable, one number for all would write one token."""
+    model = with_random_weights(tiny_llama)
+    torch.nn.init.zeros_(model.lm_head.weight)
+    even = HookedModel.wrap(model, tokenizer, "even")
+    open_with(lambda name: even)
+    app = open_page("generation", strategy="sample")
+    press_run(app, 24)
+    assert len(set(written(app))) >= 4
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_a_model_with_a_head_switched_off_writes_what_it_then_writes(open_page, hooked, use_cache):
+    off = (AblateHead(0, 1), AblateMLP(1))
+    switched_off = "ablate_head,0,1~ablate_mlp,1~"
+    app = open_page("generation", interventions=switched_off, use_cache=use_cache)
+    generation = hooked.start(TEXT, interventions=off)
+    expected = torch.softmax(torch.tensor(generation.next_logits()).double(), -1)
+    shown = numbers(chart(app)["data"][0]["x"])
+    np.testing.assert_allclose(shown, expected.sort(descending=True).values, atol=1e-5)
+    press_run(app, 8)
+    for _ in range(8):
+        generation = hooked.step(generation)
+    assert written(app) == generation.token_ids[N_PROMPT:]
+    assert written(app) != greedy_tokens(hooked, 8)
+
+
+def test_switching_a_part_off_keeps_the_text_and_says_so(open_page, hooked):
+    app = open_page("generation")
+    press_run(app, 3)
+    app.button(key="switched_off.add").click().run()
+    assert not app.exception
+    assert view_of(app).interventions == (AblateHead(0, 0),)
+    assert written(app) == greedy_tokens(hooked, 3)
+    assert any("before parts of the model were switched" in text for text in text_of(app))
+
+
+def test_another_model_begins_anew(open_page):
+    app = open_page("generation", model="one")
+    press_run(app, 3)
+    app.text_input(key="own_model").set_value("other").run()
+    assert not app.exception
+    assert view_of(app).model == "other"
+    assert written(app) == ()
+    assert len(tokens(app)["tokens"]) == N_PROMPT + 1
+
+
+def test_a_link_brings_text_and_choices_back(open_page, hooked):
+    app = open_page("generation", seed=4)
+    choose(app, "generation.details", "Cost of each step")
+    press_run(app, 5)
+    again = open_page("generation", **app.query_params)
+    assert view_of(again) == view_of(app)
+    assert tokens(again)["tokens"] == tokens(app)["tokens"]
+    assert widget(again, "generation.n_per_run").value == 5
+    assert chart(again, 1)["data"][0]["y"] == [6, 1, 1, 1, 1]
+
+
+def test_a_token_that_is_chosen_counts_as_the_readers_even_if_it_is_the_likeliest(
+    open_page, hooked
+):
+    app = open_page("generation")
+    take(app, hooked.token_strings(greedy_tokens(hooked, 1))[0])
+    assert written(app) == greedy_tokens(hooked, 1)
+    assert any(text.startswith("You chose it.") for text in text_of(app))
+
+
+def test_forgetting_the_others_leaves_the_text(open_page, hooked):
+    app = open_page("generation")
+    press_run(app, 2)
+    press(app, "restart")
+    press(app, "forget")
+    assert written(app) == ()
+    assert not app.radio
+    press(app, "step")
+    assert written(app) == greedy_tokens(hooked, 1)
 
 
 def test_taking_another_token_makes_a_branch_that_can_be_left_and_revisited(open_page, hooked):
