@@ -216,18 +216,6 @@ def mean_share(vector: Float[np.ndarray, "d_model"]) -> MeanShare:
     return MeanShare(size, mean, abs(mean) * len(exact) ** 0.5 / (size or 1.0))
 
 
-def mean_share_at(trace: Trace, layer: int, pos: int) -> MeanShare:
-    """Measure how much of the vector that enters a block at one position its mean is.
-
-    Raises:
-        LayerError: The trace lacks that layer.
-        PromptError: The trace lacks that position.
-    """
-    layer = check_index("layer", layer, trace.n_layers, LayerError)
-    pos = check_index("position", pos, len(trace), PromptError)
-    return mean_share(trace.layers[layer].resid_pre[pos])
-
-
 def norm_operations(kind: Literal["LayerNorm", "RMSNorm"], bias: bool = True) -> int:
     """Return the additions and multiplications per number of the vector.
 

@@ -1,31 +1,25 @@
-"""ReLU, GELU and SwiGLU on the numbers of one token."""
+"""ReLU, GELU and SwiGLU: what does each do with one token's numbers, and does it train better?"""
 
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-import torch
 from jaxtyping import Float
 
-from model_hooks import NeuronTrace
-from model_hooks.errors import InlookError
-from model_hooks.parts.facts import BlockFacts
-from pages.block_architecture import twins
-from pages.feedforward.views import neurons_of
-from pages.state.selection import selection
+from model_hooks import InlookError, NeuronTrace
+from model_hooks.parts.activations import ACTIVATIONS, activation_curve
+from model_hooks.read.neurons import neurons_of
+from pages.ask.computed import computed
+from pages.block_architecture import trained
+from pages.block_architecture.scene import Scene
+from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
-from pages.text import escape_markdown
-from viz.feedforward import Points, activation_curves, gate_and_up
-from viz.training import final_losses
+from viz import activation_curves, final_losses, gate_and_up
+from viz.feedforward import Points
 
-FUNCTIONS = {
-    "ReLU": torch.nn.functional.relu,
-    "GELU": torch.nn.functional.gelu,
-    "SiLU": torch.nn.functional.silu,
-}
 MAX_DOTS = 1500
 NEARLY_OFF = 0.01
 TWINS = {
@@ -41,6 +35,25 @@ HELP = (
     "(Shazeer 2020) is SiLU used as a gate: what leaves is multiplied by a second product."
 )
 
+_neurons = computed(neurons_of)
+
+
+class Seen(NamedTuple):
+    """The hidden layer of a feedforward at one position."""
+
+    pre_activation: Float[np.ndarray, "neuron"]
+    activated: Float[np.ndarray, "neuron"]
+    up: Float[np.ndarray, "neuron"] | None
+    """What the activated values are multiplied with; None without a gate."""
+    activation: Float[np.ndarray, "neuron"]
+    row_sizes: Float[np.ndarray, "neuron"]
+    """Lengths of the neurons' output rows."""
+
+    @property
+    def sizes(self) -> Float[np.ndarray, "neuron"]:
+        """Lengths of the vectors that the neurons add."""
+        return np.abs(self.activation) * self.row_sizes
+
 
 class Off(NamedTuple):
     """How many of a token's neurons are off."""
@@ -49,6 +62,30 @@ class Off(NamedTuple):
     """Share whose pre-activation is not positive: ReLU would give exactly zero."""
     nearly_off: float
     """Share whose activation is below a hundredth of the layer's largest."""
+
+
+def draw(scene: Scene) -> None:
+    """Draw the tab: curves with this token's dots, the gate, and the twins' losses."""
+    try:
+        neurons: NeuronTrace = _neurons(*scene.asked, scene.layer)
+    except InlookError as error:
+        st.info(escape_markdown(str(error)), icon=":material/info:")
+    else:
+        _draw_neurons(scene, neurons)
+    _draw_losses()
+
+
+def seen_at(neurons: NeuronTrace, pos: int) -> Seen | None:
+    """Return the hidden layer at one position; None where what enters it cannot be read."""
+    if neurons.pre_activation is None or neurons.activated is None:
+        return None
+    return Seen(
+        neurons.pre_activation[pos],
+        neurons.activated[pos],
+        None if neurons.up is None else neurons.up[pos],
+        neurons.activation[pos],
+        np.linalg.norm(neurons.output_rows, axis=1),
+    )
 
 
 def share_off(
@@ -62,110 +99,100 @@ def share_off(
     )
 
 
-def draw(facts: BlockFacts, token_ids: tuple[int, ...], pos: int, token: str) -> None:
-    """The tab: curves with this token's dots, the gate, and the twins' losses."""
-    try:
-        neurons = neurons_of(selection().model, token_ids, facts.layer)
-    except InlookError as error:
-        st.info(escape_markdown(str(error)), icon=":material/info:")
-        neurons = None
-    if neurons is not None:
-        _curves(neurons, facts, pos, token)
-    _losses()
-
-
-def _curves(neurons: NeuronTrace, facts: BlockFacts, pos: int, token: str) -> None:
-    if neurons.pre_activation is None or neurons.activated is None:
+def _draw_neurons(scene: Scene, neurons: NeuronTrace) -> None:
+    seen = seen_at(neurons, scene.pos)
+    if seen is None:
         st.info(
             "The activation function of this model is no module of its own, so what enters it "
             "cannot be read.",
             icon=":material/info:",
         )
         return
-    before, after = neurons.pre_activation[pos], neurons.activated[pos]
-    strength = np.abs(neurons.activation[pos]) * np.linalg.norm(neurons.output_rows, axis=1)
-    shown = np.sort(np.argsort(-strength, kind="stable")[:MAX_DOTS])
-    span = float(max(3.0, np.abs(before).max(initial=0.0)))
-    x = np.linspace(-span, span, 201, dtype=np.float32)
-    curves = {
-        name: (x, function(torch.from_numpy(x)).numpy()) for name, function in FUNCTIONS.items()
-    }
-    off = share_off(before, after)
-    name = facts.feedforward.name if facts.feedforward else "its own"
-    sentence = (
-        f"At “{token}”, **{off.below_zero:.0%}** of the {len(before):,} neurons of layer "
-        f"{facts.layer} get a negative number: ReLU would switch exactly these off. Here the "
+    st.markdown(_in_words(scene, seen))
+    strongest = np.sort(np.argsort(-seen.sizes, kind="stable")[:MAX_DOTS])
+    _draw_curves(seen, strongest)
+    if seen.up is not None:
+        st.markdown(_gate_line(seen, seen.up))
+    if len(strongest) < len(seen.sizes):
+        st.caption(f"Drawn: the {MAX_DOTS:,} neurons that add most, of {len(seen.sizes):,}.")
+    numbers_from(
+        neurons.path, neurons.activation.shape, "around the activation before", scene.layer
+    )
+    csv_button(lambda: table_of(seen), "activations")
+
+
+def _in_words(scene: Scene, seen: Seen) -> str:
+    off = share_off(seen.pre_activation, seen.activated)
+    name = scene.facts.feedforward.name if scene.facts.feedforward else "its own"
+    return (
+        f"At “{scene.token}”, **{off.below_zero:.0%}** of the {len(seen.activated):,} neurons of "
+        f"layer {scene.layer} get a negative number: ReLU would switch exactly these off. Here the "
         f"activation is **{name}**, and {off.nearly_off:.0%} of the neurons give less than a "
         "hundredth of the largest."
     )
-    st.markdown(sentence)
+
+
+def _draw_curves(seen: Seen, shown: np.ndarray) -> None:
+    span = float(max(3.0, np.abs(seen.pre_activation).max(initial=0.0)))
+    x = np.linspace(-span, span, 201, dtype=np.float32)
+    curves = {name: (x, activation_curve(name, x)) for name in ACTIVATIONS}
     names = [f"neuron {i}" for i in shown]
     left, right = st.columns(2, gap="medium")
     with left:
         chart(
-            activation_curves(curves, Points(before[shown], after[shown], names)),
+            activation_curves(
+                curves, Points(seen.pre_activation[shown], seen.activated[shown], names)
+            ),
             key="block_architecture.activations",
             alt="ReLU, GELU and SiLU, with this token's neurons on the curve of this model",
         )
     with right:
-        if neurons.gated:
-            chart(
-                gate_and_up(after[shown], neurons.up[pos][shown], names),
-                key="block_architecture.gate",
-                alt="Each neuron's gate against what it is multiplied with",
-            )
-        else:
+        if seen.up is None:
             st.markdown(
                 "**No gate here.** What leaves the activation goes straight to the matrix that "
                 "leads back to the stream. In SwiGLU it would be multiplied by a second product "
                 "first."
             )
-    if neurons.gated:
-        st.markdown(_gate_line(neurons, strength, pos))
-    if len(shown) < len(before):
-        st.caption(f"Drawn: the {MAX_DOTS:,} neurons that add most, of {len(before):,}.")
-    numbers_from(
-        neurons.path, neurons.activation.shape, "around the activation before", facts.layer
-    )
-    csv_button(lambda: _frame(neurons, pos), "activations")
+            return
+        chart(
+            gate_and_up(seen.activated[shown], seen.up[shown], names),
+            key="block_architecture.gate",
+            alt="Each neuron's gate against what it is multiplied with",
+        )
 
 
-def _gate_line(neurons: NeuronTrace, strength: Float[np.ndarray, "neuron"], pos: int) -> str:
-    top = int(strength.argmax())
-    gate, up = neurons.activated[pos][top], neurons.up[pos][top]
+def _gate_line(seen: Seen, up: Float[np.ndarray, "neuron"]) -> str:
+    top = int(seen.sizes.argmax())
     return (
-        f"With a gate there are three factors. Neuron {top} adds most: gate {gate:.3g} × up "  # noqa: RUF001
-        f"{up:.3g} × its output row of size {np.linalg.norm(neurons.output_rows[top]):.3g} = a "  # noqa: RUF001
-        f"vector of size **{strength[top]:.3g}**. A gate near zero shuts a neuron, however large "
-        "the other product is."
+        f"With a gate there are three factors. Neuron {top} adds most: gate "
+        f"{seen.activated[top]:.3g} × up {up[top]:.3g} × its output row of size "  # noqa: RUF001
+        f"{seen.row_sizes[top]:.3g} = a vector of size **{seen.sizes[top]:.3g}**. A gate near zero "
+        "shuts a neuron, however large the other product is."
     )
 
 
-def _frame(neurons: NeuronTrace, pos: int) -> pd.DataFrame:
+def table_of(seen: Seen) -> pd.DataFrame:
+    """Return every neuron's numbers at one position, for download."""
     return pd.DataFrame(
         {
-            "neuron": range(neurons.activation.shape[1]),
-            "pre_activation": neurons.pre_activation[pos],
-            "activated": neurons.activated[pos],
-            "up": neurons.up[pos] if neurons.gated else np.nan,
-            "activation": neurons.activation[pos],
+            "neuron": range(len(seen.activation)),
+            "pre_activation": seen.pre_activation,
+            "activated": seen.activated,
+            "up": np.nan if seen.up is None else seen.up,
+            "activation": seen.activation,
         }
     )
 
 
-def _losses() -> None:
+def _draw_losses() -> None:
     st.markdown("##### Does it make a better model?")
-    found = {name: twins.final_bits(name) for name in TWINS}
-    found = {name: bits for name, bits in found.items() if len(bits)}
+    found = {name: bits for name in TWINS if len(bits := trained.final_bits(name))}
     if len(found) < 2:
-        st.info(twins.NO_CURVES, icon=":material/info:")
+        st.info(trained.NO_CURVES, icon=":material/info:")
         return
+    names = [f"{name}: {TWINS[name]}" for name in found]
     chart(
-        final_losses(
-            [f"{name}: {TWINS[name]}" for name in found],
-            list(found.values()),
-            measure=twins.MEASURE,
-        ),
+        final_losses(names, list(found.values()), measure=trained.MEASURE),
         key="block_architecture.activation_losses",
         alt="Where twins with ReLU, GELU and SwiGLU ended, in bits per byte",
     )
@@ -174,4 +201,4 @@ def _losses() -> None:
         "in the activation alone. SwiGLU's feedforward is narrower (341 neurons, not 512), "
         "so that its third matrix costs nothing extra: the parameters stay equal."
     )
-    numbers_from(None, (len(found),), "last line of `training/curves/twin-*.csv`")
+    numbers_from(None, (len(found),), f"the ends of the runs `twin-…` in {trained.SOURCE}")

@@ -13,7 +13,6 @@ from model_hooks.parts.norms import norm_kind
 from model_hooks.read.architecture import block_facts
 from model_hooks.read.norms import (
     mean_share,
-    mean_share_at,
     norm_at,
     norm_calls,
     norm_operations,
@@ -132,5 +131,3 @@ def test_share_of_the_mean_is_what_subtracting_it_takes_away():
     assert found.mean == 3
     assert found.share == pytest.approx(np.sqrt(removed) / np.linalg.norm(X))
     assert mean_share(np.zeros(3, np.float32)).share == 0
-    trace = hooked("llama").trace(tiny_prompt(8))
-    assert mean_share_at(trace, 2, 5) == mean_share(trace.layers[2].resid_pre[5])

@@ -1,30 +1,28 @@
 """The Block architecture page shows facts of the loaded model, with or without the twins."""
 
 import json
-import shutil
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
 
-from model_hooks import HookedModel
-from pages.ask import bundled, session
-from pages.block_architecture import norms, twins, views
-from pages.feedforward import views as feedforward_views
+from model_hooks import AblateHead, AblateMLP, HookedModel, bundled, loading
+from model_hooks.parts.differences import differences
+from model_hooks.read.architecture import block_facts
+from pages.block_architecture import norm_place, twins
+from pages.block_architecture.explanations import WRITTEN
+from pages.state.link import encode
+from pages.state.view import View
+from pages.text import escape_markdown
 from tests.conftest import WORDS, tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
-from tests.pages.conftest import PROMPT
+from tests.pages.conftest import PROMPT, choose, view_of, widget
 from tests.tiny_models import build, tiny_tokenizer
 
-WHOLE, PLACE, KIND, ACTIVATION, TWINS = (
-    "The whole model",
-    "Norm before or after",
-    "LayerNorm, RMSNorm",
-    "ReLU, GELU, SwiGLU",
-    "The twins",
-)
+ROOT = Path(__file__).parents[3]
+TABS = ("whole", "place", "kind", "activation", "twins")
 
 
 @pytest.fixture(scope="module")
@@ -42,52 +40,36 @@ def pair(tokenizer):
     return [HookedModel.wrap(model, tokenizer, "twin") for model in models]
 
 
-@pytest.fixture(autouse=True)
-def _nothing_kept():
-    caches = (
-        views.facts_of, views.parameters_of, norms.measured, norms.measured_here, norms._fresh,
-        norms.norm_on, feedforward_views.neurons_of, twins.twins, twins.runs_of,
-        bundled.bundled_model, twins.read_with_both, twins._times,
-    )  # fmt: skip
-    for cache in caches:
-        cache.clear()
-    yield
-    for cache in caches:
-        cache.clear()
+def _forget_what_is_bundled():
+    bundled.training_runs.cache_clear()
+    bundled.bundled_sizes.cache_clear()
 
 
 @pytest.fixture
 def no_twins(monkeypatch, tmp_path):
-    """No training folder and no bundled model."""
-    monkeypatch.setattr(twins, "TRAINING", tmp_path)
-    monkeypatch.setattr(twins, "bundled_models", dict)
+    """No bundled model, and nothing known of training."""
+    monkeypatch.setattr(bundled, "TRAINING", tmp_path / "training.json")
+    monkeypatch.setattr(loading, "BUNDLED", tmp_path)
+    _forget_what_is_bundled()
+    yield
+    _forget_what_is_bundled()
 
 
 @pytest.fixture
-def tiny_twins(monkeypatch, tmp_path, pair):
-    """Stand-ins for the twins: their recipes, tiny curves of two seeds, and tiny models."""
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "curves").mkdir()
-    shutil.copy(twins.TRAINING / "configs" / "twins.json", tmp_path / "configs")
-    recipes = json.loads((tmp_path / "configs" / "twins.json").read_text())["recipes"]
-    folders, models = {}, {}
-    for i, name in enumerate(recipes):
-        for seed in range(2):
-            pd.DataFrame(
-                {
-                    "step": [10, 100, 200],
-                    "train_loss": [5.0, 3.0 - 0.1 * i, 2.0 - 0.1 * i],
-                    "valid_bits_per_byte": [np.nan, 1.5, 1.0 - 0.01 * i + 0.002 * seed],
-                }
-            ).to_csv(tmp_path / "curves" / f"{name}-seed{seed}.csv", index=False)
+def tiny_twins(no_twins, open_with, pair, hooked, tmp_path):
+    """Stand-ins for the twins: their changes, tiny curves of two seeds, and tiny models."""
+    known = json.loads((ROOT / "models" / "training.json").read_text(encoding="utf-8"))
+    models = {}
+    for i, (name, run) in enumerate(known.items()):
+        run["steps"] = [10, 100, 200]
+        run["train_losses"] = [5.0, 3.0 - 0.1 * i, 2.0 - 0.1 * i]
+        run["final_bits_per_byte"] = [1.0 - 0.01 * i, 1.002 - 0.01 * i]
+        run["trained_length"] = 4 if name == "twin-gqa" else 128
         if name.startswith("twin-"):
-            folders[name] = tmp_path / name
-            folders[name].mkdir()
-            models[name] = pair[i % 2]
-            models[name].model.config.save_pretrained(folders[name])
-    monkeypatch.setattr(twins, "TRAINING", tmp_path)
-    monkeypatch.setattr(twins, "bundled_models", lambda: folders)
-    monkeypatch.setattr(bundled, "load_model", models.get)
+            models[name] = pair[len(models) % 2]
+            models[name].model.config.save_pretrained(tmp_path / name)
+    (tmp_path / "training.json").write_text(json.dumps(known), encoding="utf-8")
+    open_with(lambda name: models.get(name, hooked))
     return models
 
 
@@ -100,37 +82,36 @@ def chart(app, beginning):
     return next(spec for alt, spec in charts(app).items() if alt.startswith(beginning))
 
 
-def open_tab(app, tab):
-    app.session_state["block_architecture.tabs"] = tab
-    return app.run()
-
-
 def text_of(app):
     return " ".join(element.value for element in [*app.markdown, *app.caption, *app.info])
 
 
-def test_every_tab_draws_without_twins_and_says_so_once(open_page, no_twins):
-    app = open_page("block_architecture")
-    for tab in (WHOLE, PLACE, KIND, ACTIVATION, TWINS):
-        open_tab(app, tab)
-        assert not app.exception
-        assert text_of(app).count("are not among the bundled models") == (tab in (PLACE, TWINS))
+def open_tab(open_page, tab, **link):
+    return open_page("block_architecture", block_architecture__tab=tab, **link)
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_tab_draws_without_twins_and_says_so_once(open_page, no_twins, tab):
+    app = open_tab(open_page, tab)
+    assert not app.exception
+    assert text_of(app).count("are not among the bundled models") == (tab in ("place", "twins"))
 
 
 def test_marks_of_the_picture_are_the_differences_on_offer(open_page, no_twins, hooked):
     app = open_page("block_architecture")
     assert not app.exception
-    facts = views.block_facts(hooked)[0]
-    found, _ = views.numbers_of(facts)
+    found = differences(block_facts(hooked)[0])
     marks = next(t for t in chart(app, "Block 0")["data"] if t.get("name") == "marks")
     shown = {int(number) for number in numbers(marks["customdata"])}
     assert shown == set(range(1, len(found) + 1))
-    control = app.segmented_control(key="block_architecture.difference")
-    assert len(control.options) == len(found)
-    for number in range(1, len(found) + 1):
-        app.segmented_control(key="block_architecture.difference").set_value(number).run()
+    offered = widget(app, "block_architecture.difference").options
+    written = [f"{number} · {WRITTEN[of.topic]}" for number, of in enumerate(found, 1)]
+    assert list(offered) == written
+    for of, label in zip(found, written, strict=True):
+        choose(app, "block_architecture.difference", label)
         assert not app.exception
-        assert views.WRITTEN[found[number - 1].topic] in text_of(app)
+        assert f"**{WRITTEN[of.topic]}.** 2017: {escape_markdown(of.then)}" in text_of(app)
+        assert view_of(app).block_architecture.difference in (of.topic, None)
 
 
 def test_parameters_on_screen_add_up_to_the_model(open_page, no_twins, hooked):
@@ -141,13 +122,17 @@ def test_parameters_on_screen_add_up_to_the_model(open_page, no_twins, hooked):
     assert f"Checked: the parts add up to {total:,}" in text_of(app)
 
 
-def test_gradients_on_screen_are_those_of_the_loss(open_page, no_twins, hooked):
-    app = open_tab(open_page("block_architecture"), PLACE)
-    assert not app.exception
-    ids = torch.tensor([hooked.encode(PROMPT)])
-    output = hooked.model(input_ids=ids, output_hidden_states=True)
+def loss_of(model, ids):
+    """The loss on a text, and its gradient at what enters the first block."""
+    output = model(input_ids=ids, output_hidden_states=True)
     loss = F.cross_entropy(output.logits[0, :-1], ids[0, 1:])
-    gradient = torch.autograd.grad(loss, output.hidden_states[0])[0]
+    return loss.item(), torch.autograd.grad(loss, output.hidden_states[0])[0]
+
+
+def test_gradients_on_screen_are_those_of_the_loss(open_page, no_twins, hooked):
+    app = open_tab(open_page, "place")
+    assert not app.exception
+    _, gradient = loss_of(hooked.model, torch.tensor([hooked.encode(PROMPT)]))
     sizes, gradients = chart(app, "Size of the residual stream")["data"]
     assert numbers(gradients["y"])[0] == pytest.approx(
         float(gradient[0].norm(dim=-1).mean()), rel=1e-3
@@ -157,98 +142,166 @@ def test_gradients_on_screen_are_those_of_the_loss(open_page, no_twins, hooked):
     assert numbers(sizes["y"])[-1] == pytest.approx(last, rel=1e-4)
 
 
-def test_norm_on_screen_is_the_modules_own(open_page, no_twins, hooked):
-    app = open_tab(open_page("block_architecture", pos=3, layer=1), KIND)
+def test_fresh_weights_know_nothing_of_the_text(open_page, no_twins, hooked):
+    app = choose(open_tab(open_page, "place"), "block_architecture.weights", "before training")
     assert not app.exception
-    facts = views.block_facts(hooked)[1]
-    path = app.selectbox(key="block_architecture.norm").value
-    assert path == facts.main_norms[0].path
-    vector = hooked.trace(PROMPT).layers[1].resid_pre[3]
-    with torch.inference_mode():
-        own = hooked.model.get_submodule(path)(torch.tensor(vector)[None])[0]
-    strips = numbers(chart(app, "The first numbers")["data"][0]["customdata"])
-    np.testing.assert_allclose(strips[0], vector, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(strips[-1], own.numpy(), rtol=1e-3, atol=1e-4)
-    assert "Checked: the steps of" in text_of(app)
+    line = next(m.value for m in app.markdown if "the stream goes from" in m.value)
+    loss = float(line.partition("(loss ")[2].partition(")")[0])
+    assert loss == pytest.approx(np.log(len(WORDS)), rel=0.1)
+    assert view_of(app).block_architecture.weights == "fresh"
+
+
+def test_norm_on_screen_is_the_modules_own(open_page, no_twins, hooked):
+    app = open_tab(open_page, "kind", pos=3, layer=1)
+    assert not app.exception
+    norms = block_facts(hooked)[1].main_norms
+    offered = list(widget(app, "block_architecture.norm").options)
+    assert offered == [f"{norm.place} ({norm.path.rpartition('.')[2]})" for norm in norms]
+    trace = hooked.trace(PROMPT).layers[1]
+    for norm, label, vector in zip(norms, offered, (trace.resid_pre, trace.resid_mid), strict=True):
+        choose(app, "block_architecture.norm", label)
+        with torch.inference_mode():
+            own = hooked.model.get_submodule(norm.path)(torch.tensor(vector[3])[None])[0]
+        strips = numbers(chart(app, "The first numbers")["data"][0]["customdata"])
+        np.testing.assert_allclose(strips[0], vector[3], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(strips[-1], own.numpy(), rtol=1e-3, atol=1e-4)
+        assert "Checked: the steps of" in text_of(app)
 
 
 def test_share_of_neurons_off_is_that_of_the_pre_activations(open_page, no_twins, hooked):
-    app = open_tab(open_page("block_architecture", pos=2), ACTIVATION)
+    app = open_tab(open_page, "activation", pos=2)
     assert not app.exception
     neurons = hooked.neurons(hooked.trace(PROMPT), 0)
     share = (neurons.pre_activation[2] <= 0).mean()
     assert f"**{share:.0%}** of the {neurons.activation.shape[1]:,} neurons" in text_of(app)
 
 
-def test_twins_are_compared_where_they_are(open_page, tiny_twins):
-    app = open_tab(open_page("block_architecture"), PLACE)
+def test_numbers_are_those_of_the_run_with_parts_switched_off(open_page, no_twins, hooked):
+    off = (AblateMLP(0), AblateHead(1, 2))
+    changed = hooked.trace(PROMPT, off)
+    app = open_tab(open_page, "kind", layer=1, interventions=link_of(off))
+    vector = changed.layers[1].resid_pre[-1]
+    assert not np.allclose(vector, hooked.trace(PROMPT).layers[1].resid_pre[-1])
+    strips = numbers(chart(app, "The first numbers")["data"][0]["customdata"])
+    np.testing.assert_allclose(strips[0], vector, rtol=1e-4, atol=1e-5)
+    app = open_tab(open_page, "place", interventions=link_of(off))
+    sizes, _ = chart(app, "Size of the residual stream")["data"]
+    last = np.linalg.norm(changed.layers[-1].resid_post, axis=-1).mean()
+    assert numbers(sizes["y"])[-1] == pytest.approx(last, rel=1e-4)
+
+
+def link_of(interventions):
+    return encode(View(interventions=interventions))["interventions"]
+
+
+def test_place_of_the_norm_compares_the_twins(open_page, tiny_twins):
+    app = open_tab(open_page, "place")
     assert not app.exception
     lines = chart(app, "Size of the residual stream")["data"]
-    assert {line["name"] for line in lines} == set(norms.NAMES.values())
+    assert {line["name"] for line in lines} == set(norm_place.NAMES.values())
     losses = chart(app, "Training loss")["data"]
-    assert [line["name"] for line in losses] == list(norms.WARMUP_RUNS.values())
-    app.segmented_control(key="block_architecture.weights").set_value(norms.FRESH).run()
+    assert [line["name"] for line in losses] == list(norm_place.WARMUP_RUNS.values())
+    model = tiny_twins["twin-pre-norm"]
+    loss, _ = loss_of(model.model, torch.tensor([model.encode(PROMPT)]))
+    assert f"(loss {loss:.2f})" in text_of(app)
+    choose(app, "block_architecture.weights", "before training")
     assert not app.exception
 
-    open_tab(app, TWINS)
+
+def test_table_of_the_twins_has_a_row_for_each_and_shows_every_seed(open_page, tiny_twins):
+    app = open_tab(open_page, "twins")
     assert not app.exception
-    assert len(app.table[0].value) == len(tiny_twins)
+    table = app.table[0].value
+    assert list(table.index) == list(tiny_twins)
+    assert table["bits per byte"].iloc[0] == "0.991"
+    assert table["seeds"].iloc[0] == "2, 0.002 apart"
     spread = chart(app, "Where every seed")
-    np.testing.assert_allclose(numbers(spread["data"][1]["x"]), [1.0, 1.002])
-    app.segmented_control(key="block_architecture.twins").set_value(twins.PAIR).run()
+    np.testing.assert_allclose(numbers(spread["data"][1]["x"]), [0.99, 0.992])
+
+
+def test_two_twins_read_the_same_prompt(open_page, tiny_twins):
+    app = open_tab(open_page, "twins", block_architecture__twins="pair")
     assert not app.exception
     assert "**The one change:** normalisation before each sublayer" in text_of(app)
     model = tiny_twins["twin-pre-norm"]
     ids = model.encode(PROMPT)
     with torch.inference_mode():
         logits = model.model(torch.tensor([ids])).logits[0]
-    truth = torch.softmax(logits, -1)[range(len(ids) - 1), ids[1:]]
+    truth = torch.softmax(logits, -1)
     other = chart(app, "Probability that")["data"][1]
-    np.testing.assert_allclose(numbers(other["y"]), truth.numpy(), rtol=1e-3)
-    app.selectbox(key="block_architecture.second").set_value("twin-gqa").run()
-    assert app.selectbox(key="block_architecture.first").value == "twin-swiglu"
+    expected = truth[range(len(ids) - 1), ids[1:]].numpy()
+    np.testing.assert_allclose(numbers(other["y"]), expected, rtol=1e-3)
+    following = chart(app, "Probabilities of the next token")["data"][1]
+    np.testing.assert_allclose(
+        np.sort(numbers(following["x"])), np.sort(truth[-1].numpy()), rtol=1e-3
+    )
+
+
+def test_the_twin_it_is_compared_with_follows_and_can_be_another(open_page, tiny_twins):
+    app = open_tab(open_page, "twins", block_architecture__twins="pair")
+    choose(app, "block_architecture.first", "twin-mqa")
+    assert "differ in more than one choice" in text_of(app)
+    choose(app, "block_architecture.second", "twin-gqa")
+    first = widget(app, "block_architecture.first")
+    assert first.options[first.value] == "twin-swiglu"
+    assert "Only the first 4 of 6 tokens" in text_of(app)
     assert not app.exception
+    choose(app, "block_architecture.second", "twin-original-2017")
+    assert "Choose two different twins" not in text_of(app)
+    choose(app, "block_architecture.first", "twin-original-2017")
+    assert "Choose two different twins" in text_of(app)
+    assert not app.exception
+
+
+def test_twins_run_whole_and_say_so(open_page, tiny_twins):
+    off = link_of((AblateMLP(0),))
+    whole = chart(open_tab(open_page, "twins", block_architecture__twins="pair"), "Probability t")
+    app = open_tab(open_page, "twins", block_architecture__twins="pair", interventions=off)
+    assert "The twins run whole" in text_of(app)
+    same = chart(app, "Probability t")
+    np.testing.assert_array_equal(*(numbers(c["data"][0]["y"]) for c in (whole, same)))
 
 
 def test_speed_of_the_twins_is_measured_when_asked(open_page, tiny_twins, monkeypatch):
-    app = open_tab(open_page("block_architecture"), TWINS)
-    monkeypatch.setattr(twins, "MAX_TOKENS", 8)
-    monkeypatch.setattr(twins, "speed_ids", lambda: [i % len(WORDS) for i in range(8)])
-    app.button(key="block_architecture.speed.button").click().run()
+    monkeypatch.setattr(twins, "SPEED_IDS", tuple(i % len(WORDS) for i in range(8)))
+    monkeypatch.setattr(twins, "N_READ", 4)
+    app = open_tab(open_page, "twins")
+    assert "reads 128 tokens in" not in app.table[0].value
+    app.button(key="block_architecture.measure_speed").click().run()
     assert not app.exception
     assert all(cell.endswith(" ms") for cell in app.table[0].value["reads 128 tokens in"])
+    assert app.query_params["block_architecture.speed"] == "1"
 
 
-def test_cache_in_the_table_is_what_a_step_keeps(tmp_path, tokenizer):
-    model = with_random_weights(tiny_llama)
-    model.config.save_pretrained(tmp_path)
-    hooked = HookedModel.wrap(model, tokenizer, "tiny")
-    *_, step = hooked.generate("the cat sat", max_new_tokens=2)
-    in_float32 = step.cache_bytes / step.pos
-    assert twins.cache_bytes_per_token(tmp_path) == in_float32 / 2
-
-
+@pytest.mark.parametrize("tab", ["place", "kind", "activation", "twins"])
 @pytest.mark.parametrize("prompt", ["cat", "**the** <script>alert(1)</script> cat $x$ \n mat"])
-def test_short_and_strange_prompts(open_page, no_twins, prompt):
-    app = open_page("block_architecture", prompt=prompt)
-    for tab in (PLACE, KIND, ACTIVATION):
-        open_tab(app, tab)
-        assert not app.exception
+def test_short_and_strange_prompts(open_page, tiny_twins, prompt, tab):
+    app = open_tab(open_page, tab, prompt=prompt, block_architecture__twins="pair")
+    assert not app.exception
+
+
+@pytest.mark.parametrize("weights", ["trained", "fresh"])
+def test_one_token_has_no_gradient_and_the_page_says_why(open_page, no_twins, weights):
+    app = open_tab(open_page, "place", prompt="cat", block_architecture__weights=weights)
+    assert not app.exception
+    assert "A loss needs at least two tokens" in text_of(app).replace("\\", "")
+    drawn_sizes = [alt for alt in charts(app) if alt.startswith("Size of the residual stream")]
+    assert len(drawn_sizes) == (weights == "trained")
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("model_type", "sentence"),
-    [("jamba", "2 of 4 blocks are built like this one"), ("gemma3n_text", "could not be read"),
-     ("mixtral", "All 4 blocks are built like this")],
-)  # fmt: skip
-def test_unusual_blocks_show_what_can_be_read(
-    open_page, no_twins, monkeypatch, model_type, sentence
-):
+    [
+        ("jamba", "2 of 4 blocks are built like this one"),
+        ("gemma3n_text", "could not be read"),
+        ("mixtral", "All 4 blocks are built like this"),
+    ],
+)
+def test_unusual_blocks_show_what_can_be_read(open_page, no_twins, open_with, model_type, sentence):
     odd = HookedModel.wrap(build(model_type), tiny_tokenizer(), model_type)
-    monkeypatch.setattr(session, "load_model", lambda name: odd)
-    app = open_page("block_architecture", prompt="w12 w20 w33 w12")
-    assert sentence in text_of(app)
-    for tab in (WHOLE, PLACE, KIND):
-        open_tab(app, tab)
+    open_with(lambda name: odd)
+    for tab in ("whole", "place", "kind"):
+        app = open_tab(open_page, tab, prompt="w12 w20 w33 w12")
         assert not app.exception
+        assert sentence in text_of(app)
