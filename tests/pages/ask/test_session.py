@@ -1,143 +1,117 @@
-"""What every page stands on: model, prompt and trace, and one sentence where there is none."""
+"""What every page stands on: model, prompt and run, and one sentence where there is none."""
 
 import gc
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
+from model_hooks import load_model
 from model_hooks.errors import BrokenModelError
-from pages.ask import session
-
-
-def shell():
-    """Draw what app.py draws around a page, and a page that shows only its token count."""
-    import streamlit as st
-
-    from pages.ask import session
-    from pages.shell import sidebar
-    from pages.state import selection
-
-    selection.follow_link()
-    sidebar.draw()
-    session.open_model()
-    sidebar.draw_token_count()
-    st.title(len(session.current_trace().tokens))
-    sidebar.remember_drawn()
-
-
-@pytest.fixture
-def open_shell(tiny_session):
-    def open_shell(prompt="the cat sat on the mat", **link):
-        app = AppTest.from_function(shell, default_timeout=30)
-        for name, value in {"prompt": prompt, **link}.items():
-            app.query_params[name] = value
-        return app.run()
-
-    return open_shell
+from pages.ask.opening import open_frozen
+from tests.pages.conftest import choose, opened, view_of, widget
 
 
 def caption_of_count(app):
     return next(c.value for c in app.sidebar.caption if "tokens" in c.value)
 
 
-def test_sidebar_counts_the_tokens(open_shell):
-    app = open_shell()
+def test_sidebar_counts_the_tokens(open_page):
+    app = open_page("attention")
     assert not app.exception
     assert caption_of_count(app).startswith("6 of ")
-    assert app.title[0].value == "6"
 
 
-def test_link_fills_the_sidebar(open_shell):
-    app = open_shell(prompt="the dog", model="some/model")
-    assert app.sidebar.text_area(key="prompt").value == "the dog"
-    assert app.sidebar.selectbox(key="model").value == "some/model"
+def test_link_fills_the_sidebar(open_page):
+    app = open_page("attention", prompt="the dog", model="some/model")
+    assert widget(app, "prompt").value == "the dog"
+    assert "some/model" in widget(app, "model").options
 
 
-def test_prompt_and_model_reach_the_address(open_shell):
-    app = open_shell(model="some/model")
-    app.sidebar.text_area(key="prompt").set_value("the dog sat").run()
+def test_prompt_reaches_the_address(open_page):
+    app = open_page("attention", model="some/model")
+    choose(app, "prompt", "the dog sat")
     assert not app.exception
     assert app.query_params["prompt"] == "the dog sat"
     assert app.query_params["model"] == "some/model"
 
 
 @pytest.mark.parametrize("blank", ["", "   ", "\n\t"])
-def test_blank_prompt_gets_a_hint(open_shell, blank):
-    app = open_shell()
-    app.sidebar.text_area(key="prompt").set_value(blank).run()
+def test_blank_prompt_gets_a_hint(open_page, blank):
+    app = choose(open_page("attention"), "prompt", blank)
     assert not app.exception
     assert "Type a prompt" in app.info[0].value
 
 
-def test_prompt_beyond_the_context_gets_one_sentence_and_is_kept(open_shell):
-    app = open_shell()
+def test_prompt_beyond_the_context_gets_one_sentence_and_is_kept(open_page):
     prompt = "the " * 25_000
-    app.sidebar.text_area(key="prompt").set_value(prompt).run()
+    app = choose(open_page("attention"), "prompt", prompt)
     assert not app.exception
     assert len(app.error) == 1
     assert "too long" in caption_of_count(app)
-    assert app.sidebar.text_area(key="prompt").value == prompt
+    assert widget(app, "prompt").value == prompt
 
 
 @pytest.mark.parametrize(
     "prompt",
     ["\x00the\x07", "<script>alert(1)</script>", "$x^2$ **b** :red[c]", "👩‍👩‍👧 שלום", "a\u202eb"],
 )
-def test_odd_prompts_run(open_shell, prompt):
-    app = open_shell(prompt=prompt)
+def test_odd_prompts_run(open_page, prompt):
+    app = open_page("attention", prompt=prompt)
     assert not app.exception
     assert not app.error
-    assert app.sidebar.text_area(key="prompt").value == prompt
+    assert widget(app, "prompt").value == prompt
 
 
-def test_model_that_fails_says_why_and_keeps_the_sidebar(open_shell, monkeypatch):
-    def fail(name):
-        raise BrokenModelError("The file a_b.safetensors is *damaged*.")
+def broken(name):
+    raise BrokenModelError("The file a_b.safetensors is *damaged*.")
 
-    monkeypatch.setattr(session, "load_model", fail)
-    app = open_shell(prompt="the dog", model="broken")
+
+def test_model_that_fails_says_why_and_keeps_the_sidebar(open_with):
+    open_with(broken)
+    app = opened("attention", prompt="the dog", model="broken")
     assert not app.exception
     assert app.error[0].value == r"The file a\_b\.safetensors is \*damaged\*\."
-    assert app.sidebar.text_area(key="prompt").value == "the dog"
+    assert widget(app, "prompt").value == "the dog"
 
 
-def test_model_is_loaded_once(open_shell, monkeypatch, hooked):
-    loaded = []
-    monkeypatch.setattr(session, "load_model", lambda name: loaded.append(name) or hooked)
-    open_shell(model="a")
-    open_shell(model="a", prompt="the dog")
-    assert loaded == ["a"]
-
-
-def test_loading_freezes_the_garbage_collector(tiny_session):
-    gc.unfreeze()
-    session.hooked_model("any")
-    assert gc.get_freeze_count() > 100_000
-
-
-def test_traces_are_shared_by_token_ids(tiny_session):
-    ids = session.token_ids_of("any", "the cat")
-    assert session.trace_of("any", ids) is session.trace_of("any", ids)
-
-
-def cut_short(drawn):
-    """Report an empty prompt, as a browser does that never got the one of the first run."""
-    import streamlit as st
-
-    from pages.shell import sidebar
-    from pages.state import selection
-
-    selection.select(prompt="the dog")
-    if drawn:
-        sidebar.remember_drawn()
-    st.session_state["prompt"] = ""
-    sidebar._take_prompt()
-    st.session_state["got"] = selection.selection().prompt
-
-
-@pytest.mark.parametrize(("drawn", "prompt"), [(False, "the dog"), (True, "")])
-def test_prompt_is_emptied_by_the_user_alone(drawn, prompt, monkeypatch):
-    monkeypatch.setattr("pages.shell.sidebar.SETTLE_S", 0)
-    app = AppTest.from_function(cut_short, args=(drawn,)).run()
+def test_the_default_model_can_be_chosen_after_one_that_does_not_load(open_with, hooked):
+    open_with(lambda name: broken(name) if name == "broken" else hooked)
+    app = opened("attention", model="broken")
+    assert app.error
+    options = widget(app, "model").options
+    choose(app, "model", next(option for option in options if option.startswith("storyteller")))
     assert not app.exception
-    assert app.session_state["got"] == prompt
+    assert not app.error
+    assert view_of(app).model == "storyteller"
+
+
+def test_the_prompt_can_be_emptied_after_a_page_that_ended_early(open_page):
+    app = open_page("attention", prompt="the " * 25_000)
+    assert app.error
+    choose(app, "prompt", "")
+    assert view_of(app).prompt == ""
+    assert not app.error
+
+
+def test_what_the_model_lacks_cannot_stay_switched_off(open_page):
+    app = open_page("attention", interventions="ablate_head,99,0~")
+    assert not app.exception
+    assert "layer 99" in app.warning[0].value
+    next(button for button in app.button if "Switch everything on" in button.label).click()
+    app.run()
+    assert not app.warning
+    assert view_of(app).interventions == ()
+
+
+def test_loading_freezes_the_garbage_collector_even_if_it_fails():
+    gc.unfreeze()
+    open_frozen("storyteller")
+    assert gc.get_freeze_count() > 100_000
+    gc.unfreeze()
+    with pytest.raises(Exception, match="no such"):
+        open_frozen("/no such folder")
+    assert gc.get_freeze_count() > 100_000
+    gc.unfreeze()
+
+
+def test_every_bundled_model_can_be_opened():
+    assert load_model("storyteller").info.n_layers > 1

@@ -1,7 +1,10 @@
-"""The ready-made widgets: bound to the selection, clamped to the model."""
+"""The ready-made controls: bound to the view, within what the model has."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
+
+from model_hooks.write.decoding import OPTIONS
+from tests.pages.conftest import choose, view_of, widget
 
 
 def page(n_layers, n_heads, n_tokens):
@@ -10,22 +13,25 @@ def page(n_layers, n_heads, n_tokens):
 
     import streamlit as st
 
-    from pages.state import selection
+    from pages.state.view import whole_view
+    from pages.state.visit import begin
     from pages.widgets import controls
 
-    selection.follow_link()
+    begin(whole_view(), "page")
     info = SimpleNamespace(
         n_layers=n_layers,
         n_heads=n_heads,
         vocab_size=100,
         attention_layers=tuple(range(n_layers)),
     )
+    draw = {name: getattr(of, "__wrapped__", of) for name, of in vars(controls).items()}
+    draw["_option_control"] = controls._option_control
     st.session_state["got"] = {
-        "layer": controls.pick_layer(info, key="layer"),
-        "head": controls.pick_head(info, key="head", mean=True),
-        "pos": controls.pick_position(["the"] * n_tokens, key="pos"),
-        "decoding": controls.decoding_controls(info, key="decoding"),
-        "use_cache": controls.cache_control(key="use_cache"),
+        "layer": draw["pick_layer"](info),
+        "head": draw["pick_head"](info, mean=True),
+        "pos": controls.pick_position(["the"] * n_tokens),
+        "decoding": draw["decoding_controls"](info),
+        "use_cache": controls.cache_control(),
     }
 
 
@@ -38,26 +44,6 @@ def controls(*, n_layers=2, n_heads=2, n_tokens=3, **link):
     return app
 
 
-def stale(field):
-    """Report a label of an older prompt, as a browser does whose options have changed."""
-    import streamlit as st
-
-    from pages.state import selection
-    from pages.widgets import controls
-
-    selection.select(**{field: 1})
-    st.session_state["widget"] = "9: ·little"
-    controls._store(field, "widget")
-    st.session_state["got"] = getattr(selection.selection(), field), controls.number_of("widget")
-
-
-@pytest.mark.parametrize("field", ["pos", "layer", "head"])
-def test_label_that_is_offered_no_more_changes_nothing(field):
-    app = AppTest.from_function(stale, args=(field,)).run()
-    assert not app.exception
-    assert app.session_state["got"] == (1, None)
-
-
 @pytest.mark.parametrize(("n_layers", "n_heads"), [(1, 1), (2, 4), (12, 12), (48, 64)])
 def test_link_beyond_the_model_is_clamped(n_layers, n_heads):
     app = controls(n_layers=n_layers, n_heads=n_heads, layer=99, head=99, pos=99)
@@ -68,13 +54,32 @@ def test_link_beyond_the_model_is_clamped(n_layers, n_heads):
 
 def test_link_sets_every_decoding_option():
     link = {
-        "strategy": "sample", "temperature": 0.7, "top_k": 5, "top_p": 0.9, "min_p": 0.05,
-        "repetition_penalty": 1.2, "seed": 7,
-    }  # fmt: skip
+        "strategy": "sample",
+        "temperature": 0.7,
+        "top_k": 5,
+        "top_p": 0.9,
+        "min_p": 0.05,
+        "repetition_penalty": 1.2,
+        "seed": 7,
+    }
     app = controls(**link, use_cache=False)
     decoding = app.session_state["got"]["decoding"]
     assert {name: getattr(decoding, name) for name in link} == link
     assert app.session_state["got"]["use_cache"] is False
+
+
+@pytest.mark.parametrize("option", [option.name for option in OPTIONS])
+def test_every_option_has_a_control_that_changes_it(option):
+    app = controls(strategy="sample")
+    control = widget(app, f"decoding.{option}")
+    before = control.value
+    low, high = control.min, control.max
+    other = high if before != high else low
+    choose(app, f"decoding.{option}", other)
+    assert not app.exception
+    changed = getattr(view_of(app).decoding, option)
+    assert changed is None or changed == other
+    assert changed != getattr(controls().session_state["got"]["decoding"], option)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +92,9 @@ def test_nonsense_in_a_link_is_clamped(option, value):
 
 def test_choice_is_remembered_and_written_to_the_address():
     app = controls()
-    app.segmented_control(key="layer").set_value(1).run()
-    app.segmented_control(key="head").set_value(None).run()
-    app.selectbox(key="pos").set_value(0).run()
+    choose(app, "layer", 1)
+    choose(app, "head", "Mean")
+    choose(app, "pos", "0: the")
     got = app.session_state["got"]
     assert (got["layer"], got["head"], got["pos"]) == (1, None, 0)
     assert app.query_params == {"layer": "1", "head": "mean", "pos": "0"}
@@ -101,22 +106,12 @@ def test_last_token_is_chosen_at_first():
 
 def test_options_of_sampling_are_disabled_when_greedy():
     app = controls()
-    assert app.slider(key="decoding.temperature").disabled
-    app.segmented_control(key="decoding.strategy").set_value("sample").run()
-    assert not app.slider(key="decoding.temperature").disabled
+    assert widget(app, "decoding.temperature").disabled
+    assert not widget(app, "decoding.repetition_penalty").disabled
+    choose(app, "decoding.strategy", "Sample")
+    assert not widget(app, "decoding.temperature").disabled
 
 
 def test_zero_top_k_means_off():
-    app = controls(strategy="sample", top_k=5)
-    app.number_input(key="decoding.top_k").set_value(0).run()
+    app = choose(controls(strategy="sample", top_k=5), "decoding.top_k", 0)
     assert app.session_state["got"]["decoding"].top_k is None
-
-
-@pytest.mark.parametrize(("key", "field"), [("decoding.strategy", "strategy"), ("layer", "layer")])
-def test_browser_that_reports_no_choice_gets_the_selection_again(key, field):
-    app = controls(strategy="sample", layer=1)
-    app.segmented_control(key=key).set_value(None).run()
-    assert not app.exception
-    got = app.session_state["got"]
-    assert (got["decoding"].strategy, got["layer"]) == ("sample", 1)
-    assert app.query_params[field] == {"strategy": "sample", "layer": "1"}[field]
