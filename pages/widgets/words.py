@@ -3,7 +3,7 @@
 What is watched belongs to the model, and is shared by the pages that ask for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,15 +57,25 @@ def candidate_ids(log_probs: Float[np.ndarray, "vocab"], extra: Sequence[int] = 
     return list(dict.fromkeys([*map(int, best), *extra]))
 
 
+def token_texts(token_ids: Iterable[int]) -> dict[int, str]:
+    """Return the text of each token of the selected model, as it stands: no label."""
+    ids = tuple(dict.fromkeys(int(token_id) for token_id in token_ids))
+    return dict(zip(ids, _each_token(view().model, ids), strict=True))
+
+
+def token_labels(token_ids: Iterable[int]) -> dict[int, str]:
+    """Return a label per token of the selected model; two of them may look alike."""
+    return {token_id: visible(text) for token_id, text in token_texts(token_ids).items()}
+
+
 def token_name(token_id: int) -> str:
     """Return a label for a token of the selected model."""
-    return visible(_each_token(view().model, (int(token_id),))[0])
+    return token_labels([token_id])[int(token_id)]
 
 
-def token_names(token_ids: Sequence[int]) -> dict[int, str]:
+def token_names(token_ids: Iterable[int]) -> dict[int, str]:
     """Return a label per token; those that look alike get their ID, for widgets tell by label."""
-    ids = tuple(map(int, token_ids))
-    names = dict(zip(ids, map(visible, _each_token(view().model, ids)), strict=True))
+    names = token_labels(token_ids)
     labels = list(names.values())
     return {i: f"{name} (ID {i})" if labels.count(name) > 1 else name for i, name in names.items()}
 
@@ -73,7 +83,7 @@ def token_names(token_ids: Sequence[int]) -> dict[int, str]:
 def watched_ids(log_probs: Float[np.ndarray, "vocab"]) -> list[int]:
     """Return the tokens that are watched: at first, the three most probable ones."""
     watched = view().watched
-    known = watched is not None and all(token_id < len(log_probs) for token_id in watched)
+    known = watched is not None and all(0 <= token_id < len(log_probs) for token_id in watched)
     return list(watched or ()) if known else candidate_ids(log_probs)[:N_AT_FIRST]
 
 
@@ -118,7 +128,7 @@ def pick_word(log_probs: Float[np.ndarray, "vocab"], field: str, *, label: str =
     """
     typed_field = f"{field.rpartition('.')[0]}.typed"
     chosen = value_of(view(), field)
-    extra = [] if chosen is None or chosen >= len(log_probs) else [chosen]
+    extra = [] if chosen is None or not 0 <= chosen < len(log_probs) else [chosen]
     offered = candidate_ids(log_probs, [*watched_ids(log_probs), *extra])
     left, right = st.columns(2, vertical_alignment="bottom")
     token_id = bind(
