@@ -1,37 +1,23 @@
 """The Layers page shows the model's own numbers, and each check on it holds."""
 
+import html
+
 import numpy as np
 import pytest
 import torch
 
 from model_hooks import HookedModel
-from model_hooks.read.attribution import attribute_logit
-from model_hooks.read.lens import read_lens
-from pages.ask import session
-from pages.layers import views
-from pages.widgets.words import find_word
+from pages.layers.choices import Choices
 from tests.conftest import WORDS, tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
-from tests.pages.conftest import PROMPT
+from tests.pages.conftest import PROMPT, choose, view_of, widget
 
 LENS, TAB = range(2)
-TABS = ["Watched words", "Inside one layer", "What adds up to the score", "The vector itself"]
-WORDS_TAB, HALVES_TAB, PARTS_TAB, GROWTH_TAB = TABS
-
-
-@pytest.fixture(autouse=True)
-def _no_kept_readings():
-    for cache in (views.lens_of, views.reading_of, views.attribution_of):
-        cache.clear()
+TABS = ["words", "halves", "parts", "growth"]
 
 
 def chart(app, index):
     return drawn(app)[index].figure
-
-
-def open_tab(app, title):
-    app.session_state["layers.tabs"] = title
-    return app.run()
 
 
 @torch.inference_mode()
@@ -52,15 +38,28 @@ def test_last_row_and_last_points_are_the_models_output(open_page, hooked, pos):
     expected = output(hooked, pos + 1)
     drawn = numbers(chart(app, LENS)["data"][0]["z"])
     assert drawn[-1, pos] == pytest.approx(expected.max(), abs=1e-4)
-    watched = app.multiselect(key="words").value
-    assert watched == list(np.argsort(-expected)[:3])
-    for line, token_id in zip(chart(app, TAB)["data"], watched, strict=True):
+    lines, best = chart(app, TAB)["data"], np.argsort(-expected)[:3]
+    assert [html.unescape(line["name"]) for line in lines] == [WORDS[i] for i in best]
+    for line, token_id in zip(lines, best, strict=True):
         assert numbers(line["y"])[-1] == pytest.approx(expected[token_id], abs=1e-4)
     assert "Checked: the last row equals" in text_of(app)
 
 
+def test_the_whole_page_is_about_the_run_with_what_is_switched_off(open_page, hooked):
+    app = open_page("layers", interventions="ablate_mlp,1~")
+    assert not app.exception
+    mlp = hooked.anatomy.blocks[1].module.mlp
+    handle = mlp.register_forward_hook(lambda module, args, output: torch.zeros_like(output))
+    expected = output(hooked)
+    handle.remove()
+    drawn = numbers(chart(app, LENS)["data"][0]["z"])
+    assert drawn[-1, -1] == pytest.approx(expected.max(), abs=1e-4)
+    assert abs(drawn[-1, -1] - output(hooked).max()) > 1e-3
+    assert "Checked: the last row equals" in text_of(app)
+
+
 def test_parts_on_screen_sum_to_the_logit(open_page, hooked):
-    app = open_tab(open_page("layers"), PARTS_TAB)
+    app = open_page("layers", layers__tab="parts")
     assert not app.exception
     bars = {bar["name"]: numbers(bar["y"]) for bar in chart(app, TAB)["data"]}
     total = sum(values.sum() for name, values in bars.items() if name != "sum so far")
@@ -71,17 +70,39 @@ def test_parts_on_screen_sum_to_the_logit(open_page, hooked):
 
 
 def test_two_logits_are_compared(open_page, hooked):
-    app = open_tab(open_page("layers"), PARTS_TAB)
+    app = open_page("layers", layers__tab="parts")
     first, second = np.argsort(-output(hooked))[:2]
-    app.selectbox(key=f"layers.logit.{first}.against").set_value(int(second)).run()
+    choose(app, "layers.against", WORDS[second])
     assert not app.exception
     bars = {bar["name"]: numbers(bar["y"]) for bar in chart(app, TAB)["data"]}
     ratio = np.log(output(hooked)[first] / output(hooked)[second])
     assert bars["sum so far"][-1] == pytest.approx(ratio, abs=1e-3)
 
 
+def test_a_logit_is_not_compared_with_itself(open_page, hooked):
+    app = open_page("layers", layers__tab="parts")
+    _, second = np.argsort(-output(hooked))[:2]
+    choose(app, "layers.against", WORDS[second])
+    choose(app, "layers.logit_of", WORDS[second])
+    assert not app.exception
+    assert view_of(app).layers.logit_of == second
+    assert view_of(app).layers.against is None
+    assert WORDS[second] not in widget(app, "layers.against").options
+
+
+def test_each_token_of_the_text_keeps_its_own_choice_of_a_logit(open_page, hooked):
+    app = open_page("layers", layers__tab="parts", pos=4)
+    rare = WORDS[int(np.argmin(output(hooked, 5)))]
+    choose(app, "layers.logit_of", rare)
+    choose(app, "pos", "2: sat")
+    assert view_of(app).layers.logit_of is None
+    assert f"Most for {rare}" not in text_of(app)
+    choose(app, "pos", "4: the")
+    assert f"Most for {rare}" in text_of(app)
+
+
 def test_norms_on_screen_are_those_of_the_trace(open_page, hooked, trace):
-    app = open_tab(open_page("layers", pos=3), GROWTH_TAB)
+    app = open_page("layers", pos=3, layers__tab="growth")
     expected = [np.linalg.norm(trace.embedding[3])]
     expected += [np.linalg.norm(layer.resid_post[3]) for layer in trace.layers]
     growth = chart(app, TAB)["data"]
@@ -92,58 +113,37 @@ def test_norms_on_screen_are_those_of_the_trace(open_page, hooked, trace):
 
 def test_every_view_of_the_table_draws(open_page):
     app = open_page("layers")
-    app.toggle(key="layers.halves").set_value(True).run()
+    choose(app, "layers.halves", True)
     assert numbers(chart(app, LENS)["data"][0]["z"]).shape == (5, 6)
-    for show in ("probability", "rank"):
-        app.segmented_control(key="layers.show").set_value(show).run()
+    for show in ("Probability", "Rank"):
+        choose(app, "layers.show", show)
         assert not app.exception
-    app.segmented_control(key="layers.measure").set_value("rank").run()
+    choose(app, "layers.measure", "Rank")
     assert not app.exception
 
 
 def test_known_word_is_watched_and_five_are_the_most(open_page):
     app = open_page("layers")
     for word in WORDS[1:]:
-        if not app.text_input(key="words.new").disabled:
-            app.text_input(key="words.new").set_value(word).run()
+        if not widget(app, "typed").disabled:
+            choose(app, "typed", word)
     assert not app.exception
-    assert len(app.multiselect(key="words").value) == 5
+    assert len(view_of(app).watched) == 5
     assert len(chart(app, TAB)["data"]) == 5
-    app.multiselect(key="words").set_value([]).run()
+    choose(app, "watched", [])
     assert not app.exception
     assert any("Choose a word" in info.value for info in app.info)
 
 
 def test_word_of_several_tokens_gets_one_sentence_and_its_first_token(open_page):
     app = open_page("layers")
-    app.multiselect(key="words").set_value([]).run()
-    app.text_input(key="words.new").set_value("mat dog").run()
+    choose(app, "watched", [])
+    choose(app, "typed", "mat dog")
     assert [info.value for info in app.info if "2 tokens" in info.value]
-    app.button(key="words.new.first").click().run()
+    app.button(key="typed.first").click().run()
     assert not app.exception
-    assert app.multiselect(key="words").value == [WORDS.index("mat")]
+    assert view_of(app).watched == (WORDS.index("mat"),)
     assert not [info.value for info in app.info if "2 tokens" in info.value]
-
-
-def test_word_is_found_with_or_without_its_space(hooked):
-    log_probs = np.zeros(len(WORDS), dtype=np.float32)
-    assert find_word(hooked, "cat", log_probs).token_ids == (2,)
-    assert find_word(hooked, " cat", log_probs).token_ids == (2,)
-    assert find_word(hooked, "", log_probs).token_ids == ()
-
-
-def test_download_holds_the_same_numbers(hooked, trace):
-    lens = read_lens(hooked, trace)
-    frame = views.lens_frame(lens, ["embedding", "layer 0", "layer 1"], trace, hooked)
-    last = frame[(frame.point == "layer 1") & (frame.pos == 5)].iloc[0]
-    assert last.guess == last.final_token == WORDS[int(output(hooked).argmax())]
-    assert last.guess_probability == pytest.approx(output(hooked).max(), abs=1e-4)
-    assert len(frame) == 3 * 6
-    parts = views.parts_frame(attribute_logit(hooked, trace, 2)).set_index("part")["value"]
-    assert parts["sum"] == pytest.approx(parts["logit"], abs=1e-4)
-    assert parts[["embedding", "attention", "feedforward", "bias"]].sum() == pytest.approx(
-        parts["sum"], abs=1e-9
-    )
 
 
 def test_one_token_prompt(open_page):
@@ -156,35 +156,44 @@ def test_long_prompt_is_a_window_around_the_token_or_all_of_it(open_page):
     app = open_page("layers", prompt="the cat sat on " * 8, pos=20)
     assert not app.exception
     columns = chart(app, LENS)["data"][0]["x"]
-    assert len(columns) == views.WINDOW
+    assert len(columns) == 12
     assert "20: the" in columns
-    app.segmented_control(key="layers.span").set_value(views.ALL).run()
+    choose(app, "layers.span", "All tokens")
     assert not app.exception
     assert len(chart(app, LENS)["data"][0]["x"]) == 32
 
 
-@pytest.mark.parametrize(("n_tokens", "pos"), [(1, 0), (5, 4), (12, 0), (300, 0), (300, 150),
-                                               (300, 299)])  # fmt: skip
-def test_window_holds_the_position(n_tokens, pos):
-    span = views.window(n_tokens, pos)
-    assert 0 <= span.start <= pos < span.stop <= n_tokens
-    assert span.stop - span.start == min(n_tokens, views.WINDOW)
+@pytest.mark.parametrize("tab", TABS)
+def test_link_beyond_the_model_shows_what_there_is(open_page, tab):
+    app = open_page("layers", layer=99, pos=99, layers__logit_of=99, layers__tab=tab)
+    assert not app.exception
+    assert len(drawn(app)) == 2
 
 
-def test_link_beyond_the_model_shows_what_there_is(open_page):
-    app = open_page("layers", layer=99, pos=99)
-    for title in TABS:
-        open_tab(app, title)
-        assert not app.exception
-        assert len(drawn(app)) == 2
+def test_a_link_restores_every_choice(open_page):
+    wanted = {
+        "layers__show": "rank",
+        "layers__halves": "1",
+        "layers__tab": "parts",
+        "layers__measure": "rank",
+        "layers__logit_of": "3",
+        "layers__against": "4",
+    }
+    app = open_page("layers", **wanted)
+    assert not app.exception
+    assert view_of(app).layers == Choices("rank", True, "around", "parts", "rank", 3, 4)
+    ranks = 10 ** numbers(chart(app, LENS)["data"][0]["z"])
+    assert ranks.shape == (5, 6)
+    np.testing.assert_allclose(ranks[-1], 1)
+    assert "“sat” minus “on”" in str(chart(app, TAB))
 
 
-def test_numbers_that_are_none_get_one_sentence(open_page, tokenizer, monkeypatch):
+def test_numbers_that_are_none_get_one_sentence(open_page, open_with, tokenizer):
     model = with_random_weights(tiny_llama)
     with torch.no_grad():
         model.model.embed_tokens.weight[WORDS.index("on")] = float("nan")
     broken = HookedModel.wrap(model, tokenizer, "broken")
-    monkeypatch.setattr(session, "load_model", lambda name: broken)
+    open_with(lambda name: broken)
     app = open_page("layers")
     assert not app.exception
     assert len(app.error) == 1
@@ -194,10 +203,10 @@ def test_numbers_that_are_none_get_one_sentence(open_page, tokenizer, monkeypatc
     assert not app.error
 
 
-def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring, open_page):
-    app = open_tab(open_page("layers", layer=0), PARTS_TAB)
+def test_no_parts_are_drawn_where_they_cannot_be_told_apart(open_page, of_unknown_wiring):
+    app = open_page("layers", layer=0, layers__tab="parts")
     assert not app.exception
     assert "cannot be told apart" in text_of(app)
-    assert app.toggle(key="layers.halves").disabled
+    assert widget(app, "layers.halves").disabled
     figures = " ".join(chart.alt for chart in drawn(app))
     assert "adds to the logit" not in figures

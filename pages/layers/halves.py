@@ -1,0 +1,80 @@
+"""What does each half of one layer change in the prediction?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from model_hooks import ModelInfo
+from model_hooks.parts.abilities import Abilities
+from pages.layers.reading import Reading
+from pages.widgets.chart import chart
+from pages.widgets.download import csv_button
+from pages.widgets.tail import read_from
+from pages.widgets.words import token_labels
+from viz import layer_effect
+
+N_TOKENS = 6
+"""Tokens drawn."""
+N_LEADING = 3
+"""Tokens considered of each state: those that lead there."""
+HELP = (
+    "The same reading before a layer, between its two halves, and after it. **Attention** brings "
+    "in what other tokens know; the **feedforward** then works on this token alone. The layer is "
+    "shaded in the other figures."
+)
+
+
+def draw(info: ModelInfo, abilities: Abilities, reading: Reading, layer: int) -> None:
+    """Draw a layer's leading tokens: before it, after attention, after the feedforward."""
+    states = states_of(reading, layer)
+    tokens = tokens_that_move(reading, states)
+    probabilities = np.exp(reading.log_probs[states][:, tokens])
+    names, labels = state_names(states), token_labels(tokens)
+    figure = layer_effect(
+        probabilities,
+        names,
+        ["embedding", *(reading.points[i].after for i in states[1:])],
+        [labels[token] for token in tokens],
+    )
+    chart(
+        figure, key="layers_halves", alt=f"What attention and feedforward of layer {layer} change"
+    )
+    read_from(info, abilities, len(states), blocks=abilities.layers[layer].path)
+    csv_button(lambda: table_of(names, list(labels.values()), probabilities), "inside_layer")
+
+
+def states_of(reading: Reading, layer: int) -> list[int]:
+    """Return the points before, (between the halves of) and after a layer."""
+    inside = [i for i, point in enumerate(reading.points) if point.layer == layer]
+    return [inside[0] - 1, *inside]
+
+
+def state_names(states: Sequence[int]) -> list[str]:
+    """Name a layer's states for people."""
+    if len(states) == 2:
+        return ["before the layer", "after it"]
+    return ["before the layer", "after attention", "after feedforward"]
+
+
+def tokens_that_move(reading: Reading, states: Sequence[int]) -> list[int]:
+    """Return the leading tokens of a layer's states, those that lead after it first."""
+    leading = np.argsort(-reading.log_probs[list(states)], axis=-1, kind="stable")[:, :N_LEADING]
+    in_order = [int(token) for row in leading[::-1] for token in row]
+    return list(dict.fromkeys(in_order))[:N_TOKENS]
+
+
+def table_of(
+    states: Sequence[str],
+    tokens: Sequence[str],
+    probabilities: Float[np.ndarray, "state token"],
+) -> pd.DataFrame:
+    """Return a layer's before and after as a table, for download."""
+    return pd.DataFrame(
+        {
+            "state": np.repeat(states, len(tokens)),
+            "token": list(tokens) * len(states),
+            "probability": probabilities.ravel(),
+        }
+    )
