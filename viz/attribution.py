@@ -129,7 +129,7 @@ def _ends(parts: _Logit) -> Mark:
 def _layer_bars(name: Literal["attention", "feedforward"], parts: _Logit, offset: float) -> Mark:
     colour, shape = PART_LOOKS[name]
     values = parts.attention if name == "attention" else parts.feedforward
-    told = {"name": name, "hovertemplate": hover(f"{name} of layer %{{x}}: %{{y:+.3f}}")}
+    told: Mark = {"name": name, "hovertemplate": hover(f"{name} of layer %{{x}}: %{{y:+.3f}}")}
     place = {"width": 0.4, "offset": offset}
     return bars(list(range(parts.n_layers)), values, colour, {"shape": shape}, **place, **told)
 

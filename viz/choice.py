@@ -95,7 +95,7 @@ def _rank_marks(found: _Ranking, hovers: Sequence[str]) -> list[Mark]:
     )
     marks = []
     for name, which, values, colour, symbol in kinds:
-        texts = said(hovers[i] for i in np.flatnonzero(which))
+        texts = said(hovers[i] for i in np.flatnonzero(which).tolist())
         x, y = found.ranks[which], values[found.ids[which]]
         marks.append(dots(x, y, colour, 6, symbol, name=name, **texts))
     return [mark for mark in marks if len(mark["x"])]
@@ -204,9 +204,9 @@ def _entropy_curve(
 
 
 def _entropy_now(temperature: float, entropy: float) -> Mark:
-    written = {"text": [f"<b>{entropy:.2f} bits</b>"], "textposition": "bottom right"}
+    written: Mark = {"text": [f"<b>{entropy:.2f} bits</b>"], "textposition": "bottom right"}
     template = hover(f"now: temperature {temperature:g}, {entropy:.3f} bits")
-    told = {"name": "now", "mode": "markers+text", "hovertemplate": template}
+    told: Mark = {"name": "now", "mode": "markers+text", "hovertemplate": template}
     return dots([temperature], [entropy], theme.HIGHLIGHT, 14, "diamond", **written, **told)
 
 

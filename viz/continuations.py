@@ -339,8 +339,8 @@ def _stops(stops: Sequence[_Stop], look: _BeamLook, token: Callable[[int], str])
     sums = [f"{stop.total:.2f}" for stop in stops]
     x, y = [stop.x for stop in stops], [stop.y for stop in stops]
     rim = {"color": look.colour, "width": 2}
-    told = {"customdata": [_sum_hover(stop, token) for stop in stops]}
-    told |= {"hovertemplate": "%{customdata}", "name": look.name}
+    hovers = [_sum_hover(stop, token) for stop in stops]
+    told: Mark = {"customdata": hovers, "hovertemplate": "%{customdata}", "name": look.name}
     return [
         _texts(x, [at - _LABEL_GAP for at in y], tokens, 14),
         _texts(x, [at + _LABEL_GAP for at in y], sums, 11),

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from viz import theme
 from viz.attention import block_labels, block_size
-from viz.axes import axis, categories, fixed, hidden, ticks
+from viz.axes import Axis, axis, categories, fixed, hidden, ticks
 from viz.layout import legend
 from viz.marks import Mark, bars, beside, cells, dots, hatched, hover, line
 
@@ -96,8 +96,7 @@ def _mask_names(kinds: UInt8[np.ndarray, "query key"]) -> list[Mark]:
 
 
 def _crosses(kinds: UInt8[np.ndarray, "query key"], labels: Sequence[str]) -> Mark:
-    rows, columns = np.nonzero(kinds == TAKEN)
-    x, y = [labels[i] for i in columns], [labels[i] for i in rows]
+    y, x = ([labels[i] for i in places.tolist()] for places in np.nonzero(kinds == TAKEN))
     return dots(x, y, theme.SEQUENTIAL[0], 6, "x", hoverinfo="skip", showlegend=False)
 
 
@@ -230,7 +229,7 @@ def _shared_heads(links: Sequence[_Link], rows: Sequence[_Row], width: int) -> g
     names = ["query heads", "KV heads", "shared means"][: len(rows)]
     heights = [row.height for row in rows]
     reach = [min(heights) - 0.45, 2.45]
-    plain = {"showgrid": False, "zeroline": False}
+    plain: Axis = {"showgrid": False, "zeroline": False}
     layout = {
         "xaxis": hidden(0, width),
         "yaxis": fixed(range=reach, **ticks(names, heights), **plain),
@@ -289,7 +288,7 @@ def converted_and_trained(
     groups = []
     for name, values, colour, shape in kinds:
         written = beside("" if value is None else f"{value:.2f}" for value in values)
-        told = {"name": name, "hovertemplate": hover(f"%{{x}}, {name}: %{{y:.3f}}")}
+        told: Mark = {"name": name, "hovertemplate": hover(f"%{{x}}, {name}: %{{y:.3f}}")}
         pattern = {"shape": shape, "size": 5}
         groups.append(bars(list(names), list(values), colour, pattern, **written, **told))
     layout = {

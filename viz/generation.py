@@ -99,16 +99,17 @@ def choices_replay(
     n_rows = max(len(rows) for rows in steps)
     choices = zip(steps, chosen, contexts, strict=True)
     frames = [
-        go.Frame(
-            name=str(first_step + i),
-            data=candidate_marks(rows, token),
-            layout=_frame_layout(candidate_labels(rows, token), context, n_rows),
-        )
+        {
+            "name": str(first_step + i),
+            "data": candidate_marks(rows, token),
+            "layout": _frame_layout(candidate_labels(rows, token), context, n_rows),
+        }
         for i, (rows, token, context) in enumerate(choices)
     ]
-    replay = go.Figure(frames[0].data, candidate_layout(steps[0], chosen[0]), frames)
-    replay.update_layout(frames[0].layout)
-    return replay.update_layout(_replay_layout(n_rows, [frame.name for frame in frames]))
+    first = frames[0]
+    replay = go.Figure(first["data"], candidate_layout(steps[0], chosen[0]), frames)
+    replay.update_layout(first["layout"])
+    return replay.update_layout(_replay_layout(n_rows, [frame["name"] for frame in frames]))
 
 
 def _frame_layout(labels: Sequence[str], context: str, n_rows: int) -> Part:

@@ -49,13 +49,13 @@ def added_sizes(
 
 
 def _sizes(name: str, sizes: Float[np.ndarray, "layer"], colour: str, shape: str) -> Mark:
-    told = {"name": name, "hovertemplate": hover(f"layer %{{x}}: {name} %{{y:.3g}}")}
+    told: Mark = {"name": name, "hovertemplate": hover(f"layer %{{x}}: {name} %{{y:.3g}}")}
     return bars(list(range(len(sizes))), sizes, colour, {"shape": shape}, **told)
 
 
 def _stream(sizes: Float[np.ndarray, "layer"]) -> Mark:
     template = hover("after layer %{x}, the stream's size is %{y:.3g}")
-    told = {"name": "the stream after it", "mode": "lines+markers", "hovertemplate": template}
+    told: Mark = {"name": "the stream after it", "mode": "lines+markers", "hovertemplate": template}
     return line(list(range(len(sizes))), sizes, theme.RESIDUAL, **told)
 
 

@@ -9,8 +9,6 @@ import html
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import plotly.graph_objects as go
-
 QUERY, KEY, VALUE, FEEDFORWARD, HIGHLIGHT, ATTENTION, RESIDUAL = (
     f"#{number:06d}" for number in range(1, 8)
 )
@@ -85,36 +83,3 @@ def position_labels(tokens: Sequence[str], start: int = 0) -> list[str]:
     shows them again when zoomed in, and hovers can show `%{x}`.
     """
     return [f"{start + i}: {shorten(token)}" for i, token in enumerate(tokens)]
-
-
-def token_axis(tokens: Sequence[str]) -> dict:
-    """Label the integer positions 0, 1, 2... with tokens, all of them.
-
-    Plotly merges equal category labels, so repeated tokens need numbers underneath.
-    """
-    return {
-        "tickmode": "array",
-        "tickvals": list(range(len(tokens))),
-        "ticktext": [shorten(token) for token in tokens],
-    }
-
-
-def fit_rows(figure: go.Figure, n_rows: int, *, above: int = 10, below: int = 50) -> go.Figure:
-    """Give every row the same height, however many there are.
-
-    Args:
-        figure: The figure, changed in place.
-        n_rows: Rows of the y axis.
-        above: Pixels above the plot.
-        below: Pixels beneath it, for the axis.
-    """
-    return figure.update_layout(
-        height=n_rows * CELL_PX + above + below, margin={"t": above, "b": below}
-    )
-
-
-def band(x0: float, x1: float) -> dict:
-    """Shade a part of the x axis over the full height: goes into a layout's `shapes`."""
-    place = {"xref": "x", "yref": "paper", "x0": x0, "x1": x1, "y0": 0, "y1": 1}
-    look = {"fillcolor": HIGHLIGHT, "opacity": 0.15, "line": {"width": 0}, "layer": "below"}
-    return {"type": "rect", **place, **look}
