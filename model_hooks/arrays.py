@@ -24,6 +24,12 @@ def softmax(logits: Float[np.ndarray, "*row vocab"]) -> Float[np.ndarray, "*row 
     return read_only(torch.softmax(torch.tensor(logits, dtype=torch.float64), -1).numpy())
 
 
+def log_softmax(logits: Float[np.ndarray, "*row vocab"]) -> Float[np.ndarray, "*row vocab"]:
+    """Return the natural log-probabilities of logits along the last axis, in float64."""
+    given = torch.tensor(logits, dtype=torch.float64)
+    return read_only(torch.log_softmax(given, -1).numpy())
+
+
 def check_index(what: str, index: int, count: int, error: type[Exception]) -> int:
     """Return a possibly negative index as a plain one, or raise `error` with both numbers."""
     if not -count <= index < count:
