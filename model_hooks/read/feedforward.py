@@ -85,26 +85,3 @@ def probabilities_without(
         return softmax(trace.last_logits)
     off = () if layer is None else (AblateMLP(layer),)
     return softmax(model.run_again(trace, stop=pos + 1, also=off).last_logits)
-
-
-def probabilities_without_each(
-    model: HookedModel, trace: Trace, token_id: int, pos: int = -1
-) -> Float[np.ndarray, "layer"]:
-    """Return one token's probability after a position, each layer's feedforward off in turn.
-
-    Returns:
-        NaN where a feedforward cannot be switched off.
-
-    Raises:
-        PromptError: The trace lacks that position.
-    """
-    return read_only(
-        np.array(
-            [
-                probabilities_without(model, trace, layer, pos)[token_id]
-                if abilities.changes_feedforward
-                else np.nan
-                for layer, abilities in enumerate(model.abilities.layers)
-            ]
-        )
-    )
