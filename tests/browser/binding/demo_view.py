@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pages.state import view
+
 
 @dataclass(frozen=True)
 class One:
@@ -33,7 +35,7 @@ class Three:
 
 
 @dataclass(frozen=True)
-class View:
+class View(view.View):
     """What a visitor sees."""
 
     model: Literal["small", "big"] = "small"
