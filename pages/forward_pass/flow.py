@@ -182,6 +182,6 @@ def rows_of_weights(reads: Float[np.ndarray, "pos"], positions: Sequence[int]) -
     return rows
 
 
-def _short(value: float) -> float:
+def _short(value: float | np.floating) -> float:
     """Four significant digits: enough for a picture, and a fraction of the bytes."""
     return float(f"{float(value):.4g}")
