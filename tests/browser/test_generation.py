@@ -33,9 +33,9 @@ def begin_long_run(page, app_url):
     story = "Sam%20saw%20a%20cat.%20Lily%20had%20a%20ball.%20" * 16
     page.goto(f"{app_url}{GENERATION}?use_cache=False&prompt={story}")
     settle(page)
-    page.locator(".st-key-generation-n_per_run input").fill("400")
+    page.get_by_label("Tokens per run").fill("400")
     page.keyboard.press("Enter")
-    settle(page)
+    expect(button(page, "run")).to_contain_text("Run 400")
     button(page, "run").click()
     page.get_by_text(re.compile(r"\d+ of 400 tokens")).wait_for()
 
@@ -107,14 +107,40 @@ def test_stopped_run_keeps_what_it_wrote_and_a_reload_restores_it(writing, app_u
     expect(chips(writing)).to_have_count(start + written)
 
 
-def test_while_a_run_goes_on_it_can_only_be_stopped(writing, app_url):
+def test_a_click_during_a_run_ends_it_and_does_what_it_says(writing, app_url):
     begin_long_run(writing, app_url)
-    for name in ("step", "back", "restart", "run"):
-        expect(button(writing, name)).to_be_disabled()
+    start = chips(writing).count()
+    writing.get_by_role("radio", name="Cost of each step").click()
+    expect(button(writing, "stop")).to_have_count(0)
+    settle(writing)
+    written = chips(writing).count() - start
+    assert 0 < written < 400
+    button(writing, "back").click()
+    expect(chips(writing)).to_have_count(start + written - 1)
+
+
+def test_a_run_is_stopped_by_a_key_and_the_next_one_goes_on(writing, app_url):
+    begin_long_run(writing, app_url)
     writing.keyboard.press("x")
+    expect(button(writing, "stop")).to_have_count(0)
+    settle(writing)
+    n_chips = chips(writing).count()
+    step(writing)
+    expect(chips(writing)).to_have_count(n_chips + 1)
+
+
+def test_streamlits_own_stop_leaves_a_whole_page_whose_buttons_work(writing, app_url):
+    begin_long_run(writing, app_url)
+    writing.get_by_test_id("stStatusWidget").get_by_role("button", name="Stop").click()
     settle(writing)
     for name in ("step", "back", "restart", "run"):
         expect(button(writing, name)).to_be_enabled()
+    expect(writing.get_by_text(re.compile("^Drawn|^Picked|^Nothing is picked yet"))).to_be_visible()
+    expect(writing.get_by_role("heading", name="Try next")).to_be_visible()
+    button(writing, "step").click()
+    expect(button(writing, "stop")).to_have_count(0)
+    settle(writing)
+    expect(writing).to_have_url(re.compile("written="))
 
 
 def test_click_on_a_candidate_takes_it_and_leaves_a_branch(writing):
