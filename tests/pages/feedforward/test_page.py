@@ -6,29 +6,15 @@ import torch
 
 from model_hooks import HookedModel
 from model_hooks.read.neurons import neuron_effects
-from pages.ask import session
-from pages.feedforward import views
+from pages.feedforward.hidden import N_STRONGEST
+from pages.feedforward.page import SHAWSHANK
 from tests.conftest import WORDS, tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
+from tests.pages.conftest import PROMPT, choose, view_of, widget
 from tests.tiny_models import build, tiny_tokenizer
 
-NEURONS, ACTIVATION, OFF = "The neurons", "The activation function", "Switch it off"
+TABS = ["neurons", "activation", "off"]
 STEPS, TAB = range(2)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_kept():
-    caches = (
-        views.output_of, views.lens_of, views.neurons_of, views.effects_of, views.pushes_of,
-        views.without_each, views.without_of, views.routing_of,
-    )  # fmt: skip
-    for cache in caches:
-        cache.clear()
-
-
-def open_tab(app, title):
-    app.session_state["feedforward.tabs"] = title
-    return app.run()
 
 
 def chart(app, index):
@@ -44,23 +30,54 @@ def test_the_strongest_neurons_on_screen_are_those_of_the_model(open_page, hooke
     assert not app.exception
     word = int(np.argmax(trace.last_logits))
     effects = neuron_effects(hooked, trace, 1, word, 5).effects
-    strongest = np.argsort(-np.abs(effects))[: views.N_NEURONS]
+    strongest = np.argsort(-np.abs(effects))[:N_STRONGEST]
     [bars] = [data for data in chart(app, TAB) if data["type"] == "bar"]
     assert numbers(bars["customdata"]).tolist() == strongest.tolist()
     np.testing.assert_allclose(numbers(bars["x"]), effects[strongest], rtol=1e-4)
     assert "Checked" in text_of(app)
 
 
+def test_the_page_is_about_the_run_with_what_is_switched_off(open_page, hooked):
+    app = open_page("feedforward", layer=1, pos=5, interventions="ablate_attention,1~")
+    assert not app.exception
+    attention = hooked.anatomy.blocks[1].attention
+    handle = attention.register_forward_hook(
+        lambda module, args, output: (torch.zeros_like(output[0]), *output[1:])
+    )
+    with torch.no_grad():
+        ids = torch.tensor([hooked.encode(PROMPT)])
+        logits = hooked.model(ids).logits[0, -1]
+    handle.remove()
+    plain = torch.tensor(hooked.trace(PROMPT).last_logits)
+    assert float((logits - plain).abs().max()) > 1e-3
+    word = int(logits.argmax())
+    after = chart(app, STEPS)[3]
+    probability = float(logits.softmax(-1)[word])
+    assert numbers(after["y"])[-1] == pytest.approx(probability, abs=1e-5)
+    assert f"**{WORDS[word]}**" in text_of(app)
+    assert "Checked" in text_of(app)
+
+
 def test_a_chosen_neuron_is_followed(open_page):
     app = open_page("feedforward", layer=0)
-    box = next(w for w in app.number_input if w.label.startswith("Neuron of layer 0"))
-    box.set_value(3).run()
+    choose(app, "feedforward.neuron", 3)
     assert not app.exception
     assert "Where else does neuron 3 fire?" in text_of(app)
 
 
+def test_each_layer_keeps_its_own_neuron(open_page):
+    app = open_page("feedforward", layer=0)
+    choose(app, "feedforward.neuron", 3)
+    choose(app, "layer", "1")
+    assert view_of(app).feedforward.neuron is None
+    choose(app, "feedforward.neuron", 7)
+    choose(app, "layer", "0")
+    assert widget(app, "feedforward.neuron").value == 3
+    assert "Where else does neuron 3 fire?" in text_of(app)
+
+
 def test_dots_on_the_curve_are_the_recorded_numbers(open_page, hooked, trace):
-    app = open_tab(open_page("feedforward", layer=0, pos=2), ACTIVATION)
+    app = open_page("feedforward", layer=0, pos=2, feedforward__tab="activation")
     assert not app.exception
     neurons = hooked.neurons(trace, 0)
     dots = next(data for data in chart(app, TAB) if data["mode"] == "markers")
@@ -70,7 +87,7 @@ def test_dots_on_the_curve_are_the_recorded_numbers(open_page, hooked, trace):
 
 
 def test_switching_off_shows_what_zeroing_by_hand_gives(open_page, hooked, trace):
-    app = open_tab(open_page("feedforward", layer=0), OFF)
+    app = open_page("feedforward", layer=0, feedforward__tab="off")
     assert not app.exception
     word = int(np.argmax(trace.last_logits))
     for layer, shown in enumerate(numbers(chart(app, TAB)[0]["y"])):
@@ -82,58 +99,105 @@ def test_switching_off_shows_what_zeroing_by_hand_gives(open_page, hooked, trace
         assert shown == pytest.approx(float(logits.softmax(-1)[word]), abs=1e-5)
 
 
+def test_a_model_that_takes_long_is_asked_for_first(open_page, monkeypatch):
+    monkeypatch.setattr("pages.feedforward.switched_off.MAX_WORK", 0)
+    app = open_page("feedforward", layer=0, feedforward__tab="off")
+    assert not any("without each layer" in chart.alt for chart in drawn(app))
+    choose(app, "feedforward.each", True)
+    assert not app.exception
+    assert any("without each layer" in chart.alt for chart in drawn(app))
+
+
 def test_the_film_is_one_click_away(open_page):
     app = open_page("feedforward")
-    app.button(key="feedforward.shawshank").click().run()
+    app.button(key="feedforward_shawshank").click().run()
     assert not app.exception
-    assert views.SHAWSHANK in app.text_area[0].value
+    assert view_of(app).prompt == SHAWSHANK
+    assert view_of(app).pos is None
 
 
 def test_a_word_of_several_tokens_gets_one_sentence(open_page):
     app = open_page("feedforward")
-    app.text_input(key="feedforward.word.new").set_value("mat dog").run()
+    choose(app, "feedforward.typed", "mat dog")
     assert not app.exception
     assert [info for info in app.info if "2 tokens" in info.value]
+    app.button(key="feedforward.typed.first").click().run()
+    assert not app.exception
+    assert view_of(app).feedforward.word == WORDS.index("mat")
+    assert not [info for info in app.info if "2 tokens" in info.value]
 
 
+def test_a_typed_word_is_followed_at_this_token_alone(open_page):
+    app = open_page("feedforward", pos=4)
+    choose(app, "feedforward.typed", "sat")
+    assert not app.exception
+    assert "sat before and after" in drawn(app)[STEPS].alt
+    choose(app, "pos", "2: sat")
+    assert "sat before and after" not in drawn(app)[STEPS].alt
+    choose(app, "pos", "4: the")
+    assert "sat before and after" in drawn(app)[STEPS].alt
+
+
+@pytest.mark.parametrize("tab", TABS)
 @pytest.mark.parametrize("prompt", ["cat", "the cat sat on " * 8])
-def test_short_and_long_prompts_draw_every_tab(open_page, prompt):
-    app = open_page("feedforward", prompt=prompt)
-    for title in (NEURONS, ACTIVATION, OFF):
-        assert not open_tab(app, title).exception
+def test_short_and_long_prompts_draw_every_tab(open_page, prompt, tab):
+    assert not open_page("feedforward", prompt=prompt, feedforward__tab=tab).exception
 
 
-def test_a_mixture_of_experts_shows_the_routers_choice(tiny_session, monkeypatch, open_page):
+def test_a_link_restores_every_choice(open_page):
+    app = open_page(
+        "feedforward",
+        layer=1,
+        feedforward__tab="activation",
+        feedforward__measure="rank",
+        feedforward__order="size",
+        feedforward__neuron=5,
+        feedforward__word=3,
+    )
+    assert not app.exception
+    assert drawn(app)[STEPS].alt.startswith("rank of sat before")
+    assert [chart.alt for chart in drawn(app)][TAB].endswith("pre-activations of this token")
+    assert widget(app, "feedforward.neuron").value == 5
+    assert view_of(app).feedforward.order == "size"
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_link_to_what_this_model_lacks_gets_a_page(open_page, tab):
+    app = open_page("feedforward", layer=99, pos=99, feedforward__neuron=9999, feedforward__tab=tab)
+    assert not app.exception
+    assert len(drawn(app)) >= 2
+
+
+def test_a_mixture_of_experts_shows_the_routers_choice(open_page, open_with):
     model = HookedModel.wrap(build("mixtral"), tiny_tokenizer(), "mixtral")
-    monkeypatch.setattr(session, "load_model", lambda name: model)
+    open_with(lambda name: model)
     app = open_page("feedforward", layer=0)
     assert not app.exception
     [heatmap] = [data for data in chart(app, TAB) if data["type"] == "heatmap"]
-    ids = model.encode(app.text_area[0].value)
+    ids = model.encode(PROMPT)
     with torch.no_grad():
         logits = model.model(torch.tensor([ids]), output_router_logits=True).router_logits[0]
     n_chosen = model.model.config.num_experts_per_tok
-    drawn = numbers(heatmap["z"])
+    weights = numbers(heatmap["z"])
     for pos, row in enumerate(logits):
-        ran = np.flatnonzero(np.isfinite(drawn[:, pos]))
+        ran = np.flatnonzero(np.isfinite(weights[:, pos]))
         assert sorted(ran) == sorted(row.topk(n_chosen).indices.tolist())
-    open_tab(app, NEURONS)
+    app = open_page("feedforward", layer=0, feedforward__tab="neurons")
     assert not app.exception
     assert "experts" in text_of(app)
 
 
-def test_a_family_whose_parts_are_unknown_is_no_crash(of_unknown_wiring, open_page):
-    app = open_page("feedforward", layer=0)
-    for title in (NEURONS, ACTIVATION, OFF):
-        assert not open_tab(app, title).exception
+@pytest.mark.parametrize("tab", TABS)
+def test_a_family_whose_parts_are_unknown_is_no_crash(open_page, of_unknown_wiring, tab):
+    assert not open_page("feedforward", layer=0, feedforward__tab=tab).exception
 
 
-def test_numbers_that_are_none_get_one_sentence(open_page, tokenizer, monkeypatch):
+def test_numbers_that_are_none_get_one_sentence(open_page, open_with, tokenizer):
     model = with_random_weights(tiny_llama)
     with torch.no_grad():
         model.model.embed_tokens.weight[WORDS.index("on")] = float("nan")
     broken = HookedModel.wrap(model, tokenizer, "broken")
-    monkeypatch.setattr(session, "load_model", lambda name: broken)
+    open_with(lambda name: broken)
     app = open_page("feedforward")
     assert not app.exception
     assert "not numbers" in app.error[0].value

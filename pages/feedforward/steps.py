@@ -1,0 +1,123 @@
+"""Which layer's feedforward brings a word? The word right before and right after each of them."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from jaxtyping import Float, Int
+
+from model_hooks.read.feedforward import FeedforwardLens, feedforward_lens
+from pages.ask.computed import computed
+from pages.feedforward.choices import Measure
+from pages.feedforward.scene import Scene, bold
+from pages.state.visit import put
+from pages.widgets.bind import bind
+from pages.widgets.chart import chart
+from pages.widgets.controls import pick_layer
+from pages.widgets.download import csv_button
+from pages.widgets.tail import read_from
+from viz import feedforward_steps
+from viz.numbers import percent
+
+LITTLE = 0.01
+"""A gain in probability that is called little."""
+HELP = (
+    "Right before and right after each feedforward, the token's vector is sent straight to the end "
+    "of the model, through the final norm and the LM head (the *logit lens*). The thick step is "
+    "what the feedforward changes; the dotted line is attention."
+)
+MEASURE_HELP = (
+    "**Probability**: of this word, among all tokens. **Score**: the logit, before the softmax "
+    "makes probabilities. **Rank**: 1 is the most probable token."
+)
+MEASURES: dict[Measure, str] = {"probability": "Probability", "logit": "Score", "rank": "Rank"}
+
+_lens = computed(feedforward_lens)
+
+
+def draw(scene: Scene) -> int:
+    """Draw the word's way across all feedforwards; return the layer to look into."""
+    st.subheader("Which layer brings the word?", help=HELP)
+    lens: FeedforwardLens = _lens(*scene.asked, scene.word, scene.pos)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        layer = pick_layer(scene.info)
+    measure: Measure = bind(
+        right.segmented_control,
+        "Show",
+        "feedforward.measure",
+        options=[*MEASURES],
+        format_func=MEASURES.__getitem__,
+        required=True,
+        help=MEASURE_HELP,
+    )
+    st.markdown(answer(lens, scene.name, layer))
+    best = best_layer(lens)
+    if best is not None and best != layer:
+        st.button(
+            f"Look into layer {best}",
+            icon=":material/search:",
+            key="feedforward_best",
+            on_click=put,
+            kwargs={"layer": best},
+        )
+    chart(
+        feedforward_steps(values_of(lens, measure), scene.name, measure=measure, selected=layer),
+        key="feedforward_steps",
+        on_click=lambda point: put(layer=int(point.customdata)),
+        alt=f"{measure} of {scene.name} before and after each layer's feedforward",
+    )
+    read_from(scene.info, scene.abilities, len(lens.layers), 2)
+    csv_button(lambda: table_of(lens), "feedforward_steps")
+    return layer
+
+
+def best_layer(lens: FeedforwardLens) -> int | None:
+    """Return the layer whose feedforward raises the probability most; None if none raises it."""
+    gains = np.nan_to_num(lens.probabilities[:, 1] - lens.probabilities[:, 0], nan=-1.0)
+    best = int(gains.argmax())
+    return best if gains[best] > 0 else None
+
+
+def answer(lens: FeedforwardLens, word: str, layer: int) -> str:
+    """Say in two sentences which feedforward does most for a word, and what this one does."""
+    best = best_layer(lens)
+    if best is None:
+        return f"No feedforward of this model makes {bold(word)} more probable here."
+    gain = float(lens.probabilities[best, 1] - lens.probabilities[best, 0])
+    most = f"The feedforward of **layer {best}** does most for {bold(word)}: {_step(lens, best)}"
+    if gain < LITTLE:
+        most += ", which is little"
+    if layer == best:
+        return f"{most}."
+    if layer not in lens.layers:
+        return f"{most}. Layer {layer} has no feedforward."
+    return f"{most}. That of layer {layer}: {_step(lens, layer)}."
+
+
+def values_of(
+    lens: FeedforwardLens, measure: Measure
+) -> Float[np.ndarray, "layer side"] | Int[np.ndarray, "layer side"]:
+    """Return one measure per layer, NaN where there is no feedforward."""
+    if measure == "probability":
+        return lens.probabilities
+    if measure == "logit":
+        return lens.logits
+    return np.where(np.isfinite(lens.logits), lens.ranks, np.nan)
+
+
+def table_of(lens: FeedforwardLens) -> pd.DataFrame:
+    """Return a word's way across the feedforwards, one line per layer, for download."""
+    measures = {"logit": lens.logits, "probability": lens.probabilities, "rank": lens.ranks}
+    sides = {
+        f"{name}_{side}": values[:, i]
+        for name, values in measures.items()
+        for i, side in enumerate(("before", "after"))
+    }
+    frame = pd.DataFrame({"layer": np.arange(len(lens.logits)), **sides})
+    return frame[frame.layer.isin(lens.layers)]
+
+
+def _step(lens: FeedforwardLens, layer: int) -> str:
+    before, after = (percent(float(p)) for p in lens.probabilities[layer])
+    ranks = [f"rank {rank:,}" for rank in lens.ranks[layer].tolist()]
+    return f"from {before} ({ranks[0]}) to {after} ({ranks[1]})"
