@@ -1,34 +1,22 @@
-"""Local and sparse attention, on the Efficient attention page: what the loaded model loses."""
+"""What does the model lose if each token reads only some of the earlier ones?"""
 
 from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 
-from model_hooks import AttentionPattern, InterventionError, ModelInfo, Trace
-from pages.efficient_attention.views import (
-    ARITHMETIC,
-    MEASURED,
-    Prediction,
-    Subject,
-    head_sizes,
-    itemsize_of,
-    layers_in_words,
-    loss_metric,
-    loss_note,
-    next_token,
-    prediction_with,
-    predictions,
-)
-from pages.state.selection import selection
-from pages.widgets.chart import chart
-from pages.widgets.controls import pick_layer
-from pages.widgets.download import csv_button
-from pages.text import escape_markdown, operations, size_text
-from viz import layer_losses, loss_changes, mask_cells, mask_picture
+from model_hooks import AttentionPattern, InterventionError, ModelInfo
+from model_hooks.read.attention_cost import Change, pattern_costs
+from pages.ask.computed import computed
+from pages.efficient_attention import mask, paid
+from pages.efficient_attention.choices import Choices, Kind
+from pages.efficient_attention.loss import Losses, draw_next_token, loss_metric, loss_note, losses
+from pages.efficient_attention.subject import ARITHMETIC, MEASURED, Subject
+from pages.state.visit import part
+from pages.text import escape_markdown
+from pages.widgets.bind import bind
+from viz.numbers import operations, plural, size_text
 
-KINDS = {
+KINDS: dict[Kind, str] = {
     "full": "Full",
     "window": "Sliding window",
     "window_first": "Window + first tokens",
@@ -56,60 +44,57 @@ FLOPS_HELP = (
 CACHE_HELP = (
     "Keys and values that must be kept after this prompt because a later token may read them."
 )
-MANY_LAYERS = 24
-"""With more layers than this, trying one after the other asks first."""
+
+_costs = computed(pattern_costs)
 
 
 def draw(subject: Subject) -> None:
     """Draw the tab."""
-    info = subject.model.info
-    n_tokens = len(subject.trace)
-    pattern = _pick_pattern(info, n_tokens)
+    pattern = _pick_pattern(subject.info, len(subject.tokens))
     if pattern is None:
         return
-    found = predictions(subject, pattern)
+    found = losses(subject.asked, pattern)
     if found is None:
         return
-    for note in _notes(pattern, info, n_tokens):
+    for note in notes_on(pattern, subject.info, len(subject.tokens)):
         st.info(note, icon=":material/info:")
-    _numbers(pattern, subject.trace, info, *found, itemsize=itemsize_of(subject.model))
+    _numbers(subject, pattern, found)
     picture, prediction = st.columns([6, 5], gap="large")
     with picture:
-        _mask(pattern, subject, info)
+        mask.draw(subject, pattern)
     with prediction:
         st.subheader("The next token")
         st.caption(f"{MEASURED} Two runs of your prompt through the loaded model.")
-        next_token(subject, *found, f"with {_name(pattern)}", key="efficient.patterns")
-    if n_tokens > 1 and pattern.kind != "full":
-        _which_tokens(subject, *found, _name(pattern))
-        _one_layer_at_a_time(subject, pattern, *found)
+        draw_next_token(
+            subject.asked,
+            pattern,
+            f"with {name_of(pattern)}",
+            key="efficient_patterns",
+            last_token=subject.labels[-1],
+        )
+    if len(subject.tokens) > 1 and pattern.kind != "full":
+        paid.draw(subject, pattern, name_of(pattern), found)
 
 
 def _pick_pattern(info: ModelInfo, n_tokens: int) -> AttentionPattern | None:
     """Let the reader choose a pattern; None, and one sentence, where its sizes make no sense."""
-    kind = st.segmented_control(
+    bind(
+        st.segmented_control,
         "Each token may read",
-        list(KINDS),
-        format_func=KINDS.get,
-        default="window",
+        "efficient_attention.kind",
+        options=[*KINDS],
+        format_func=KINDS.__getitem__,
         required=True,
-        key="efficient.kind",
         help=PATTERN_HELP,
-        persist_state="session",
     )
-    sizes: dict[str, int] = {}
+    kind = part(Choices).kind
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if kind != "full":
-            name = "Tokens per block" if kind == "block" else "Window: last tokens, w"
-            sizes["window"] = _whole(name, "window", max(1, n_tokens // 3))
-        if kind == "window_first":
-            sizes["n_first"] = _whole("First tokens kept", "n_first", 1)
-        if kind == "strided":
-            sizes["stride"] = _whole("And every s-th before, s", "stride", max(2, n_tokens // 4))
-        layers = st.multiselect(
+        sizes = _pick_sizes(kind, n_tokens)
+        layers = bind(
+            st.multiselect,
             "Layers",
-            info.attention_layers,
-            key=f"efficient.layers.{selection().model}",
+            "efficient_attention.layers",
+            options=info.attention_layers,
             placeholder="All layers",
             help=LAYERS_HELP,
             select_all=False,
@@ -123,13 +108,33 @@ def _pick_pattern(info: ModelInfo, n_tokens: int) -> AttentionPattern | None:
         return None
 
 
-def _whole(label: str, name: str, at_first: int) -> int:
-    return st.number_input(
-        label, 0, 100_000, at_first, key=f"efficient.{name}", persist_state="session", width=200
+def _pick_sizes(kind: Kind, n_tokens: int) -> dict[str, int]:
+    """Let the reader choose the sizes that a kind of pattern has."""
+    sizes: dict[str, int] = {}
+    if kind != "full":
+        name = "Tokens per block" if kind == "block" else "Window: last tokens, w"
+        sizes["window"] = _pick_size(name, "window", max(1, n_tokens // 3))
+    if kind == "window_first":
+        sizes["n_first"] = _pick_size("First tokens kept", "n_first")
+    if kind == "strided":
+        sizes["stride"] = _pick_size("And every s-th before, s", "stride", max(2, n_tokens // 4))
+    return sizes
+
+
+def _pick_size(label: str, name: str, at_first: int | None = None) -> int:
+    return bind(
+        st.number_input,
+        label,
+        f"efficient_attention.{name}",
+        min_value=0,
+        max_value=100_000,
+        when_none=at_first,
+        width=200,
     )
 
 
-def _name(pattern: AttentionPattern) -> str:
+def name_of(pattern: AttentionPattern) -> str:
+    """Name a pattern in a sentence."""
     name = {
         "full": "full attention",
         "window": f"a window of {pattern.window}",
@@ -140,8 +145,15 @@ def _name(pattern: AttentionPattern) -> str:
     return name if pattern.layers is None else f"{name} in {layers_in_words(pattern.layers)}"
 
 
-def _notes(pattern: AttentionPattern, info: ModelInfo, n_tokens: int) -> list[str]:
-    """What a reader should know about this pattern, this text or this model."""
+def layers_in_words(layers: Sequence[int]) -> str:
+    """Write some layers' numbers."""
+    numbers = [str(layer) for layer in layers]
+    listed = numbers[0] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
+    return f"{plural(len(numbers), 'layer')} {listed}"
+
+
+def notes_on(pattern: AttentionPattern, info: ModelInfo, n_tokens: int) -> list[str]:
+    """Return what a reader should know about this pattern, this text or this model."""
     notes = []
     if pattern.kind in ("window", "window_first", "block") and pattern.window >= n_tokens:
         what = "block" if pattern.kind == "block" else "window"
@@ -150,7 +162,7 @@ def _notes(pattern: AttentionPattern, info: ModelInfo, n_tokens: int) -> list[st
             "nothing is taken away: choose a smaller one, or write a longer prompt."
         )
     if windows := [layer for layer in info.attention_layers if info.sliding_window[layer]]:
-        sizes = sorted({info.sliding_window[layer] for layer in windows})
+        sizes = sorted({info.sliding_window[layer] or 0 for layer in windows})
         notes.append(
             f"This model was trained with a sliding window of {' or '.join(map(str, sizes))} "
             f"tokens in {len(windows)} of its {info.n_layers} layers. The pattern is laid over it: "
@@ -158,157 +170,49 @@ def _notes(pattern: AttentionPattern, info: ModelInfo, n_tokens: int) -> list[st
         )
     if others := [i for i in range(info.n_layers) if i not in info.attention_layers]:
         notes.append(
-            f"{layers_in_words(others).capitalize()} {'has' if len(others) == 1 else 'have'} no "
-            "attention: they carry information along the text in another way, which no pattern "
-            "changes."
+            f"{layers_in_words(others).capitalize()} {plural(len(others), 'has', 'have')} no "
+            f"attention: {plural(len(others), 'it carries', 'they carry')} information along the "
+            "text in another way, which no pattern changes."
         )
     return notes
 
 
-def _numbers(
-    pattern: AttentionPattern,
-    trace: Trace,
-    info: ModelInfo,
-    before: Prediction,
-    after: Prediction,
-    itemsize: int,
-) -> None:
+def _numbers(subject: Subject, pattern: AttentionPattern, found: Losses) -> None:
     """Show what is left of scores, operations and cache, and what it does to the loss."""
-    n_tokens = len(trace)
-    pairs, flops, cached = np.zeros(2), np.zeros(2), np.zeros(2)
-    for layer in trace.attention_layers:
-        recorded = trace.layers[layer]
-        acts = pattern.layers is None or layer in pattern.layers
-        here = pattern if acts else AttentionPattern("full")
-        left = recorded.readable & here.readable(n_tokens)
-        both = np.array([recorded.readable.sum(), left.sum()])
-        pairs += both
-        sizes = head_sizes(recorded, info)
-        flops += both * sizes.n_heads * 2 * (sizes.d_key + sizes.d_value)
-        kept = [
-            shape.n_cached(n_tokens, info.sliding_window[layer])
-            for shape in (AttentionPattern("full"), here)
-        ]
-        cached += np.array(kept) * sizes.numbers_cached * itemsize
+    costs = _costs(*subject.asked, pattern)
     with st.container(horizontal=True, gap="large"):
         st.metric(
-            "Scores left", f"{pairs[1] / pairs[0]:.0%}", help=SHARE_HELP, width="content",
-            delta=f"{int(pairs[1]):,} of {int(pairs[0]):,} pairs", delta_color="off",
+            "Scores left",
+            f"{costs.pairs.share:.0%}",
+            help=SHARE_HELP,
+            width="content",
+            delta=f"{costs.pairs.after:,} of {costs.pairs.before:,} pairs",
+            delta_color="off",
             delta_arrow="off",
-        )  # fmt: skip
-        st.metric(
-            "Operations of attention", operations(flops[1]), _change(flops), delta_color="inverse",
-            help=FLOPS_HELP, width="content",
-        )  # fmt: skip
-        st.metric(
-            "KV cache to keep", size_text(cached[1]), _change(cached), delta_color="inverse",
-            help=CACHE_HELP, width="content",
-        )  # fmt: skip
-        loss_metric(before, after)
+        )
+        _cost("Operations of attention", operations(costs.flops.after), costs.flops, FLOPS_HELP)
+        _cost(
+            "KV cache to keep",
+            size_text(costs.cached_bytes.after),
+            costs.cached_bytes,
+            CACHE_HELP,
+        )
+        loss_metric(found)
     st.caption(
         f"{ARITHMETIC} Scores, operations and cache follow from this model's sizes and the mask; "
         "to really save them takes a program that skips what is masked. Here the mask is laid over "
         f"ordinary attention, so nothing runs faster. {MEASURED} The loss comes from a run."
-        + loss_note(before, after)
+        + loss_note(found)
     )
 
 
-def _change(values: np.ndarray) -> str | None:
-    before, after = values
-    return f"{after / before - 1:+.0%}" if before and after != before else None
-
-
-def _mask(pattern: AttentionPattern, subject: Subject, info: ModelInfo) -> None:
-    """Draw what each query may read, in one layer where layers differ."""
-    trace = subject.trace
-    st.subheader("The mask")
-    windows = {info.sliding_window[layer] for layer in trace.attention_layers}
-    if len(windows) > 1 or pattern.layers is not None:
-        layer = pick_layer(info, key="efficient.mask_layer", only_attention=True)
-        st.caption("Layers differ here: this is the mask of the layer chosen above.")
-    else:
-        layer = trace.attention_layers[0]
-        st.caption("The same in every layer and head.")
-    own = trace.layers[layer].readable
-    acts = pattern.layers is None or layer in pattern.layers
-    left = own & pattern.readable(len(own)) if acts else own
-    chart(
-        mask_picture(mask_cells(own, left), subject.labels),
-        key="efficient.mask",
-        alt=f"Which keys each query may read in layer {layer}: {left.sum()} of {own.sum()} pairs",
-    )
-    csv_button(lambda: _mask_table(own, left, trace.tokens), "attention_mask")
-
-
-def _mask_table(own: np.ndarray, left: np.ndarray, tokens: Sequence[str]) -> pd.DataFrame:
-    query, key = np.nonzero(np.tri(len(own), dtype=bool))
-    names = np.array(tokens, dtype=object)
-    return pd.DataFrame(
-        {
-            "query": query,
-            "query_token": names[query],
-            "key": key,
-            "key_token": names[key],
-            "own_mask": own[query, key],
-            "with_pattern": left[query, key],
-        }
-    )
-
-
-def _which_tokens(subject: Subject, before: Prediction, after: Prediction, change: str) -> None:
-    """Draw which tokens of the prompt are predicted worse."""
-    st.subheader("Which tokens pay for it")
-    st.caption(
-        f"{MEASURED} Up, in hatched orange: the token became harder to predict. Down, in green: "
-        "easier."
-    )
-    chart(
-        loss_changes(before.bits[1:], after.bits[1:], subject.labels, f"with {change}"),
-        key="efficient.loss_changes",
-        alt=f"Added loss of each token of the prompt with {change}",
-    )
-    csv_button(
-        lambda: pd.DataFrame(
-            {"pos": range(1, len(before.bits)), "token": subject.trace.tokens[1:],
-             "bits_before": before.bits[1:], "bits_after": after.bits[1:]}
-        ),
-        "pattern_losses",
-    )  # fmt: skip
-
-
-def _one_layer_at_a_time(
-    subject: Subject, pattern: AttentionPattern, before: Prediction, after: Prediction
-) -> None:
-    """Draw the loss with the pattern in each layer alone."""
-    info = subject.model.info
-    layers = pattern.layers or info.attention_layers
-    if len(layers) < 2:
-        return
-    if not st.toggle(
-        "Try it in one layer at a time",
-        key="efficient.by_layer",
-        help=f"Runs your prompt {len(layers)} more times, with the pattern in one layer each.",
-    ):
-        return
-    losses = []
-    progress = st.progress(0.0) if len(layers) > MANY_LAYERS else None
-    for done, layer in enumerate(layers):
-        alone = AttentionPattern(
-            pattern.kind, pattern.window, pattern.n_first, pattern.stride, (layer,)
-        )
-        losses.append(prediction_with(selection().model, subject.token_ids, (alone,)).loss)
-        if progress:
-            progress.progress((done + 1) / len(layers))
-    if progress:
-        progress.empty()
-    worst = int(np.argmax(losses))
-    st.caption(
-        f"{MEASURED} Alone, it costs most in layer {layers[worst]} "
-        f"({losses[worst] - before.loss:+.2f} bits per token); in all of them together "
-        f"{after.loss - before.loss:+.2f}."
-    )
-    chart(
-        layer_losses(layers, losses, before.loss, after.loss),
-        key="efficient.layer_losses",
-        alt="Added loss with the pattern in one layer at a time",
+def _cost(label: str, value: str, change: Change, help_text: str) -> None:
+    share = change.share
+    st.metric(
+        label,
+        value,
+        f"{share - 1:+.0%}" if share is not None and share != 1 else None,
+        delta_color="inverse",
+        help=help_text,
+        width="content",
     )

@@ -35,15 +35,18 @@ def names_of(token_ids: list[int]) -> list[str]:
     return [visible(token) for token in _each_token(view().model, tuple(map(int, token_ids)))]
 
 
-def sentence(shown: BeforeAfter, last_token: str) -> str:
+def sentence(
+    shown: BeforeAfter, last_token: str, names: Callable[[list[int]], list[str]] = names_of
+) -> str:
     """Say what the change does to the most probable next token.
 
     Args:
         shown: The two distributions.
         last_token: The token that they follow, for people.
+        names: Labels of token IDs, where they are not those of the selected model.
     """
     best, best_after = int(shown.before.argmax()), int(shown.after.argmax())
-    first, now = (escape_markdown(name) for name in names_of([best, best_after]))
+    first, now = (escape_markdown(name) for name in names([best, best_after]))
     fate = f"stays **{first}**" if best == best_after else f"was **{first}** and becomes **{now}**"
     return (
         f"After {escape_markdown(last_token)}, the most probable token {fate}. The probability of "
@@ -68,7 +71,7 @@ def draw_before_after(
         names: Labels of token IDs, where they are not those of the selected model.
     """
     if last_token is not None:
-        st.markdown(sentence(shown, last_token))
+        st.markdown(sentence(shown, last_token, names))
     token_ids = [int(token_id) for token_id in most_changed(shown.before, shown.after)]
     tokens = names(token_ids)
     chart(

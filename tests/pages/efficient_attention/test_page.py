@@ -2,39 +2,30 @@
 
 import base64
 import copy
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from model_hooks import HookedModel, ShareKVHeads
+from model_hooks import AblateHead, AttentionPattern, HookedModel, ShareKVHeads
+from model_hooks.experiments import backends as measuring
 from model_hooks.experiments.backends import BusyError, Measurement, Progress, Shapes
-from pages.ask import bundled, session
-from pages.efficient_attention import flash, kv_heads, views
+from pages.efficient_attention import twins
 from tests.conftest import tiny_llama
 from tests.pages.charts import drawn
+from tests.pages.conftest import alts, choose, view_of, widget
 from tests.tiny_models import build, tiny_tokenizer
 
 PROMPT = "the cat sat on the mat"
 N = 6
-SHARE, MOVE = "Share keys and values", "Move less memory"
-
-
-@pytest.fixture(autouse=True)
-def empty_caches():
-    """Runs that were kept for another test's model of the same name."""
-    for cache in (views.prediction_with, flash.walk_of, bundled.bundled_model, kv_heads.twins_on):
-        cache.clear()
-
-
+SHARE, MOVE = "kv_heads", "flash"
 llama_only = pytest.mark.parametrize("hooked", [tiny_llama], indirect=True, ids=["llama"])
 
 
-def open_tab(open_page, title=None, **link):
-    app = open_page("efficient_attention", **link)
-    if title:
-        app.session_state["efficient.tabs"] = title
-        app.run()
+def open_tab(open_page, tab="patterns", **link):
+    app = open_page("efficient_attention", efficient_attention__tab=tab, **link)
     assert not app.exception
     return app
 
@@ -109,7 +100,7 @@ def test_what_is_left_is_counted_from_the_mask(open_page, hooked):
 
 def test_one_layer_at_a_time_draws_a_run_for_each(open_page, hooked):
     app = open_tab(open_page)
-    app.toggle(key="efficient.by_layer").set_value(True).run()
+    choose(app, "efficient_attention.by_layer", True)
     assert not app.exception
     bars = charts(app)[3]["data"][0]
     assert bars["x"] == ["layer 0", "layer 1", "all of them"]
@@ -120,41 +111,43 @@ def test_one_layer_at_a_time_draws_a_run_for_each(open_page, hooked):
 @llama_only
 def test_a_window_of_nothing_and_one_longer_than_the_text_get_one_sentence(open_page):
     app = open_tab(open_page)
-    app.number_input(key="efficient.window").set_value(0).run()
+    choose(app, "efficient_attention.window", 0)
     assert not app.exception
     assert "could not even read itself" in app.warning[0].value
-    app.number_input(key="efficient.window").set_value(100).run()
+    choose(app, "efficient_attention.window", 100)
     assert not app.exception
     assert "holds the whole text (6 tokens)" in app.info[0].value
 
 
 @llama_only
 @pytest.mark.parametrize(
-    ("kind", "n_left"), [("full", 21), ("window_first", 15), ("strided", 17), ("block", 9)]
+    ("kind", "n_left"),
+    [("Full", 21), ("Window + first tokens", 15), ("Strided", 17), ("Blocks", 9)],
 )
 def test_every_pattern_gets_a_picture(open_page, kind, n_left):
     app = open_tab(open_page)
-    app.segmented_control(key="efficient.kind").set_value(kind).run()
+    choose(app, "efficient_attention.kind", kind)
     assert not app.exception
     assert (numbers(charts(app)[0]["data"][0]["z"]) == 3).sum() == n_left
 
 
 @llama_only
-def test_a_model_with_a_window_of_its_own_shows_it(open_page, monkeypatch):
+def test_a_model_with_a_window_of_its_own_shows_it(open_page, open_with):
     gemma = HookedModel.wrap(build("gemma2"), tiny_tokenizer())
-    monkeypatch.setattr(session, "load_model", lambda name: gemma)
+    open_with(lambda name: gemma)
     app = open_tab(open_page, prompt=" ".join(f"w{i}" for i in range(20, 40)), layer=0)
-    app.segmented_control(key="efficient.kind").set_value("full").run()
+    choose(app, "efficient_attention.kind", "Full")
     assert "sliding window of 8 tokens in 2 of its 4 layers" in app.info[0].value
     cells = numbers(charts(app)[0]["data"][0]["z"])
     assert (cells[19] == [1] * 12 + [3] * 8).all()
 
 
 @llama_only
-@pytest.mark.parametrize("tab", [None, SHARE, MOVE])
-def test_a_family_with_attention_of_its_own_gets_one_sentence(open_page, monkeypatch, tab):
+@pytest.mark.parametrize("tab", ["patterns", SHARE, MOVE])
+def test_a_family_with_attention_of_its_own_gets_one_sentence(open_page, open_with, monkeypatch, tab):
+    monkeypatch.setattr(twins, "bundled_models", dict)
     bloom = HookedModel.wrap(build("bloom"), tiny_tokenizer())
-    monkeypatch.setattr(session, "load_model", lambda name: bloom)
+    open_with(lambda name: bloom)
     app = open_tab(open_page, tab, prompt="w20 w21 w22")
     said = [message.value for message in (*app.warning, *app.info)]
     assert (
@@ -164,9 +157,9 @@ def test_a_family_with_attention_of_its_own_gets_one_sentence(open_page, monkeyp
 
 
 @llama_only
-def test_a_hybrid_names_its_layers_without_attention(open_page, monkeypatch):
+def test_a_hybrid_names_its_layers_without_attention(open_page, open_with):
     jamba = HookedModel.wrap(build("jamba"), tiny_tokenizer())
-    monkeypatch.setattr(session, "load_model", lambda name: jamba)
+    open_with(lambda name: jamba)
     app = open_tab(open_page, prompt="w20 w21 w22 w23")
     assert any("Layers 0 and 2 have no attention" in info.value for info in app.info)
 
@@ -176,7 +169,7 @@ def test_a_hybrid_names_its_layers_without_attention(open_page, monkeypatch):
     "prompt", ["the", "the " * 30, "<script> **x** $y$ \x00 שלום 👩‍👩‍👧 \n`a`|b"]
 )
 def test_odd_prompts_get_a_page(open_page, prompt):
-    for tab in (None, SHARE, MOVE):
+    for tab in ("patterns", SHARE, MOVE):
         open_tab(open_page, tab, prompt=prompt)
 
 
@@ -191,35 +184,39 @@ def test_averaged_kv_heads_show_the_run_and_what_it_saves(open_page, hooked):
     shown = metrics(app)["KV cache per token"]
     assert shown.value.startswith(f"{per_token}")
     assert shown.delta == "-50%"
-    app.select_slider(key="efficient.groups.storyteller").set_value(hooked.info.n_kv_heads).run()
+    choose(app, "efficient_attention.groups", f"{hooked.info.n_kv_heads} (as it is)")
     assert not app.exception
     assert "KV cache per token" not in metrics(app)
 
 
 @llama_only
 def test_without_the_twins_one_sentence_says_so(open_page, monkeypatch):
-    monkeypatch.setattr(kv_heads, "bundled_models", dict)
+    monkeypatch.setattr(twins, "bundled_models", dict)
     app = open_tab(open_page, SHARE)
     assert any("not bundled in this copy" in caption.value for caption in app.caption)
 
 
 @llama_only
-def test_the_twins_are_compared_converted_and_trained(open_page, monkeypatch):
-    twins = {
+def test_the_twins_are_compared_converted_and_trained(open_page, open_with, hooked, monkeypatch):
+    models = {
         name: HookedModel.wrap(
             build("llama", num_attention_heads=4, num_key_value_heads=n), tiny_tokenizer(), name
         )
-        for name, n in zip(kv_heads.TWINS, (4, 2, 1), strict=True)
+        for name, n in zip(twins.TWINS, (4, 2, 1), strict=True)
     }
-    monkeypatch.setattr(kv_heads, "bundled_models", lambda: twins)
-    monkeypatch.setattr(bundled, "load_model", twins.get)
+    monkeypatch.setattr(twins, "bundled_models", lambda: models)
+    open_with(lambda name: models.get(name, hooked))
     app = open_tab(open_page, SHARE, prompt="w20 w21 w22 w23 w24")
     table = app.dataframe[0].value
-    assert table["KV heads"].tolist() == [
-        "4 (multi-head)", "2 (grouped)", "1 (multi-query)", "2 (grouped)", "1 (multi-query)",
-    ]  # fmt: skip
+    kinds = {4: "4 (multi-head)", 2: "2 (grouped)", 1: "1 (multi-query)"}
+    assert table["KV heads"].tolist() == [kinds[n] for n in (4, 2, 1, 2, 1)]
     assert table["Cache per token (bytes)"].tolist() == [512 * n for n in (4, 2, 1, 2, 1)]
-    model = twins["twin-swiglu"]
+    results = Path(__file__).parents[3] / "training" / "results"
+    measured = [
+        json.loads((results / f"{name}.json").read_text())["bits_per_byte"] for name in twins.TWINS
+    ]
+    assert table["Unseen stories (bits per byte)"].tolist()[:3] == measured
+    model = models["twin-swiglu"]
     ids = model.encode("w20 w21 w22 w23 w24")
     logits = torch.tensor(model.logits(model.trace(ids, [ShareKVHeads(1)])))
     loss = torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(ids[1:])) / np.log(2)
@@ -235,18 +232,18 @@ def test_the_walk_shows_real_scores_and_ends_in_the_models_output(open_page, hoo
     key = recorded.key[len(recorded.key) // len(recorded.query)]
     scores = recorded.query[1] @ key.T * hooked.info.d_head**-0.5
     scores[~np.tri(N, dtype=bool)] = np.nan
-    app.button(key="efficient.next").click().run()
+    app.button(key="efficient_next").click().run()
     assert "Step 2 of 6." in next(m.value for m in app.markdown if "Step" in m.value)
     drawn = numbers(charts(app)[1]["data"][0]["z"])
     np.testing.assert_allclose(drawn, scores[2:4, :2], atol=1e-5)
-    app.button(key="efficient.back").click().run()
+    app.button(key="efficient_back").click().run()
     np.testing.assert_allclose(numbers(charts(app)[1]["data"][0]["z"]), scores[:2, :2], atol=1e-5)
     assert any(":green[" in c.value and "largest difference" in c.value for c in app.caption)
 
 
 def test_trips_to_memory_are_those_of_the_formulas(open_page, hooked):
     app = open_tab(open_page, MOVE)
-    app.segmented_control(key="efficient.flash").set_value(flash.TRAFFIC).run()
+    choose(app, "efficient_attention.look", "Count trips to memory")
     assert not app.exception
     d = hooked.info.d_head
     shown = metrics(app)
@@ -280,18 +277,19 @@ class FakeRun:
 
 def open_times(open_page):
     app = open_tab(open_page, MOVE)
-    app.segmented_control(key="efficient.flash").set_value(flash.TIMES).run()
+    choose(app, "efficient_attention.look", "Measure this machine")
     assert not app.exception
     return app
 
 
 @llama_only
 def test_measured_backends_are_drawn_and_missing_ones_named(open_page, hooked, monkeypatch):
-    monkeypatch.setattr(flash, "BackendRun", FakeRun)
+    monkeypatch.setattr(measuring, "BackendRun", FakeRun)
     app = open_times(open_page)
-    app.button(key="efficient.measure").click().run()
+    app.button(key="efficient_measure").click().run()
     assert not app.exception
-    assert app.session_state["efficient.backends"].shapes == Shapes.of(hooked.info)
+    ticket = view_of(app).efficient_attention.measured
+    assert measuring.backends_report(hooked, ticket).shapes == Shapes.of(hooked.info)
     assert any("4.0 times as long, with 9 MB" in m.value for m in app.markdown)
     assert any("**flex** does not run here" in caption.value for caption in app.caption)
     times = [trace["name"] for trace in charts(app)[0]["data"]][::2]
@@ -303,8 +301,68 @@ def test_while_another_visitor_measures_one_sentence_says_so(open_page, monkeypa
     def busy(*_):
         raise BusyError("Another measurement is running.")
 
-    monkeypatch.setattr(flash, "BackendRun", busy)
+    monkeypatch.setattr(measuring, "BackendRun", busy)
     app = open_times(open_page)
-    app.button(key="efficient.measure").click().run()
+    app.button(key="efficient_measure").click().run()
     assert not app.exception
     assert "Another measurement" in app.warning[0].value
+
+
+def switched_off(*heads):
+    """What a link says of heads that are switched off in layer 0."""
+    return "".join(f"ablate_head,0,{head}~" for head in heads)
+
+
+@llama_only
+def test_a_pattern_is_tried_on_the_model_as_it_is_switched(open_page, hooked):
+    app = open_tab(open_page, interventions=switched_off(1, 2))
+    change = [AblateHead(0, 1), AblateHead(0, 2)]
+    bits = []
+    for interventions in (change, [*change, AttentionPattern("window", 2)]):
+        trace = hooked.trace(PROMPT, interventions)
+        bits.append(loss_of(hooked, torch.tensor(hooked.logits(trace))))
+    shown = metrics(app)["Loss on the prompt"]
+    assert shown.value == f"{bits[1]:.2f} bits"
+    assert shown.delta == f"{bits[1] - bits[0]:+.2f} bits"
+    plain = open_tab(open_page)
+    assert metrics(plain)["Loss on the prompt"].value != shown.value
+
+
+@llama_only
+def test_the_walk_is_that_of_the_model_as_it_is_switched(open_page, hooked):
+    app = open_tab(open_page, MOVE, layer=1, head=0, interventions=switched_off(0, 1, 2, 3))
+    recorded = hooked.trace(PROMPT, [AblateHead(0, head) for head in range(4)]).layers[1]
+    scores = recorded.query[0] @ recorded.key[0].T * recorded.scale
+    scores[~np.tri(N, dtype=bool)] = np.nan
+    shown = numbers(charts(app)[1]["data"][0]["z"])
+    np.testing.assert_allclose(shown, scores[:2, :2], atol=1e-5)
+
+
+@llama_only
+def test_a_link_restores_what_was_chosen(open_page):
+    choices = {"kind": "strided", "window": 2, "stride": 3, "layers": "0.1", "by_layer": 1}
+    link = {f"efficient_attention__{name}": value for name, value in choices.items()}
+    app = open_tab(open_page, **link)
+    assert widget(app, "efficient_attention.window").value == 2
+    assert widget(app, "efficient_attention.stride").value == 3
+    assert widget(app, "efficient_attention.by_layer").value is True
+    assert any("every 3. before in layers 0 and 1" in m for m in alts(app))
+    chosen = view_of(app).efficient_attention
+    assert (chosen.kind, chosen.layers) == ("strided", (0, 1))
+
+
+@llama_only
+def test_a_size_that_was_not_chosen_goes_with_the_text(open_page):
+    for prompt, window in ((PROMPT, 2), (f"{PROMPT} {PROMPT}", 4)):
+        app = open_tab(open_page, prompt=prompt)
+        assert widget(app, "efficient_attention.window").value == window
+
+
+@llama_only
+def test_steps_end_at_the_last_tile_of_larger_tiles(open_page):
+    app = open_tab(open_page, MOVE, efficient_attention__step=6)
+    assert app.button(key="efficient_next").disabled
+    choose(app, "efficient_attention.rows", "8")
+    choose(app, "efficient_attention.columns", "8")
+    assert not app.exception
+    assert any("Step 1 of 1." in m.value for m in app.markdown)
