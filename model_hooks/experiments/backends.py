@@ -213,7 +213,7 @@ class BackendRun:
         """Take over what the process writes, until it ends."""
         try:
             with self._process as process:
-                for line in process.stdout:
+                for line in process.stdout or ():
                     self._take(json.loads(line))
         finally:
             self._timer.cancel()

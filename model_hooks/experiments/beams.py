@@ -125,9 +125,8 @@ def _searched(
 
 
 def _results(model: HookedModel, output: Any, n_prefix: int) -> tuple[list[Text], list[float]]:
-    transitions = model.model.compute_transition_scores(
-        output.sequences, output.scores, output.beam_indices
-    )
+    scores_of: Any = model.model.compute_transition_scores
+    transitions = scores_of(output.sequences, output.scores, output.beam_indices)
     results, scores = [], []
     for ids, log_probs, score in zip(
         output.sequences[:, n_prefix:].tolist(),

@@ -6,6 +6,7 @@ transformers' own `generate()` runs the model; what it picks on the way is noted
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -129,8 +130,9 @@ class _Picker(LogitsProcessor):
             self.on_step(self.texts())
         check_numbers(scores)
         own = torch.log_softmax(scores.float(), -1)
+        ids: Any = input_ids
         for _, processor in self.decodings[0].processors():
-            scores = processor(input_ids, scores)
+            scores = processor(ids, scores)
         rows = zip(self.decodings, to_array(scores), strict=True)
         picked = [decoding.pick(Stage("final", row), step_id) for decoding, row in rows]
         for i, token_id in enumerate(picked):

@@ -1,18 +1,53 @@
-"""One head's arithmetic, computed anew from its recorded queries, keys and values.
+"""What does one head compute, worked out anew from its recorded query, keys and values?
 
 Kept apart from what the model did, so that a page can show both and their difference.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
+from torch import nn
 
+from model_hooks.arrays import check_index, has_few_digits, read_only, to_array
+from model_hooks.errors import LayerError
 from model_hooks.model import HookedModel
 from model_hooks.parts.neurons import output_rows
 from model_hooks.read.patterns import readable_keys
+from model_hooks.read.tail import after_softcap
+from model_hooks.run.attention import kv_head_of
 from model_hooks.run.trace import Trace
+
+
+class HeadVectors(NamedTuple):
+    """What one query head multiplies: its queries, and the keys and values that it reads."""
+
+    query: Float[np.ndarray, "pos d_head"]
+    key: Float[np.ndarray, "pos d_head"]
+    value: Float[np.ndarray, "pos d_value"]
+    scale: float
+    """What the products of query and key are multiplied with."""
+    softcap: float | None
+
+    def scores(self, products: Float[np.ndarray, "*query key"]) -> Float[np.ndarray, "*query key"]:
+        """Return the scores that products of query and key give, before any mask."""
+        return after_softcap(products * self.scale, self.softcap)
+
+
+def head_vectors(trace: Trace, layer: int, head: int) -> HeadVectors | None:
+    """Return what one query head multiplies; None where a family keeps it to itself.
+
+    Raises:
+        LayerError: The trace lacks that layer, or the layer that head.
+    """
+    recorded = trace.layers[check_index("layer", layer, trace.n_layers, LayerError)]
+    query, key, value, scale = recorded.query, recorded.key, recorded.value, recorded.scale
+    if query is None or key is None or value is None or scale is None:
+        return None
+    head = check_index("head", head, len(query), LayerError)
+    keys, values = (shared[kv_head_of(head, len(query), len(shared))] for shared in (key, value))
+    return HeadVectors(query[head], keys, values, scale, recorded.softcap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,33 +94,32 @@ class OutputProjection:
 
 
 def query_arithmetic(trace: Trace, layer: int, head: int, pos: int) -> QueryArithmetic | None:
-    """Follow one query of one head; None if its query and key were not recorded."""
-    recorded = trace.layers[layer]
-    if recorded.query is None:
+    """Follow one query of one head; None if its query and key were not recorded.
+
+    Raises:
+        LayerError: The trace lacks that layer, or the layer that head, or it has no attention.
+    """
+    vectors = head_vectors(trace, layer, head)
+    if vectors is None:
         return None
-    kv_head = _kv_head(recorded.query, recorded.key, head)
-    query, keys = recorded.query[head, pos], recorded.key[kv_head]
     pattern = trace.attention(layer, head)
     readable = readable_keys(pattern[None])[pos]
-    products = keys @ query
-    scores = products * recorded.scale
-    if recorded.softcap:
-        scores = recorded.softcap * np.tanh(scores / recorded.softcap)
-    scores = np.where(readable, scores, -np.inf).astype(products.dtype)
+    query = vectors.query[pos]
+    products = vectors.key @ query
+    scores = np.where(readable, vectors.scores(products), -np.inf).astype(products.dtype)
     exponentials = np.exp(scores - scores.max())
-    values = recorded.value[_kv_head(recorded.query, recorded.value, head)]
     return QueryArithmetic(
         query=query,
-        keys=keys,
-        values=values,
-        scale=recorded.scale,
-        softcap=recorded.softcap,
-        readable=readable,
-        products=products,
-        scores=scores,
-        weights=exponentials / exponentials.sum(),
+        keys=vectors.key,
+        values=vectors.value,
+        scale=vectors.scale,
+        softcap=vectors.softcap,
+        readable=read_only(readable),
+        products=read_only(products),
+        scores=read_only(scores),
+        weights=read_only(exponentials / exponentials.sum()),
         recorded=pattern[pos],
-        output=pattern[pos] @ values,
+        output=read_only(pattern[pos] @ vectors.value),
     )
 
 
@@ -99,44 +133,55 @@ def output_projection(model: HookedModel, trace: Trace, layer: int) -> OutputPro
     recorded, block = trace.layers[layer], model.anatomy.blocks[layer]
     if recorded.value is None or block.attention is None:
         return None
-    n_heads = len(recorded.query)
     outputs = head_outputs(trace, layer)
-    n_pos, d_value = outputs.shape[1:]
-    joined = outputs.transpose(1, 0, 2).reshape(n_pos, -1)
-    shape = (n_heads * d_value, recorded.attn_out.shape[-1])
     factor = block.attn_out.scale if block.attn_out else 1.0
-    tolerance = 1e-3 if model.model.dtype == torch.float32 else 3e-2
+    tolerance = 3e-2 if has_few_digits(model.info.dtype) else 1e-3
+    largest = np.abs(recorded.attn_out).max()
     for path, module in reversed(list(block.attention.named_modules())):
-        if getattr(module, "weight", None) is None or module.weight.ndim != 2:
-            continue
-        rows = output_rows(module)
-        if tuple(rows.shape) != shape:
-            continue
-        rows = rows.detach().float().cpu().numpy() * factor
-        bias = getattr(module, "bias", None)
-        bias = None if bias is None else bias.detach().float().cpu().numpy() * factor
-        total = joined @ rows if bias is None else joined @ rows + bias
-        error = np.abs(total - recorded.attn_out).max()
-        if error <= tolerance * np.abs(recorded.attn_out).max():
-            return OutputProjection(
-                path=f"{block.attention_path}.{path}",
-                rows=rows.reshape(n_heads, d_value, -1),
-                bias=bias,
-                difference=float(error),
-            )
+        found = _as_projection(module, outputs, recorded.attn_out, factor)
+        if found is not None and found.difference <= tolerance * largest:
+            return replace(found, path=f"{block.attention_path}.{path}")
     return None
 
 
-def head_outputs(trace: Trace, layer: int) -> Float[np.ndarray, "head pos d_value"]:
-    """Return each head's output: the values of all positions, weighted by attention."""
-    recorded = trace.layers[layer]
-    return np.stack(
-        [
-            trace.attention(layer, head)
-            @ recorded.value[_kv_head(recorded.query, recorded.value, head)]
-            for head in range(len(recorded.query))
-        ]
+def _as_projection(
+    module: nn.Module,
+    outputs: Float[np.ndarray, "head pos d_value"],
+    attn_out: Float[np.ndarray, "pos d_model"],
+    factor: float,
+) -> OutputProjection | None:
+    """A module as what puts heads back together; None where its shape cannot be that."""
+    weight: Any = getattr(module, "weight", None)
+    if weight is None or weight.ndim != 2:
+        return None
+    n_heads, n_pos, d_value = outputs.shape
+    rows = output_rows(module)
+    if tuple(rows.shape) != (n_heads * d_value, attn_out.shape[-1]):
+        return None
+    rows = to_array(rows.detach().float()) * factor
+    bias: Any = getattr(module, "bias", None)
+    bias = None if bias is None else to_array(bias.detach().float()) * factor
+    joined = outputs.transpose(1, 0, 2).reshape(n_pos, -1)
+    total = joined @ rows if bias is None else joined @ rows + bias
+    return OutputProjection(
+        path="",
+        rows=read_only(rows.reshape(n_heads, d_value, -1)),
+        bias=None if bias is None else read_only(bias),
+        difference=float(np.abs(total - attn_out).max()),
     )
+
+
+def head_outputs(trace: Trace, layer: int) -> Float[np.ndarray, "head pos d_value"]:
+    """Return each head's output: the values of all positions, weighted by attention.
+
+    Raises:
+        LayerError: Its values were not recorded.
+    """
+    outputs = [
+        trace.attention(layer, head) @ vectors.value
+        for head, vectors in enumerate(_each_head(trace, layer))
+    ]
+    return read_only(np.stack(outputs))
 
 
 def value_norms(
@@ -146,17 +191,20 @@ def value_norms(
 
     The norm of f(x) = v W_O in Kobayashi et al., "Attention is Not Only a Weight" (2020), equation
     3: times the attention weight, it is the size of what a key adds to a query.
+
+    Raises:
+        LayerError: Its values were not recorded.
     """
-    recorded = trace.layers[layer]
-    return np.stack(
-        [
-            np.linalg.norm(recorded.value[_kv_head(recorded.query, recorded.value, head)] @ rows,
-                           axis=-1)
-            for head, rows in enumerate(projection.rows)
-        ]
-    )  # fmt: skip
+    pairs = zip(_each_head(trace, layer), projection.rows, strict=True)
+    return read_only(
+        np.stack([np.linalg.norm(vectors.value @ rows, axis=-1) for vectors, rows in pairs])
+    )
 
 
-def _kv_head(query: Float[np.ndarray, "head pos d"], shared: np.ndarray, head: int) -> int:
-    """Which key or value head a query head uses: neighbours share one."""
-    return head * len(shared) // len(query)
+def _each_head(trace: Trace, layer: int) -> list[HeadVectors]:
+    query = trace.layers[layer].query
+    found = [head_vectors(trace, layer, head) for head in range(0 if query is None else len(query))]
+    vectors = [one for one in found if one is not None]
+    if not vectors:
+        raise LayerError(f"Queries, keys and values of layer {layer} were not recorded.")
+    return vectors

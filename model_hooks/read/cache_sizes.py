@@ -1,4 +1,4 @@
-"""How large a KV cache is: arithmetic on a model's sizes, and the sizes of some public models.
+"""How large is a KV cache: arithmetic on a model's sizes, and the sizes of some public models?
 
 Nothing here runs a model. `sizes_of` reads the sizes from the tensors of a real cache, so that
 arithmetic and measurement can be compared.
@@ -64,8 +64,8 @@ class CacheSizes:
     @property
     def window(self) -> int | None:
         """The longest sliding window, None if any layer keeps every position."""
-        windows = [layer.window for layer in self.layers]
-        return None if None in windows else max(windows)
+        windows = [layer.window for layer in self.layers if layer.window is not None]
+        return max(windows) if len(windows) == len(self.layers) else None
 
     def n_bytes(self, n_positions: int, batch: int = 1) -> int:
         """Return the bytes of `batch` texts of `n_positions` each."""
@@ -107,19 +107,24 @@ def sizes_of(cache: Any, info: ModelInfo) -> CacheSizes | None:
     Returns:
         None if no layer of the cache keeps keys and values.
     """
-    layers = []
-    for layer in getattr(cache, "layers", []):
-        key, value = getattr(layer, "keys", None), getattr(layer, "values", None)
-        if key is None or value is None or key.ndim != 4:
-            continue
-        window = getattr(layer, "sliding_window", None) if layer.is_sliding else None
-        layers.append(
-            LayerSizes(key.shape[1], key.shape[3], value.shape[3], key.element_size(), window)
-        )
-        dtype = str(key.dtype).removeprefix("torch.")
-    if not layers:
+    found = [layer for layer in getattr(cache, "layers", []) if _keeps_vectors(layer)]
+    if not found:
         return None
-    return CacheSizes(info.name, info.n_heads, tuple(layers), info.context_size, dtype)
+    dtype = str(found[-1].keys.dtype).removeprefix("torch.")
+    layers = tuple(_layer_sizes(layer) for layer in found)
+    return CacheSizes(info.name, info.n_heads, layers, info.context_size, dtype)
+
+
+def _keeps_vectors(layer: Any) -> bool:
+    """Whether a cache layer keeps a key and a value per position."""
+    key, value = getattr(layer, "keys", None), getattr(layer, "values", None)
+    return key is not None and value is not None and key.ndim == 4
+
+
+def _layer_sizes(layer: Any) -> LayerSizes:
+    key, value = layer.keys, layer.values
+    window = getattr(layer, "sliding_window", None) if layer.is_sliding else None
+    return LayerSizes(key.shape[1], key.shape[3], value.shape[3], key.element_size(), window)
 
 
 def _public(

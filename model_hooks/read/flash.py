@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from model_hooks.errors import LayerError
-from model_hooks.run.trace import Trace, check_index
+from model_hooks.arrays import read_only
+from model_hooks.read.arithmetic import head_vectors
+from model_hooks.read.tail import after_softcap
+from model_hooks.run.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,26 +107,27 @@ def flash_walk(trace: Trace, layer: int, head: int, rows: int, columns: int) -> 
         LayerError: The layer has no attention, or lacks that head.
         ValueError: A tile is empty.
     """
-    recorded = trace.layers[check_index("layer", layer, trace.n_layers, LayerError)]
-    pattern = trace.attention(layer, head)
-    if recorded.query is None:
+    vectors, pattern = head_vectors(trace, layer, head), trace.attention(layer, head)
+    if vectors is None:
         return None
-    query = recorded.query[head]
-    key, value = (
-        shared[head * len(shared) // len(recorded.query)]
-        for shared in (recorded.key, recorded.value)
-    )
     steps, output, n_skipped = walk_tiles(
-        query, key, value, recorded.readable, rows, columns, recorded.scale, recorded.softcap
+        vectors.query,
+        vectors.key,
+        vectors.value,
+        trace.layers[layer].readable,
+        rows,
+        columns,
+        vectors.scale,
+        vectors.softcap,
     )
     return FlashWalk(
-        n_positions=len(query),
+        n_positions=len(vectors.query),
         rows=rows,
         columns=columns,
         steps=steps,
         n_skipped=n_skipped,
         output=output,
-        expected=pattern @ value,
+        expected=read_only(pattern @ vectors.value),
     )
 
 
@@ -240,10 +243,7 @@ def _scores(
     scale: float,
     softcap: float | None,
 ) -> Float[np.ndarray, "row column"]:
-    scores = query @ key.T * scale
-    if softcap:
-        scores = softcap * np.tanh(scores / softcap)
-    return np.where(allowed, scores, -np.inf)
+    return np.where(allowed, after_softcap(query @ key.T * scale, softcap), -np.inf)
 
 
 def standard_accesses(n_positions: int, d_head: int) -> int:

@@ -13,6 +13,7 @@ from model_hooks.arrays import read_only, softmax, to_array
 from model_hooks.errors import PromptError
 from model_hooks.model import HookedModel
 from model_hooks.run import capture
+from model_hooks.run.attention import kv_head_of
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.trace import Trace
 
@@ -25,7 +26,7 @@ class QueryKey(NamedTuple):
 
     def kv_head(self, head: int) -> int:
         """Return the KV head whose keys a query head reads: neighbours share one."""
-        return head * self.key.shape[1] // self.query.shape[1]
+        return kv_head_of(head, self.query.shape[1], self.key.shape[1])
 
 
 class Ran(NamedTuple):
@@ -67,7 +68,7 @@ def moved_shares(
 ) -> Float[np.ndarray, "first"]:
     """Return how much of the next token's probability goes to other tokens at other positions.
 
-    The total variation distance to the prediction of the run itself, from 0 to 1.
+    Each is the `moved_share` between the prediction of the run itself and the moved one.
 
     Args:
         model: The model.
@@ -78,8 +79,13 @@ def moved_shares(
         PromptError: This model cannot be told positions, or not such high ones.
     """
     before = softmax(trace.last_logits)
-    after = [next_token_at(model, trace, first) for first in firsts]
-    return read_only(np.array([0.5 * np.abs(one - before).sum() for one in after]))
+    moved = (next_token_at(model, trace, first) for first in firsts)
+    return read_only(np.array([moved_share(before, after) for after in moved]))
+
+
+def moved_share(before: Float[np.ndarray, "vocab"], after: Float[np.ndarray, "vocab"]) -> float:
+    """Return how much probability went to other tokens, from 0 to 1 (total variation distance)."""
+    return 0.5 * float(np.abs(after - before).sum())
 
 
 def moved_scores(model: HookedModel, trace: Trace, first: int) -> MovedScores:

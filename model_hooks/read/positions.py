@@ -8,7 +8,7 @@ and other biases): without it, equal keys get equal weights.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -77,11 +77,17 @@ class Positions:
         return sum(kind == "none" for kind in self.layers) if self.kind == "rotary" else 0
 
 
+def _declared(position: str) -> PositionKind:
+    """The kind that a model's own name for it stands for."""
+    kinds: dict[str, PositionKind] = {kind: kind for kind in get_args(PositionKind)}
+    return kinds.get(_DECLARED.get(position, position), "unknown")
+
+
 @once_per_model
 def positions_of(model: HookedModel) -> Positions:
     """Return what tells a model the order of its tokens; found once per model."""
     attention = model.info.attention_layers
-    declared: PositionKind = _DECLARED.get(model.info.position, model.info.position)
+    declared = _declared(model.info.position)
     unread = Positions(
         kind=declared,
         layers=tuple(declared if i in attention else None for i in range(model.info.n_layers)),

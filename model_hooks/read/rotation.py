@@ -1,4 +1,4 @@
-"""Rotary position embedding (RoPE) as numbers: which dimensions of a head turn together, how fast.
+"""Which dimensions of a head turn together, and how fast (rotary position embedding, RoPE)?
 
 Pure NumPy. A `Rotation` is found by `fit_rotation` from vectors that were seen at several
 positions, so that no family's way of writing RoPE down has to be known.
@@ -8,12 +8,13 @@ Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding",
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 
 Pairing = Literal["half-split", "interleaved"]
+PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +65,17 @@ class Rotation:
         angles = np.asarray(positions, dtype=np.float64)[..., None] * self.frequencies
         pairs = self.pair_values(vectors) * np.exp(1j * angles)
         turned = np.array(np.broadcast_to(vectors, (*pairs.shape[:-1], self.d_head)), np.float64)
-        turned[..., self.pairs[:, 0]] = pairs.real
-        turned[..., self.pairs[:, 1]] = pairs.imag
+        turned[..., self.pairs[:, 0]], turned[..., self.pairs[:, 1]] = (
+            np.real(pairs),
+            np.imag(pairs),
+        )
         return turned
 
-    def pair_values(self, vectors: Float[np.ndarray, "... d_head"]) -> np.ndarray:
-        """Return each pair as one complex number, [..., pair]: turning it is a product."""
-        vectors = np.asarray(vectors, dtype=np.float64)
-        return vectors[..., self.pairs[:, 0]] + 1j * vectors[..., self.pairs[:, 1]]
+    def pair_values(
+        self, vectors: Float[np.ndarray, "... d_head"]
+    ) -> Complex[np.ndarray, "... pair"]:
+        """Return each pair as one complex number: turning it is a product."""
+        return _as_complex(vectors, self.pairs)
 
     def pair_products(
         self,
@@ -79,7 +83,7 @@ class Rotation:
         key: Float[np.ndarray, "... d_head"],
     ) -> Float[np.ndarray, "... pair"]:
         """Return what each pair adds to the product of query and key."""
-        return (self.pair_values(query) * self.pair_values(key).conj()).real
+        return np.real(self.pair_values(query) * np.conj(self.pair_values(key)))
 
     def rest_product(
         self, query: Float[np.ndarray, "d_head"], key: Float[np.ndarray, "d_head"]
@@ -103,6 +107,13 @@ class Rotation:
         turned_query = self.turned(query, query_positions)
         turned_key = self.turned(key, key_positions)
         return (turned_query * turned_key).sum(-1)
+
+
+def _as_complex(
+    vectors: Float[np.ndarray, "... d_head"], pairs: Int[np.ndarray, "pair 2"]
+) -> Complex[np.ndarray, "... pair"]:
+    vectors = np.asarray(vectors, dtype=np.float64)
+    return vectors[..., pairs[:, 0]] + 1j * vectors[..., pairs[:, 1]]
 
 
 def paired(d_rotated: int, pairing: Pairing, first: int = 0) -> Int[np.ndarray, "pair 2"]:
@@ -165,7 +176,8 @@ def _candidates(
     for size in dict.fromkeys(sizes):
         for first in dict.fromkeys((0, d_head - size)):
             if 0 <= first <= low and high <= first + size <= d_head:
-                found += [(size, first, "half-split"), (size, first, "interleaved")]
+                for pairing in PAIRINGS:
+                    found.append((size, first, pairing))
     return found
 
 
@@ -176,15 +188,10 @@ def _measured(
     pairs: Int[np.ndarray, "pair 2"],
 ) -> Float[np.ndarray, "pair"]:
     """Radians per position of each pair: each longer step sharpens what shorter ones gave."""
-
-    def values(vectors: np.ndarray) -> np.ndarray:
-        vectors = vectors.astype(np.float64)
-        return vectors[..., pairs[:, 0]] + 1j * vectors[..., pairs[:, 1]]
-
-    before = values(start)
+    before = _as_complex(start, pairs)
     frequencies = np.zeros(len(pairs))
     for step, vectors in zip(steps, turned, strict=True):
-        angle = np.angle((values(vectors) * before.conj()).sum(0))
+        angle = np.angle((_as_complex(vectors, pairs) * before.conj()).sum(0))
         full_turns = np.round((frequencies * step - angle) / (2 * np.pi))
         frequencies = (angle + 2 * np.pi * full_turns) / step
     return frequencies

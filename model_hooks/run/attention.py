@@ -20,6 +20,11 @@ _PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 """Attention modules that do nothing but scaled dot products under a mask, tried on a probe."""
 
 
+def kv_head_of(head: int, n_heads: int, n_kv_heads: int) -> int:
+    """Return the KV head whose key and value a query head reads: neighbours share one."""
+    return head * n_kv_heads // n_heads
+
+
 class QueryKeyValue(NamedTuple):
     """What an attention layer compared and mixed, of the positions that were new."""
 
@@ -108,7 +113,7 @@ class RecordedAttention:
         sinks, bias) is left out.
         """
         query = self.inputs.query[0, head]
-        key = keys[0, head * keys.shape[1] // self.n_heads]
+        key = keys[0, kv_head_of(head, self.n_heads, keys.shape[1])]
         scores = query @ key.T * self.scale
         mask = masks.additive(self._explicit_mask(keys.shape[2]), scores.dtype)
         scores = scores + mask[0, head if mask.shape[1] > 1 else 0]
