@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -76,7 +77,7 @@ class Ask:
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         """Return the answer, the kept one where there is one."""
-        question = self._question(given, named)
+        question = self.question(given, named)
         if not self._keep:
             return host().answer(question)
         if self._says is None or question in _KEPT:
@@ -86,12 +87,41 @@ class Ask:
 
     def is_kept(self, *given: Any, **named: Any) -> bool:
         """Tell whether the answer is there, so that nobody has to wait for it."""
-        return self._question(given, named) in _KEPT
+        return self.question(given, named) in _KEPT
 
-    def _question(self, given: tuple[Any, ...], named: dict[str, Any]) -> Question:
+    def question(self, given: tuple[Any, ...], named: dict[str, Any]) -> Question:
+        """Return what is sent to the host."""
         run = Run(*given[:3]) if self._about_run else Run(given[0], ())
         key = given[3:] if self._about_run else given[1:]
         return Question(self._name, run, key, tuple(sorted(named.items())))
+
+
+class Watch:
+    """A question whose answer grows before the visitor's eyes; `watched` makes them."""
+
+    def __init__(self, function: Callable[..., Iterator[Any]]) -> None:
+        self._ask = Ask(function, None, True)
+
+    def __call__(self, *given: Any, on_value: Callable[[Any], None], **named: Any) -> Any:
+        """Return the answer, the kept one where there is one.
+
+        Args:
+            *given: What is asked about, and the key.
+            on_value: Called with each value on the way; an exception ends the work.
+            **named: Arguments given by name.
+        """
+        question = self._ask.question(given, named)
+        answer = _look_up(question)
+        if answer is None:
+            with closing(host().answer(question)) as values:
+                for answer in values:
+                    on_value(answer)
+            _keep(question, answer)
+        return answer
+
+    def kept(self, *given: Any, **named: Any) -> Any | None:
+        """Return the answer if it is there; None if it would have to be worked out."""
+        return _look_up(self._ask.question(given, named))
 
 
 def computed(function: Callable[..., Any], *, says: str | None = None, keep: bool = True) -> Ask:
@@ -117,6 +147,14 @@ def streamed(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[A
     return computed(function, keep=False)
 
 
+def watched(function: Callable[..., Iterator[Any]]) -> Watch:
+    """Make a question of a generator function whose last value is the answer, which is kept.
+
+    A run that is cut off keeps nothing: it begins anew.
+    """
+    return Watch(function)
+
+
 def forget() -> None:
     """Drop all kept answers."""
     _answer.cache_clear()
@@ -136,8 +174,19 @@ def n_bytes(value: Any) -> int:
 
 
 _KEPT: LRUCache = LRUCache(KEPT_BYTES, n_bytes)
+_KEEPING = threading.Condition()
 
 
-@cached(_KEPT, key=lambda question: question, condition=threading.Condition())
+@cached(_KEPT, key=lambda question: question, condition=_KEEPING)
 def _answer(question: Question) -> Any:
     return host().answer(question)
+
+
+def _look_up(question: Question) -> Any | None:
+    with _KEEPING:
+        return _KEPT.get(question)
+
+
+def _keep(question: Question, answer: Any) -> None:
+    with _KEEPING, suppress(ValueError):  # it is larger than all that may be kept
+        _KEPT[question] = answer

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from model_hooks import AblateHead, InlookError
+from model_hooks.experiments.continuations import write_texts
 from model_hooks.host import Host, Question, Run, name_of, resolve
 from model_hooks.read.lens import lens_at
 from model_hooks.read.recorded import attention, encode, last_logits, run_length
 from pages.ask import computed as asking
-from pages.ask.computed import computed, n_bytes
+from pages.ask.computed import computed, n_bytes, watched
 
 
 class Counting:
@@ -193,3 +194,47 @@ def test_models_are_kept_by_their_memory_and_the_newest_always(hooked):
     for name in ("a", "a", "b", "b", "a"):
         host.model(name)
     assert loaded == ["a", "b", "a"]
+
+
+class StoppedError(BaseException):
+    """As Streamlit raises it when the visitor clicks on."""
+
+
+def test_an_answer_that_grows_is_watched_once_and_its_last_value_is_kept(counting):
+    host, ask, seen = counting(answer=lambda _: iter_of(1, 2, 3)), watched(write_texts), []
+    assert ask.kept("m", (1,)) is None
+    assert ask("m", (1,), on_value=seen.append) == 3
+    assert ask("m", (1,), on_value=seen.append) == 3
+    assert ask.kept("m", (1,)) == 3
+    assert seen == [1, 2, 3]
+    assert len(host.asked) == 1
+
+
+def test_an_answer_that_was_cut_off_is_not_kept_and_its_work_ends(counting):
+    ended = []
+    counting(answer=lambda _: iter_of(1, 2, 3, at_end=lambda: ended.append(True)))
+    ask = watched(write_texts)
+
+    def stop(value):
+        if value == 2:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        ask("m", (1,), on_value=stop)
+    assert ended == [True]
+    assert ask.kept("m", (1,)) is None
+
+
+def test_an_answer_that_grows_too_large_is_given_and_not_kept(counting, monkeypatch):
+    monkeypatch.setattr(asking, "_KEPT", asking.LRUCache(10, n_bytes))
+    counting(answer=lambda _: iter_of(np.zeros(100)))
+    assert watched(write_texts)("m", (1,), on_value=lambda _: None).shape == (100,)
+    assert watched(write_texts).kept("m", (1,)) is None
+
+
+def iter_of(*values, at_end=lambda: None):
+    """Yield some values, and tell when it is over."""
+    try:
+        yield from values
+    finally:
+        at_end()
