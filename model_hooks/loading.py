@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -13,6 +14,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.models.auto.modeling_auto import (
@@ -187,15 +189,14 @@ def _place(
     """
     stored = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
     n_weights = None if size is None else size / stored.itemsize
-    best_missing = None
+    missing: list[tuple[float, float]] = []
     for candidate in [device] if device else _devices():
         free = free_bytes(candidate)
         for number in [dtype] if dtype else _dtypes(candidate, stored):
             if n_weights is None or n_weights * number.itemsize <= MEMORY_SHARE * free:
                 return candidate, number
-            needed = n_weights * number.itemsize
-            best_missing = min(best_missing or (needed, free), (needed, free))
-    needed, free = best_missing
+            missing.append((n_weights * number.itemsize, free))
+    needed, free = min(missing)
     raise ModelTooLargeError(
         f"{name} needs about {needed / 1e9:.1f} GB for its weights, but only "
         f"{free / 1e9:.1f} GB of memory are free: choose a smaller model."
@@ -234,9 +235,9 @@ def _cgroup_free() -> float:
 
 def _load_weights(
     name: str, source: str, config: PreTrainedConfig, dtype: torch.dtype, device: str
-) -> torch.nn.Module:
+) -> PreTrainedModel:
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             config=config,
             dtype=dtype,
@@ -246,6 +247,7 @@ def _load_weights(
         )
     except Exception as error:
         raise _explain(name, source, error) from error
+    model, report = loaded
     missing = sorted(report.get("missing_keys", ()))
     mismatched = list(report.get("mismatched_keys", ()))
     if missing or mismatched:

@@ -14,7 +14,7 @@ from model_hooks.errors import PromptError
 from model_hooks.info import ModelInfo
 from model_hooks.parts.abilities import Abilities
 from model_hooks.parts.anatomy import Anatomy
-from model_hooks.parts.describe import describe
+from model_hooks.parts.describe import describe, vocab_size_of
 from model_hooks.parts.dissect import dissect
 from model_hooks.run import capture, flops, interface, trials
 from model_hooks.run.interventions import Intervention, check_interventions
@@ -59,14 +59,14 @@ class HookedModel:
         """Install the hooks, switch to the recording attention and try the model, once.
 
         Raises:
-            NotCausalError: The model is not a causal LM.
+            NotCausalError: The model is not a causal LM, or has no LM head.
             NotRecordableError: The model has no attention at all.
             BrokenModelError: The model computes values that are not numbers.
         """
         model.eval()
         name = name or model.config.name_or_path or "model"
         recorded = interface.use_recording_attention(model)
-        probe_ids = trials.probe_ids(model.get_output_embeddings().weight.shape[0])
+        probe_ids = trials.probe_ids(vocab_size_of(model))
         anatomy = dissect(model, torch.tensor([probe_ids], device=model.device))
         capture.install(anatomy)
         runner = trials.first_runner(model, returns_weights=not recorded)
@@ -83,7 +83,8 @@ class HookedModel:
         ids = self.model.generation_config.eos_token_id
         if ids is None:
             ids = self.tokenizer.eos_token_id
-        return frozenset([] if ids is None else ids if isinstance(ids, list) else [ids])
+        several = [] if ids is None else ids if isinstance(ids, list) else [ids]
+        return frozenset(int(token_id) for token_id in several)
 
     def encode(self, text: str) -> list[int]:
         """Return the token IDs of a text, with special tokens as the tokenizer's default is."""
@@ -91,7 +92,7 @@ class HookedModel:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of token IDs, special tokens included."""
-        return self.tokenizer.decode([int(i) for i in token_ids], skip_special_tokens=False)
+        return str(self.tokenizer.decode([int(i) for i in token_ids], skip_special_tokens=False))
 
     def token_strings(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
         """Return one string per token ID, for display.

@@ -1,6 +1,7 @@
 """Which parts does a model have, and where is what each one gives? As values that hold modules."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -100,8 +101,17 @@ def path_of(root: nn.Module, module: nn.Module) -> str:
     raise LookupError(f"{type(module).__name__} is no part of {type(root).__name__}")
 
 
-def hidden_states_of(args: tuple, kwargs: dict) -> Tensor:
-    """Return the hidden states among a module's arguments or in its output."""
+def weight_of(module: nn.Module | None) -> Tensor | None:
+    """Return a module's own weight; None if it has none."""
+    weight = getattr(module, "weight", None)
+    return weight if isinstance(weight, Tensor) else None
+
+
+def hidden_states_of(args: tuple, kwargs: dict) -> Any:
+    """Return the hidden states among a module's arguments or in its output: its first tensor.
+
+    Whatever is first instead, where a module takes or gives no tensor.
+    """
     value = args[0] if args else kwargs.get("hidden_states", next(iter(kwargs.values()), None))
     while isinstance(value, (tuple, list)):
         value = value[0]

@@ -42,8 +42,7 @@ def _decoder_with_stacks(
     model: PreTrainedModel,
 ) -> tuple[nn.Module, list[tuple[str, nn.ModuleList]]]:
     """The decoder (a few families call their LM head so) and its outermost lists of modules."""
-    decoders = [model.get_decoder()] if hasattr(model, "get_decoder") else []
-    for decoder in [*decoders, model.base_model]:
+    for decoder in [model.get_decoder(), model.base_model]:
         prefix = next((name for name, module in model.named_modules() if module is decoder), "")
         stacks: list[tuple[str, nn.ModuleList]] = []
         for name, module in decoder.named_modules(prefix=prefix):
@@ -51,8 +50,8 @@ def _decoder_with_stacks(
             if isinstance(module, nn.ModuleList) and len(module) and not inside:
                 stacks.append((name, module))
         if stacks:
-            break
-    return decoder, stacks
+            return decoder, stacks
+    return model.base_model, []
 
 
 def _n_layers(model: PreTrainedModel) -> int | None:

@@ -1,14 +1,15 @@
 """What does a model's config say, and what do its modules show? The facts of ModelInfo."""
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from model_hooks.errors import NotCausalError
 from model_hooks.info import ModelInfo
-from model_hooks.parts.anatomy import Anatomy
+from model_hooks.parts.anatomy import Anatomy, weight_of
 from model_hooks.parts.experts import count_experts
 from model_hooks.parts.norms import is_plain_norm, norm_kind
 
@@ -25,28 +26,18 @@ def describe(
         attention_layers: The layers whose attention was recorded in a run.
     """
     config = model.config.get_text_config(decoder=True)
-    n_heads = int(
-        _first(config, "decoder_attention_heads", "num_attention_heads", "n_head", default=1)
-    )
-    d_model = int(_first(config, "hidden_size", "n_embd", "d_model", default=0))
-    d_head = _first(config, "qk_head_dim", "head_dim", default=None) or d_model // n_heads
-    n_kv_heads = _first(config, "num_key_value_heads", "num_kv_heads", default=None)
-    if n_kv_heads is None:
-        n_kv_heads = _first(getattr(config, "attn_config", None), "kv_n_heads", default=None)
-    if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", 0):
-        n_kv_heads = 1
-    feedforward = _feedforward(config, anatomy, d_model)
-    head = model.get_output_embeddings().weight
+    heads = _heads(config)
+    feedforward = _feedforward(config, anatomy, heads.d_model)
     return ModelInfo(
         name=name,
         family=model.config.model_type,
         n_layers=len(anatomy.blocks),
-        n_heads=n_heads,
-        n_kv_heads=int(n_kv_heads or n_heads),
-        d_model=d_model,
-        d_head=int(d_head),
+        n_heads=heads.n_heads,
+        n_kv_heads=heads.n_kv_heads,
+        d_model=heads.d_model,
+        d_head=heads.d_head,
         d_mlp=feedforward.width,
-        vocab_size=head.shape[0],
+        vocab_size=vocab_size_of(model),
         context_size=_context_size(config),
         position=_position(model, config, anatomy),
         norm=_norm(anatomy),
@@ -58,7 +49,7 @@ def describe(
         experts_per_token=_first(config, "num_experts_per_tok", default=None),
         sliding_window=_sliding_windows(config, anatomy),
         attention_layers=attention_layers,
-        tied_embeddings=head.data_ptr() == model.get_input_embeddings().weight.data_ptr(),
+        tied_embeddings=_are_tied(model),
         n_parameters=sum(p.numel() for p in model.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),
         bytes_per_number=model.dtype.itemsize,
@@ -66,7 +57,50 @@ def describe(
     )
 
 
-def _first(config: object, *names: str, default: object) -> object:
+class _Heads(NamedTuple):
+    n_heads: int
+    n_kv_heads: int
+    d_model: int
+    d_head: int
+
+
+def _heads(config: Any) -> _Heads:
+    """How many heads there are, and how wide, by the names that families have for it."""
+    n_heads = int(
+        _first(config, "decoder_attention_heads", "num_attention_heads", "n_head", default=1)
+    )
+    d_model = int(_first(config, "hidden_size", "n_embd", "d_model", default=0))
+    d_head = _first(config, "qk_head_dim", "head_dim", default=None) or d_model // n_heads
+    n_kv_heads = _first(config, "num_key_value_heads", "num_kv_heads", default=None)
+    if n_kv_heads is None:
+        n_kv_heads = _first(getattr(config, "attn_config", None), "kv_n_heads", default=None)
+    if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", 0):
+        n_kv_heads = 1
+    return _Heads(n_heads, int(n_kv_heads or n_heads), d_model, int(d_head))
+
+
+def vocab_size_of(model: PreTrainedModel) -> int:
+    """Return how many logits a model computes: the rows of its LM head.
+
+    Raises:
+        NotCausalError: It has no LM head.
+    """
+    weight = weight_of(model.get_output_embeddings())
+    if weight is None:
+        raise NotCausalError(
+            f"{type(model).__name__} has no LM head, so it predicts no token and is no causal "
+            "language model."
+        )
+    return weight.shape[0]
+
+
+def _are_tied(model: PreTrainedModel) -> bool:
+    head = weight_of(model.get_output_embeddings())
+    embedding = weight_of(model.get_input_embeddings())
+    return head is not None and embedding is not None and head.data_ptr() == embedding.data_ptr()
+
+
+def _first(config: object, *names: str, default: Any) -> Any:
     for name in names:
         try:
             value = getattr(config, name, None)
@@ -218,7 +252,7 @@ def _sliding_windows(config: object, anatomy: Anatomy) -> tuple[int | None, ...]
 _UNSAID = object()
 
 
-def _own_window(attention: nn.Module) -> object:
+def _own_window(attention: nn.Module) -> Any:
     for module in attention.modules():
         if "sliding_window" in vars(module):
             return module.sliding_window

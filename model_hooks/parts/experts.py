@@ -13,11 +13,12 @@ from model_hooks.parts.declared import declared_outputs
 
 
 class Router(NamedTuple):
-    """A router and the place of its scores in what it returns."""
+    """A router."""
 
     module: nn.Module
     path: str
-    index: int
+    output_index: int
+    """Of the scores in what it returns."""
 
 
 def find_routers(anatomy: Anatomy) -> tuple[Router | None, ...]:

@@ -79,10 +79,11 @@ def _is_activation(name: str, module: nn.Module) -> bool:
 
 def output_rows(down: nn.Module) -> Tensor:
     """Return the weight of a down projection as [neuron, d_model]."""
-    return down.weight if isinstance(down, Conv1D) else down.weight.T
+    weight = down.get_parameter("weight")
+    return weight if isinstance(down, Conv1D) else weight.T
 
 
 def _sizes(module: nn.Module) -> tuple[int, int]:
     """(in, out) features of a linear layer."""
-    rows, columns = module.weight.shape
+    rows, columns = module.get_parameter("weight").shape
     return (rows, columns) if isinstance(module, Conv1D) else (columns, rows)

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from model_hooks.parts.anatomy import Anatomy, BlockAnatomy, StreamLayout, Tap, hidden_states_of
 from model_hooks.run.attention import AttentionCall
 from model_hooks.run.interventions import Intervention, Place
+
+Tapped = Literal["attn_out", "resid_mid", "mlp_out"]
 
 
 @dataclass
@@ -74,7 +76,8 @@ class Recording:
         if not self._effects or not self.layers:
             return []
         layer = self.layers[-1].layer
-        return [done[place] for one, done in self._effects if place in done and one.acts_in(layer)]
+        acting = (done for one, done in self._effects if one.acts_in(layer))
+        return [effect for done in acting if (effect := done.get(place)) is not None]
 
     def open(self, block: nn.Module) -> LayerRecord | None:
         """Return the record of the block that is running now, if it is this one."""
@@ -127,11 +130,12 @@ def install(anatomy: Anatomy) -> None:
         _install_skip(block, layout, is_last=module is last)
         module.register_forward_pre_hook(functools.partial(_start, layout), with_kwargs=True)
         module.register_forward_hook(functools.partial(_end, layout))
-        for name, tap in (
-            ("attn_out", block.attn_out),
-            ("resid_mid", block.resid_mid),
-            ("mlp_out", block.mlp_out),
-        ):
+        taps: dict[Tapped, Tap | None] = {
+            "attn_out": block.attn_out,
+            "resid_mid": block.resid_mid,
+            "mlp_out": block.mlp_out,
+        }
+        for name, tap in taps.items():
             if tap is None:
                 continue
             if tap.at_input:
@@ -156,7 +160,7 @@ def _end(layout: StreamLayout, module: nn.Module, args: tuple, output: Any) -> N
 def _keep_input(
     layout: StreamLayout,
     block: nn.Module,
-    name: str,
+    name: Tapped,
     changes: bool,
     module: nn.Module,
     args: tuple,
@@ -171,7 +175,7 @@ def _keep_input(
 def _keep_output(
     layout: StreamLayout,
     block: nn.Module,
-    name: str,
+    name: Tapped,
     tap: Tap,
     module: nn.Module,
     args: tuple,

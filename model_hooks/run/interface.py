@@ -121,12 +121,8 @@ def attach_weights(record: Recording, attentions: tuple[Tensor | None, ...] | No
 
 
 def _configs(model: PreTrainedModel) -> list[PreTrainedConfig]:
-    configs = [module.config for module in model.modules() if isinstance(module, PreTrainedModel)]
-    configs += [
-        module.config
-        for module in model.modules()
-        if isinstance(getattr(module, "config", None), PreTrainedConfig)
-    ]
+    found = (getattr(module, "config", None) for module in model.modules())
+    configs = [config for config in found if isinstance(config, PreTrainedConfig)]
     return list({id(config): config for config in configs}.values())
 
 

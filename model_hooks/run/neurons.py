@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -96,11 +95,9 @@ class NeuronReader:
         layer = check_index("layer", layer, len(self._blocks), LayerError)
         feedforward = self.feedforward(layer)
         modules = [block.module for block in self._blocks]
-        with watching(feedforward, modules[:layer].count(modules[layer])) as found:
+        with watching(feedforward, modules[:layer].count(modules[layer])) as watched:
             run_again()
-        if "activation" not in found:
-            raise LayerError(f"The feedforward of layer {layer} did not run as a whole.")
-        neurons = _neuron_trace(layer, feedforward, found)
+        neurons = _neuron_trace(layer, watched)
         check_whole(neurons, trace.layers[layer].mlp_out, self._blocks[layer])
         return neurons
 
@@ -119,79 +116,95 @@ class NeuronReader:
         feedforward = self.feedforward(layer)
         if feedforward.act is None:
             return None
-        weight = feedforward.down.weight
-        return to_array(feedforward.act(torch.tensor(inputs, dtype=weight.dtype).to(weight.device)))
+        weight = output_rows(feedforward.down)
+        given = torch.tensor(inputs, dtype=weight.dtype, device=weight.device)
+        return to_array(feedforward.act(given))
 
 
-def _neuron_trace(layer: int, feedforward: Feedforward, found: dict[str, Any]) -> NeuronTrace:
-    activation = to_array(found["activation"])
-    pre, activated = (
-        to_array(found[name]) if name in found else None for name in ("pre_activation", "activated")
-    )
-    if pre is not None and pre.shape != activation.shape:
-        pre = activated = None
-    bias = feedforward.down.bias
-    return NeuronTrace(
-        layer=layer,
-        path=feedforward.path,
-        activation=activation,
-        pre_activation=pre,
-        activated=activated,
-        output_rows=to_array(output_rows(feedforward.down)),
-        bias=None if bias is None else to_array(bias),
-    )
+@dataclass
+class Watched:
+    """What was seen of a feedforward in one run; tensors are [pos, neuron]."""
+
+    feedforward: Feedforward
+    runs_to_pass: int
+    activation: Tensor | None = None
+    pre_activation: Tensor | None = None
+    activated: Tensor | None = None
+    act: tuple[Tensor, Tensor] | None = None
+    """What the activation function took and gave when it last ran: blocks may share one (GPT-1)."""
 
 
-_seen: ContextVar[dict[str, Tensor] | None] = ContextVar("seen", default=None)
-
-
-def watch(feedforward: Feedforward) -> None:
-    """Install the hooks that `watching` listens to; call it once per feedforward."""
-    feedforward.down.register_forward_pre_hook(_note_activation)
-    if feedforward.act is not None:
-        feedforward.act.register_forward_hook(partial(_note_act, feedforward.act))
+_watched: ContextVar[Watched | None] = ContextVar("watched", default=None)
 
 
 class _Enough(Exception):
     """Ends a run whose rest nobody asks for."""
 
 
+def watch(feedforward: Feedforward) -> None:
+    """Install the hooks that `watching` listens to; call it once per feedforward."""
+    feedforward.down.register_forward_pre_hook(_note_activation)
+    if feedforward.act is not None:
+        feedforward.act.register_forward_hook(_note_act)
+
+
 @contextmanager
-def watching(feedforward: Feedforward, earlier_runs: int = 0) -> Iterator[dict[str, Tensor]]:
+def watching(feedforward: Feedforward, earlier_runs: int = 0) -> Iterator[Watched]:
     """Collect the hidden layer of one feedforward in this context, and end the run with it.
 
     Args:
         feedforward: What to watch.
         earlier_runs: How many runs of it to let pass: some models run a block several times.
     """
-    found: dict[str, Any] = {"feedforward": feedforward, "to_pass": earlier_runs}
-    token = _seen.set(found)
+    watched = Watched(feedforward, earlier_runs)
+    token = _watched.set(watched)
     try:
-        yield found
+        yield watched
     except _Enough:
         pass
     finally:
-        _seen.reset(token)
+        _watched.reset(token)
 
 
 def _note_activation(module: nn.Module, args: tuple) -> None:
-    found = _seen.get()
-    if found is not None and found["feedforward"].down is module:
-        found["activation"] = args[0].reshape(-1, args[0].shape[-1])
-        found |= found.pop("last", {})
-        found["to_pass"] -= 1
-        if found["to_pass"] < 0:
-            raise _Enough
+    watched = _watched.get()
+    if watched is None or watched.feedforward.down is not module:
+        return
+    watched.activation = _per_position(args[0])
+    watched.pre_activation, watched.activated = watched.act or (None, None)
+    watched.act = None
+    watched.runs_to_pass -= 1
+    if watched.runs_to_pass < 0:
+        raise _Enough
 
 
-def _note_act(act: nn.Module, module: nn.Module, args: tuple, output: Tensor) -> None:
-    """Keep the activation function's last run: blocks may share one (GPT-1)."""
-    found = _seen.get()
-    if found is not None and found["feedforward"].act is act:
-        found["last"] = {
-            "pre_activation": args[0].reshape(-1, args[0].shape[-1]).clone(),
-            "activated": output.reshape(-1, output.shape[-1]),
-        }
+def _note_act(module: nn.Module, args: tuple, output: Tensor) -> None:
+    watched = _watched.get()
+    if watched is not None and watched.feedforward.act is module:
+        watched.act = _per_position(args[0]).clone(), _per_position(output)
+
+
+def _per_position(tensor: Tensor) -> Tensor:
+    return tensor.reshape(-1, tensor.shape[-1])
+
+
+def _neuron_trace(layer: int, watched: Watched) -> NeuronTrace:
+    feedforward = watched.feedforward
+    if watched.activation is None:
+        raise LayerError(f"The feedforward of layer {layer} did not run as a whole.")
+    pre, activated = watched.pre_activation, watched.activated
+    if pre is not None and pre.shape != watched.activation.shape:
+        pre = activated = None
+    bias = getattr(feedforward.down, "bias", None)
+    return NeuronTrace(
+        layer=layer,
+        path=feedforward.path,
+        activation=to_array(watched.activation),
+        pre_activation=None if pre is None else to_array(pre),
+        activated=None if activated is None else to_array(activated),
+        output_rows=to_array(output_rows(feedforward.down)),
+        bias=None if bias is None else to_array(bias),
+    )
 
 
 class Addition(NamedTuple):

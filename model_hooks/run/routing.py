@@ -43,7 +43,7 @@ class Routing:
     @property
     def weights(self) -> Float[np.ndarray, "pos expert"] | None:
         """The weight of every expert; NaN for those that did not run."""
-        if self.chosen is None:
+        if self.chosen is None or self.chosen_weights is None:
             return None
         weights = np.full(self.scores.shape, np.nan, dtype=self.chosen_weights.dtype)
         np.put_along_axis(weights, self.chosen, self.chosen_weights, axis=1)
@@ -94,25 +94,31 @@ def listening(anatomy: Anatomy) -> Iterator[Heard]:
 def _read(layer: int, router: Router, output: Any) -> Routing | None:
     """Tell scores, weights and choice apart by shape and type; None if there are no scores."""
     parts = output if isinstance(output, tuple) else (output,)
-    if router.index >= len(parts) or not isinstance(parts[router.index], Tensor):
+    if router.output_index >= len(parts) or not isinstance(parts[router.output_index], Tensor):
         return None
-    scores = parts[router.index]
+    scores = parts[router.output_index]
     scores = scores.reshape(-1, scores.shape[-1])
     others = [
         part.reshape(-1, part.shape[-1])
         for i, part in enumerate(parts)
-        if isinstance(part, Tensor) and i != router.index and part.ndim > 1
+        if isinstance(part, Tensor) and i != router.output_index and part.ndim > 1
     ]
     others = [part for part in others if len(part) == len(scores)]
-    chosen, weights = _choice(scores, others)
-    if chosen is not None:
-        order = weights.argsort(dim=-1, descending=True, stable=True)
-        chosen = to_array(chosen.gather(-1, order).double()).astype(np.int64)
-        weights = to_array(weights.gather(-1, order))
-    return Routing(layer, router.path, to_array(scores), chosen, weights)
+    choice = _choice(scores, others)
+    if choice is None:
+        return Routing(layer, router.path, to_array(scores), None, None)
+    chosen, weights = choice
+    order = weights.argsort(dim=-1, descending=True, stable=True)
+    return Routing(
+        layer=layer,
+        path=router.path,
+        scores=to_array(scores),
+        chosen=to_array(chosen.gather(-1, order).double()).astype(np.int64),
+        chosen_weights=to_array(weights.gather(-1, order)),
+    )
 
 
-def _choice(scores: Tensor, others: list[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+def _choice(scores: Tensor, others: list[Tensor]) -> tuple[Tensor, Tensor] | None:
     """Return the experts that run and their weights, [pos, choice]."""
     floats = [part for part in others if part.is_floating_point()]
     for chosen in others:
@@ -125,4 +131,4 @@ def _choice(scores: Tensor, others: list[Tensor]) -> tuple[Tensor | None, Tensor
             if n_chosen < scores.shape[-1]:
                 top = weights.topk(n_chosen)
                 return top.indices, top.values
-    return None, None
+    return None

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from transformers import PreTrainedModel, cache_utils
-from transformers.utils import ModelOutput
 
 from model_hooks.arrays import to_array
 from model_hooks.parts.abilities import Ways
@@ -59,7 +58,7 @@ class Runner:
 
     def outputs(
         self, token_ids: tuple[int, ...], new_rows: int, cache: Any, use_cache: bool
-    ) -> tuple[ModelOutput, Any]:
+    ) -> tuple[Any, Any]:
         """Run the positions that `cache` lacks; return all outputs and the cache to go on from."""
         device, first = self.model.device, len(token_ids) - new_rows
         input_ids = torch.tensor([token_ids], device=device)
@@ -76,7 +75,7 @@ class Runner:
         outputs = self.model(input_ids=input_ids, **options)
         return outputs, self._to_go_on_from(outputs) if use_cache else None
 
-    def _to_go_on_from(self, outputs: ModelOutput) -> Any:
+    def _to_go_on_from(self, outputs: Any) -> Any:
         cache = outputs.get("past_key_values") if self.ways.continues else None
         return cache if cache is not None and _can_continue(cache) else None
 

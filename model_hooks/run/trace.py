@@ -45,11 +45,17 @@ class Segment:
             calls = [call for call in shorter if call is not None]
             if len(calls) < len(shorter):
                 return None
-            rows = {
-                name: None if (tensor := getattr(layer, name)) is None else tensor[:length]
-                for name in ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
-            }
-            layers.append(LayerRecord(layer=layer.layer, calls=calls, **rows))
+            layers.append(
+                LayerRecord(
+                    layer=layer.layer,
+                    resid_pre=layer.resid_pre[:length],
+                    calls=calls,
+                    attn_out=_first(layer.attn_out, length),
+                    resid_mid=_first(layer.resid_mid, length),
+                    mlp_out=_first(layer.mlp_out, length),
+                    resid_post=_first(layer.resid_post, length),
+                )
+            )
         return Segment(self.token_ids[:length], tuple(layers))
 
     def _tensors(self) -> list[Tensor]:
@@ -266,8 +272,11 @@ def last_attention(segments: Sequence[Segment], layer: int) -> Float[np.ndarray,
 
 
 def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
-    pre, post = _rows(records, "resid_pre"), _rows(records, "resid_post")
-    attn, mid, mlp = (_rows(records, name) for name in ("attn_out", "resid_mid", "mlp_out"))
+    pre, post = _rows([r.resid_pre for r in records]), _rows([r.resid_post for r in records])
+    attn, mid = _rows([r.attn_out for r in records]), _rows([r.resid_mid for r in records])
+    mlp = _rows([r.mlp_out for r in records])
+    if pre is None or post is None:
+        raise LayerError(f"Layer {index} did not run to its end, so nothing of it was recorded.")
     if attn is None:
         attn = np.zeros_like(pre) if mid is None else mid - pre
     if mlp is None:
@@ -299,12 +308,16 @@ def _call_weights(calls: Sequence[AttentionCall], i: int, head: int | None) -> T
     return torch.nn.functional.pad(weights[..., :end], (before, 0))
 
 
-def _rows(records: Sequence[LayerRecord], name: str) -> Float[np.ndarray, "pos d"] | None:
-    tensors = [getattr(record, name) for record in records]
-    if any(tensor is None for tensor in tensors):
+def _first(tensor: Tensor | None, length: int) -> Tensor | None:
+    return None if tensor is None else tensor[:length]
+
+
+def _rows(tensors: Sequence[Tensor | None]) -> Float[np.ndarray, "pos d"] | None:
+    there = [tensor for tensor in tensors if tensor is not None]
+    if len(there) < len(tensors):
         return None
-    return to_array(tensors[0] if len(tensors) == 1 else torch.cat(tensors, 0))
+    return to_array(there[0] if len(there) == 1 else torch.cat(there, 0))
 
 
 def _joined(tensors: Sequence[Tensor]) -> Float[np.ndarray, "head pos d_head"]:
-    return to_array((tensors[0] if len(tensors) == 1 else torch.cat(tensors, 2))[0])
+    return to_array((tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), 2))[0])

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypedDict, no_type_check
+from typing import Any, ClassVar, Literal, TypedDict, get_args, no_type_check
 
 import numpy as np
 from torch import Tensor
@@ -13,6 +13,7 @@ from model_hooks.parts.abilities import Abilities, LayerAbilities
 from model_hooks.run.masks import NarrowedMask
 
 Place = Literal["key", "value", "mask", "heads", "attn_out", "mlp_out"]
+PLACES: tuple[Place, ...] = get_args(Place)
 INSIDE_ATTENTION: frozenset[Place] = frozenset({"key", "value", "mask", "heads"})
 
 
@@ -94,8 +95,9 @@ class Intervention(ABC):
                 "and masks cannot be changed."
             )
         for layer in self.acting_layers or ():
-            for place in self.effects():
-                _check_place(place, layer, abilities.layers[layer])
+            for place in PLACES:
+                if place in self.effects():
+                    _check_place(place, layer, abilities.layers[layer])
 
     def check_text(self, n_positions: int) -> None:  # noqa: B027 (most kinds fit any text)
         """Refuse what has no place in a text of that length.
@@ -146,7 +148,7 @@ def is_index(value: object, count: int | None) -> bool:
     """Whether a value is a whole number from 0, and below a count if there is one."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         return False
-    return value >= 0 and (count is None or bool(value < count))
+    return bool(value >= 0 and (count is None or value < count))
 
 
 def check_head(

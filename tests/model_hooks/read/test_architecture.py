@@ -23,6 +23,7 @@ BEFORE = ("before attention", "before feedforward")
 AFTER = ("after attention", "after feedforward")
 SHARED = ("before both",)
 ON_SUM = ("on the sum after attention", "on the sum after feedforward")
+WIDTHS = ("moe_intermediate_size", "intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size")
 AROUND = (BEFORE[0], AFTER[0], BEFORE[1], AFTER[1])
 
 # Known from each family's paper or model card: wiring, places of the norms, their kind, the
@@ -75,12 +76,9 @@ def test_sizes_are_those_of_the_config(name):
     n_kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     if name == "falcon":
         n_kv_heads = 1  # multi_query
-    width = next(
-        size
-        for field in ("moe_intermediate_size", "intermediate_size", "ffn_dim", "n_inner",
-                      "ffn_hidden_size")
-        if (size := getattr(config, field, None))
-    ) if name not in ("gpt2", "gptj", "bloom") else 4 * config.hidden_size  # fmt: skip
+    sizes = (getattr(config, field, None) for field in WIDTHS)
+    four_times = name in ("gpt2", "gptj", "bloom")
+    width = 4 * config.hidden_size if four_times else next(size for size in sizes if size)
     n_experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None)
     for facts in facts_of(name):
         attention, feedforward = facts.attention, facts.feedforward
@@ -204,8 +202,14 @@ def test_cache_counts_a_key_and_a_value_per_kv_head():
 
 @pytest.mark.parametrize(
     ("activation", "gated", "name"),
-    [("relu", False, "ReLU"), ("gelu_new", False, "GELU"), ("silu", True, "SwiGLU"),
-     ("gelu_pytorch_tanh", True, "GeGLU"), ("relu2", False, "ReLU²"), ("mish", True, "gated mish")],
-)  # fmt: skip
+    [
+        ("relu", False, "ReLU"),
+        ("gelu_new", False, "GELU"),
+        ("silu", True, "SwiGLU"),
+        ("gelu_pytorch_tanh", True, "GeGLU"),
+        ("relu2", False, "ReLU²"),
+        ("mish", True, "gated mish"),
+    ],
+)
 def test_feedforward_has_its_common_name(activation, gated, name):
     assert feedforward_name(activation, gated) == name

@@ -73,10 +73,15 @@ def test_what_must_be_cached_is_what_any_later_query_may_read(pattern, window):
 
 def test_a_window_makes_a_llama_the_mistral_with_that_window():
     sizes = {
-        "vocab_size": 160, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
+        "vocab_size": 160,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 64,
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
-    }  # fmt: skip
+    }
     torch.manual_seed(0)
     llama = LlamaForCausalLM(LlamaConfig(**sizes)).eval()
     mistral = MistralForCausalLM(MistralConfig(**sizes, sliding_window=5)).eval()

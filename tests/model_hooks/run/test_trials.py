@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from transformers import LlamaForCausalLM
 
 from model_hooks import (
     AblateAttention,
@@ -13,6 +14,7 @@ from model_hooks import (
     HookedModel,
     InterventionError,
     LayerError,
+    NotCausalError,
     NotRecordableError,
 )
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
@@ -125,3 +127,13 @@ def test_a_cache_that_is_wrong_is_not_trusted():
 def test_a_model_without_attention_is_one_sentence():
     with pytest.raises(NotRecordableError, match="no attention layers"):
         HookedModel.wrap(build("mamba"), tiny_tokenizer(), "mamba")
+
+
+def test_a_model_without_an_lm_head_is_one_sentence():
+    class Headless(LlamaForCausalLM):
+        def get_output_embeddings(self):
+            return None
+
+    headless = Headless(build("llama").config)
+    with pytest.raises(NotCausalError, match="Headless has no LM head"):
+        HookedModel.wrap(headless, tiny_tokenizer(), "headless")
