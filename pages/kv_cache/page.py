@@ -2,113 +2,120 @@
 
 import streamlit as st
 
-from model_hooks import InlookError
-from pages.ask.session import current_model
-from pages.kv_cache import context, sizes, views
-from pages.kv_cache import race as racing
-from pages.kv_cache import runs as running
-from pages.widgets.controls import decoding_controls
+from model_hooks import InlookError, ModelInfo
+from model_hooks.experiments.race import SideBySide
+from model_hooks.host import Run
+from model_hooks.read.cached import cache_kind
+from pages.ask.computed import computed
+from pages.ask.session import info, prompt_ids
+from pages.kv_cache import contents, full_context, race, sizes, steps
+from pages.kv_cache.choices import Tab
+from pages.kv_cache.steps_taken import restart, steps_taken, take_step
+from pages.state.visit import view
 from pages.text import escape_markdown
+from pages.widgets.bind import tabs
+from pages.widgets.controls import decoding_controls
+from pages.widgets.next_pages import link_pages
 
-RACE, CONTENTS, SIZES, FULL = (
-    "Race: time per token",
-    "What is in the cache",
-    "How large it gets",
-    "When the context is full",
+CACHE_HELP = (
+    "At every layer, each position is turned into a **key** (what it offers) and a **value** "
+    "(what it hands over). Later positions read them, and they never change again, because a "
+    "position looks only at what comes before it. So they can be kept: that is the KV cache."
 )
+TABS: dict[Tab, str] = {
+    "race": "Race: time per token",
+    "contents": "What is in the cache",
+    "sizes": "How large it gets",
+    "full": "When the context is full",
+}
+NEXT_PAGES = {
+    "efficient_attention": "**Efficient attention**: how can reading the cache cost less?",
+    "generation": "**Generation**: switch the cache off while you write.",
+    "attention": "**Attention**: what does each head read from the kept keys?",
+}
 
-st.title("KV cache")
-st.markdown(
-    "**Why is the second token cheaper than the first?** To write the first new token, every "
-    "token of the prompt runs through the model. For each later token only the newest one does, "
-    "if the keys and values of all others were kept: that is the **KV cache**.",
-    help=views.CACHE_HELP,
-)
+_kind_of = computed(cache_kind)
 
-# No fragment here: a click inside one waits until its run is over, and Stop could not stop a race.
-info = current_model().info
-buttons = st.container(horizontal=True, vertical_alignment="center")
-with buttons:
-    st.button(
-        "Step", key="kv_cache.next", icon=":material/play_arrow:", shortcut="N", type="primary",
-        help="Write one token, with the cache and without it (key N).",
-        on_click=running.ask_for_step,
-    )  # fmt: skip
-    st.button(
-        "Restart", key="kv_cache.restart", icon=":material/restart_alt:", shortcut="Shift+B",
-        help="Begin again with the first token after the prompt (Shift and B).",
-        on_click=running.ask_to_restart,
-    )  # fmt: skip
-    with st.popover("How tokens are picked", icon=":material/tune:"):
-        decoding = decoding_controls(info, key="kv_cache.decoding")
 
-try:
-    pair = running.current_pair(decoding)
-except InlookError as error:
-    st.error(escape_markdown(str(error)), icon=":material/error:")
-    st.stop()
-if problem := running.problem():
-    st.error(escape_markdown(problem), icon=":material/error:")
+def draw() -> None:
+    """Draw the page; a race that was asked for runs last, when everything else stands.
 
-if len(pair) == 0:
-    st.info(
-        "This model is large, so nothing ran yet: press **Step**.", icon=":material/play_arrow:"
+    No fragment around it: a click inside one waits until its run is over, and could not stop it.
+    """
+    st.title("KV cache")
+    st.markdown(
+        "**Why is the second token cheaper than the first?** To write the first new token, every "
+        "token of the prompt runs through the model. For each later token only the newest one "
+        "does, if the keys and values of all others were kept: that is the **KV cache**.",
+        help=CACHE_HELP,
     )
-else:
-    step = views.pick_step(pair)
-    views.text_strip(pair, step)
-    views.step_slider(pair, step)
-    if sentence := views.cache_problem(pair):
-        st.warning(escape_markdown(sentence), icon=":material/info:")
-    elif sentence := views.cache_note(pair):
-        st.info(sentence, icon=":material/info:")
-    views.grids(pair, step)
-    views.step_facts(pair, step)
-    views.proof(pair)
+    of, asked = info(), Run(view().model, prompt_ids(), view().interventions)
+    _draw_buttons(asked, of)
+    pair = _draw_steps(asked, of)
+    ready = _draw_tabs(asked, of, pair)
+    st.subheader("Try next")
+    link_pages(NEXT_PAGES)
+    race.run_asked(ready)
 
 
-def race() -> None:
-    """Run both for many tokens, and compare."""
-    st.markdown("Let both write the same tokens, and take the time of each.", help=racing.RACE_HELP)
-    settings, asked = racing.race_settings(info, decoding), running.asked_race()
-    problem = settings.problem()
-    with st.container(horizontal=True):
+def _draw_buttons(asked: Run, of: ModelInfo) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "Run both", key="kv_cache.run", icon=":material/timer:", type="primary", shortcut="G",
-            disabled=problem is not None or asked is not None, help="Start the race (key G).",
-            on_click=running.ask_for_race, args=(settings,),
-        )  # fmt: skip
+            "Step",
+            key="kv_cache.next",
+            icon=":material/play_arrow:",
+            shortcut="N",
+            type="primary",
+            help="Write one token, with the cache and without it (key N).",
+            on_click=take_step,
+            args=(asked, of),
+        )
         st.button(
-            "Stop", key="kv_cache.stop", icon=":material/stop:", shortcut="X",
-            disabled=asked is None, help="What is measured so far stays (key X).",
-        )  # fmt: skip
+            "Restart",
+            key="kv_cache.restart",
+            icon=":material/restart_alt:",
+            shortcut="Shift+B",
+            help="Begin again with the first token after the prompt (Shift and B).",
+            on_click=restart,
+        )
+        with st.popover("How tokens are picked", icon=":material/tune:"):
+            decoding_controls(of)
+
+
+def _draw_steps(asked: Run, of: ModelInfo) -> SideBySide:
+    try:
+        pair, problem = steps_taken(asked, of)
+    except InlookError as error:
+        st.error(escape_markdown(str(error)), icon=":material/error:")
+        st.stop()
     if problem:
-        st.warning(problem, icon=":material/straighten:")
-    if asked:
-        progress = st.progress(0.0, "Warming up…")
-        try:
-            for done, sentence in running.run_race(asked):
-                progress.progress(done, sentence)
-        except InlookError as error:
-            st.error(escape_markdown(str(error)), icon=":material/error:")
-            return
-        st.rerun()
-    if result := running.result():
-        racing.race_results(result)
+        st.error(escape_markdown(problem), icon=":material/error:")
+    if len(pair):
+        steps.draw(pair, asked.model_name, of, _kind_of(asked.model_name))
+    else:
+        st.info(
+            "This model is large, so nothing ran yet: press **Step**.", icon=":material/play_arrow:"
+        )
+    return pair
 
 
-tabs = st.tabs([RACE, CONTENTS, SIZES, FULL], key="kv_cache.tabs", on_change="rerun")
-with tabs[0]:
-    if tabs[0].open:
-        race()
-with tabs[1]:
-    if tabs[1].open:
-        views.contents(pair)
-with tabs[2]:
-    if tabs[2].open:
-        sizes.draw(pair)
-with tabs[3]:
-    if tabs[3].open:
-        context.full_context(pair)
+def _draw_tabs(asked: Run, of: ModelInfo, pair: SideBySide) -> race.Ready | None:
+    """Draw the tab that is open; return what a race needs, if it is that one."""
+    names = list(TABS)
+    for name, tab in zip(names, tabs("kv_cache.tab", names, labels=[*TABS.values()]), strict=True):
+        if not tab.open:
+            continue
+        with tab:
+            if name == "race":
+                return race.draw(asked, of)
+            _draw_tab(name, asked.model_name, of, pair)
+    return None
 
-views.try_next()
+
+def _draw_tab(name: Tab, model_name: str, of: ModelInfo, pair: SideBySide) -> None:
+    if name == "full":
+        full_context.draw(pair, model_name, of)
+    elif name == "sizes":
+        sizes.draw(of, _kind_of(model_name))
+    else:
+        contents.draw(pair, model_name, of, _kind_of(model_name))

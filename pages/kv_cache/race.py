@@ -1,209 +1,236 @@
-"""What the KV cache page draws of a race: many tokens with the cache on and off."""
+"""How long does each take for many tokens? A race with the cache on and off, that can be stopped.
+
+What is measured is kept after each token. The race runs last of all on the page, so that everything
+is drawn and works meanwhile: whatever the visitor does next ends it.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from model_hooks import Decoding, ModelInfo
-from model_hooks.experiments.timing import Race
-from model_hooks.experiments.untrained import GPT2_VOCABULARY
-from pages.ask.session import N_THREADS, current_token_ids
-from pages.kv_cache.runs import RaceSettings, Result
-from pages.kv_cache.views import facts_table, proof, steps_frame
-from pages.widgets.chart import chart
-from pages.widgets.controls import show_value
-from pages.widgets.download import csv_button
-from pages.widgets.provenance import numbers_from
-from pages.text import escape_markdown, operations, size_text
-from viz.kv_cache import race_curves, ratio_curve, three_digits
+from model_hooks import Decoding, InlookError, ModelInfo
+from model_hooks.experiments.race import Race, SideBySide, race
+from model_hooks.experiments.untrained import GPT2_CONTEXT, GPT2_VOCABULARY, UNTRAINED_GPT2
+from model_hooks.host import Run
+from model_hooks.write.room import check_room
+from pages.ask.computed import streamed
+from pages.kv_cache import race_results
+from pages.kv_cache.choices import Choices
+from pages.kv_cache.measured import Result, Settings
+from pages.state.kept import Kept
+from pages.state.mailbox import Message
+from pages.state.visit import part, view
+from pages.text import escape_markdown
+from pages.widgets.bind import bind
 
-RACE_HELP = (
+HELP = (
     "Both runs write the same tokens and take turns, token by token; who goes first alternates. "
     "A few untimed tokens warm up first. Nothing is recorded meanwhile. Times depend on this "
     "machine, and on who else is using it: the spread over the rounds shows how much."
 )
-BOOK = (
-    "For comparison: Alammar and Grootendorst (*Hands-On Large Language Models*, O'Reilly 2024, "
-    "notebook of chapter 3) report 6.66 s with and 21.9 s without the cache for 100 tokens of "
-    "Phi-3-mini on a GPU, 3.3 times as long."
-)
 MOST_TOKENS = 1_000_000
-PROMPT = "kv_cache.prompt_ids"
-HARDLY = 1.2
+STRIDE = 7919
+"""A prime: the untrained model's prompt walks through its vocabulary by it."""
+UPDATE_S = 0.1
+
+_race = streamed(race)
 
 
-def race_settings(info: ModelInfo, decoding: Decoding) -> RaceSettings:
-    """Let the user choose what to race."""
-    prompt_ids = current_token_ids()
-    n_prompt = st.session_state.get("kv_cache.n_prompt", len(prompt_ids))
-    if st.session_state.get(PROMPT) != prompt_ids:
-        st.session_state[PROMPT] = prompt_ids
-        n_prompt = len(prompt_ids)
-    show_value("kv_cache.n_prompt", n_prompt)
+ASKED = Message[bool]("kv_cache.race")
+RESULT = Kept[Result]("kv_cache.result")
+
+
+class Ready(NamedTuple):
+    """What a race would be about, and where it would say how far it is."""
+
+    settings: Settings
+    place: DeltaGenerator
+
+
+def draw(asked: Run, info: ModelInfo) -> Ready | None:
+    """Draw the tab: what to race, and what the last race measured.
+
+    Returns:
+        What to pass to `run_asked`; None if it cannot be run.
+    """
+    st.markdown("Let both write the same tokens, and take the time of each.", help=HELP)
+    settings = _pick_settings(asked, info)
+    problem = problem_of(settings, info)
+    _draw_buttons(may_run=problem is None)
+    if problem:
+        st.warning(problem, icon=":material/straighten:")
+    if view().interventions and not settings.untrained:
+        st.caption(
+            "With parts switched off, every run is recorded, which takes time of its own: compare "
+            "these times with each other alone."
+        )
+    place = st.container()
+    if not ASKED.waits and (result := RESULT.get()) is not None:
+        with place:
+            race_results.draw(result)
+    return None if problem else Ready(settings, place)
+
+
+def _draw_buttons(*, may_run: bool) -> None:
+    """Draw what starts and stops a race.
+
+    Both can be pressed while one runs: should the browser be left with the page as it is then, as
+    by Streamlit's own Stop, they still work.
+    """
+    with st.container(horizontal=True):
+        st.button(
+            "Run both",
+            key="kv_cache.run",
+            icon=":material/timer:",
+            type="primary",
+            shortcut="G",
+            disabled=not may_run,
+            help="Start the race (key G).",
+            on_click=ASKED.leave,
+            args=(True,),
+        )
+        st.button(
+            "Stop",
+            key="kv_cache.stop",
+            icon=":material/stop:",
+            shortcut="X",
+            disabled=not ASKED.waits,
+            help="What is measured so far stays (key X).",
+        )
+
+
+def _pick_settings(asked: Run, info: ModelInfo) -> Settings:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        untrained = st.segmented_control(
-            "Model", [False, True], default=False, required=True, key="kv_cache.untrained",
-            format_func=lambda u: "GPT-2 size, untrained" if u else info.name,
+        bind(
+            st.segmented_control,
+            "Model",
+            "kv_cache.untrained",
+            options=[False, True],
+            format_func=lambda untrained: UNTRAINED_GPT2 if untrained else info.name,
+            required=True,
             help="The second has random weights: it writes nonsense and is here **for timing "
             "only** (124 million parameters, 0.5 GB of memory, built when you first run it).",
-            persist_state="session",
-        )  # fmt: skip
-        n_prompt = st.number_input(
-            "Prompt tokens", 1, MOST_TOKENS, key="kv_cache.n_prompt", persist_state="session",
-            width=130, help="More than your prompt has: it is repeated. Fewer: it is cut.",
-        )  # fmt: skip
-        n_tokens = st.number_input(
-            "Tokens to write", 1, MOST_TOKENS, 40, key="kv_cache.n_tokens", width=130,
-            persist_state="session",
-        )  # fmt: skip
-        n_rounds = st.number_input(
-            "Rounds", 1, 20, 3, key="kv_cache.n_rounds", width=110, persist_state="session",
+        )
+        n_prompt = bind(
+            st.number_input,
+            "Prompt tokens",
+            "kv_cache.n_prompt",
+            min_value=1,
+            max_value=MOST_TOKENS,
+            when_none=len(asked.token_ids),
+            width=130,
+            help="More than your prompt has: it is repeated. Fewer: it is cut.",
+        )
+        _pick_number("Tokens to write", "kv_cache.n_tokens", MOST_TOKENS, 130)
+        _pick_number(
+            "Rounds",
+            "kv_cache.n_rounds",
+            20,
+            110,
             help="How often everything is repeated. The spread is over the rounds.",
-        )  # fmt: skip
-    ids = (
-        np.arange(n_prompt) * 7919 % GPT2_VOCABULARY
-        if untrained
-        else np.resize(prompt_ids, n_prompt)
-    )
-    return RaceSettings(
-        untrained, tuple(ids.tolist()), n_tokens, n_rounds, Decoding() if untrained else decoding
-    )
-
-
-def race_results(result: Result) -> None:
-    """Draw what a race measured."""
-    race, settings = result.race, result.settings
-    rounds, first = race.complete, race.rounds[0]
-    on, off = race.seconds(True), race.seconds(False)
-    if not result.is_whole:
-        st.info(
-            f"Stopped in round {len(race.rounds)} of {settings.n_rounds}: shown is what was "
-            f"measured by then, {race.n_steps} tokens in {len(rounds)} complete "
-            f"{'round' if len(rounds) == 1 else 'rounds'}.",
-            icon=":material/stop_circle:",
         )
-    ratio, facts = st.columns([1, 2.2], gap="large", vertical_alignment="center")
-    with ratio:
-        _big_ratio(race)
-    with facts:
-        st.html(_race_table(race))
-    _verdict(result)
-    curves, against_length = st.columns([1.25, 1], gap="medium")
-    with curves:
-        chart(
-            race_curves(on, off),
-            key="kv_cache.curves",
-            alt=f"Time per token and in all, {race.n_steps} tokens, cache on and off",
-        )
-    with against_length:
-        chart(
-            ratio_curve(on, off),
-            key="kv_cache.ratio",
-            alt=f"Ratio of the times against length: {np.median(race.ratios):.2f} after "
-            f"{race.n_steps} tokens",
-        )
-    proof(first, len(race.rounds))
-    info = first.on.model.info
-    numbers_from(
-        None,
-        (len(rounds), race.n_steps),
-        f"measured on this machine: {escape_markdown(result.model_name)}, prompt of "
-        f"{len(settings.prompt_ids):,} tokens, {info.dtype} on {info.device}, {N_THREADS} "
-        f"{'thread' if N_THREADS == 1 else 'threads'}; rounds and steps",
-    )
-    csv_button(lambda: race_frame(race), "kv_cache_race")
-    st.caption(BOOK)
+    return _settings(asked, n_prompt)
 
 
-def race_frame(race: Race) -> pd.DataFrame:
-    """Return every step of every round as a table."""
-    return pd.concat([steps_frame(pair).assign(round=i) for i, pair in enumerate(race.rounds, 1)])
+def _pick_number(label: str, field: str, most: int, width: int, help: str | None = None) -> None:
+    bind(st.number_input, label, field, min_value=1, max_value=most, width=width, help=help)
 
 
-def _big_ratio(race: Race) -> None:
-    ratios = race.ratios
-    spread = f"{ratios.min():.2f} to {ratios.max():.2f} in {len(ratios)} rounds"
-    st.html(
-        f"<style>{_RATIO_CSS}</style><div class='ratio' role='img' aria-label='"
-        f"{np.median(ratios):.1f} times as long without the cache'>"
-        f"<b>{np.median(ratios):.1f}<small>×</small></b>"  # noqa: RUF001
-        "<span>as long without the cache</span>"
-        f"<span class='spread'>{spread if len(ratios) > 1 else 'one round: no spread'}</span></div>"
+def _settings(asked: Run, n_prompt: int) -> Settings:
+    chosen = part(Choices)
+    counts = {"n_tokens": chosen.n_tokens, "n_rounds": chosen.n_rounds}
+    if chosen.untrained:
+        prompt_ids = tuple((np.arange(n_prompt) * STRIDE % GPT2_VOCABULARY).tolist())
+        return Settings(UNTRAINED_GPT2, prompt_ids, decoding=Decoding(), **counts)
+    prompt_ids = tuple(np.resize(asked.token_ids, n_prompt).tolist())
+    return Settings(
+        asked.model_name,
+        prompt_ids,
+        decoding=view().decoding,
+        interventions=asked.interventions,
+        **counts,
     )
 
 
-def _race_table(race: Race) -> str:
-    first = race.rounds[0]
-    runs = {True: first.on, False: first.off}
-    seconds = {use_cache: race.seconds(use_cache) for use_cache in runs}
-
-    def both(text_of) -> tuple[str, str]:
-        return text_of(True), text_of(False)
-
-    n_prompt = len(first.on.prompt_ids)
-    rows = [
-        (f"Prefill: the first token, {n_prompt:,} positions",
-         *both(lambda on: _spread(seconds[on][:, 0]))),
-    ]  # fmt: skip
-    if race.n_steps > 1:
-        rows.append(
-            ("Decode: each later token", *both(lambda on: _spread(seconds[on][:, 1:].mean(1))))
-        )
-    rows += [
-        (f"All {race.n_steps:,} tokens", *both(lambda on: _spread(seconds[on].sum(1)))),
-        ("Positions computed in all",
-         *both(lambda on: f"{sum(step.rows_computed for step in runs[on].steps):,}")),
-        ("Work in all",
-         *both(lambda on: operations(sum(step.flops for step in runs[on].steps)))),
-        ("Bytes held at the end",
-         *both(lambda on: size_text(runs[on].steps[-1].cache_bytes) if on else "none")),
-    ]  # fmt: skip
-    return facts_table(["Median (least to greatest)", "Cache on", "Cache off"], rows)
+def problem_of(settings: Settings, info: ModelInfo) -> str | None:
+    """Return why a race cannot be run, in one sentence; None if it can."""
+    size = GPT2_CONTEXT if settings.untrained else info.context_size
+    try:
+        check_room(size, len(settings.prompt_ids), settings.n_tokens)
+    except InlookError as error:
+        return str(error)
+    return None
 
 
-def _spread(seconds: np.ndarray) -> str:
-    unit, name = (1.0, "s") if np.median(seconds) >= 1 else (1e-3, "ms")
-    low, middle, high = (f(seconds) / unit for f in (np.min, np.median, np.max))
-    if len(seconds) == 1:
-        return f"{three_digits(middle)} {name}"
-    return f"{three_digits(middle)} {name} ({three_digits(low)} to {three_digits(high)})"
+def run_asked(ready: Ready | None) -> None:
+    """Run the race that was asked for, if one was; then the page is drawn anew.
 
-
-def _verdict(result: Result) -> None:
-    """Say honestly whether the cache paid."""
-    race, settings = result.race, result.settings
-    ratio = float(np.median(race.ratios))
-    first = race.rounds[0]
-    work = sum(s.flops for s in first.off.steps) / sum(s.flops for s in first.on.steps)
-    if work < 1.01:
-        st.info(
-            "Both runs did the same work: this model keeps nothing that it could go on from, or "
-            "only one token was written.",
-            icon=":material/balance:",
-        )
+    Args:
+        ready: What the tab returned; None where the reader has turned to another one.
+    """
+    if not ASKED.take() or ready is None:
         return
-    if ratio >= HARDLY:
-        st.markdown(
-            f"Without the cache, the same {race.n_steps:,} tokens took **{ratio:.1f} times** as "
-            f"long and {work:.1f} times the work. The longer the text, the larger both become."
-        )
+    settings, place = ready
+    progress = place.progress(0.0, "Warming up…")
+    try:
+        for done, sentence in _measured(settings):
+            progress.progress(done, sentence)
+    except InlookError as error:
+        progress.empty()
+        place.error(escape_markdown(str(error)), icon=":material/error:")
         return
-    larger = (
-        ""
-        if settings.untrained
-        else " Take a longer prompt, more tokens, or the larger model to see it."
-    )
-    st.info(
-        f"Here the cache hardly pays: {work:.1f} times the work took only {ratio:.2f} times as "
-        "long. With so small a model or so short a text, starting each operation takes longer "
-        f"than the operation itself, and both runs start equally many.{larger}",
-        icon=":material/balance:",
-    )
+    st.rerun()
 
 
-_RATIO_CSS = """
-.ratio { display: flex; flex-direction: column; align-items: center; text-align: center; }
-.ratio b { font-size: 5rem; line-height: 1.1; font-variant-numeric: tabular-nums; }
-.ratio b small { font-size: 3rem; }
-.ratio .spread { opacity: 0.75; font-size: 0.9rem; }
-"""
+def _measured(settings: Settings) -> Iterator[tuple[float, str]]:
+    """Race, keep what is measured, and yield how much is done (0 to 1) and a sentence about it.
+
+    Each token is a run of its own: a click ends the script between two of them, and other visitors'
+    runs get their turn.
+
+    Raises:
+        InlookError: The race cannot be run.
+    """
+    RESULT.drop()
+    started, shown = time.monotonic(), 0.0
+    for found in _race(
+        settings.model_name,
+        settings.prompt_ids,
+        settings.decoding,
+        settings.n_tokens,
+        settings.n_rounds,
+        settings.interventions,
+    ):
+        RESULT.put(Result(settings, found))
+        time.sleep(0)  # lets another visitor's thread run
+        now = time.monotonic()
+        if now - shown >= UPDATE_S:
+            shown, done = now, share_done(settings, found)
+            left = (now - started) * (1 - done) / done
+            yield done, f"{_newest(settings, found)} About {left:,.0f} s left."
+
+
+def share_done(settings: Settings, found: Race) -> float:
+    """Return how much of a race is done, from 0 to 1, by the positions run without the cache."""
+    newest = found.rounds[-1]
+    rounds = (
+        len(found.rounds) - 1 + _rows(settings, len(newest)) / _rows(settings, settings.n_tokens)
+    )
+    return rounds / settings.n_rounds
+
+
+def _rows(settings: Settings, n_tokens: int) -> int:
+    return n_tokens * len(settings.prompt_ids) + n_tokens * (n_tokens - 1) // 2
+
+
+def _newest(settings: Settings, found: Race) -> str:
+    newest: SideBySide = found.rounds[-1]
+    on, off = (1e3 * run.steps[-1].seconds for run in (newest.on, newest.off))
+    return (
+        f"Round {len(found.rounds)} of {settings.n_rounds}, token {len(newest)} of "
+        f"{settings.n_tokens}: {on:,.1f} ms with the cache, {off:,.1f} ms without."
+    )
