@@ -38,8 +38,8 @@ def test_pre_norm_boxes_stand_under_their_part_and_post_norm_boxes_on_the_stream
     (x1, _, top), (x2, bottom, _), *_ = pre
     assert x1 == x2 > 0
     assert top < bottom
-    post = block("post", {"on the sum after attention": Piece("N"),
-                          "on the sum after feedforward": Piece("N")})  # fmt: skip
+    on_sums = [f"on the sum after {part}" for part in ("attention", "feedforward")]
+    post = block("post", dict.fromkeys(on_sums, Piece("N")))
     on_stream = [box for box in boxes(post) if box[0] < 0]
     assert len(on_stream) == 2
     for (_, bottom, _), plus in zip(on_stream, pluses(post), strict=True):

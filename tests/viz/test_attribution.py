@@ -7,11 +7,9 @@ from viz import layer_effect, logit_parts
 
 def test_bars_of_a_layer_keep_the_order_of_its_states():
     values = np.array([[0.5, 0.1], [0.4, 0.2], [0.1, 0.8]])
-    figure = layer_effect(
-        values, ["before", "after attention", "after feedforward"],
-        ["embedding", "attention", "feedforward"], ["·a", "·b"],
-    )  # fmt: skip
-    assert [bar.name for bar in figure.data] == ["before", "after attention", "after feedforward"]
+    states, parts = ["before", "then", "after"], ["embedding", "attention", "feedforward"]
+    figure = layer_effect(values, states, parts, ["·a", "·b"])
+    assert [bar.name for bar in figure.data] == states
     np.testing.assert_array_equal([bar.x for bar in figure.data], values)
 
 

@@ -28,9 +28,8 @@ SAMPLED = [text(1, 2), text(1, 3), text(1, 2), text(4, ended=True)]
 
 def test_branches_count_the_texts_that_begin_so():
     found = {branch.token_ids: branch for branch in branches(SAMPLED)}
-    assert {ids: branch.n_texts for ids, branch in found.items()} == {
-        (1,): 3, (4,): 1, (1, 2): 2, (1, 3): 1,
-    }  # fmt: skip
+    counts = {ids: branch.n_texts for ids, branch in found.items()}
+    assert counts == {(1,): 3, (4,): 1, (1, 2): 2, (1, 3): 1}
     assert [ids for ids, branch in found.items() if branch.ends] == [(4,)]
 
 
@@ -73,11 +72,14 @@ RESULTS = [STEPS[2][0], text(1, 9, p=[-1, -2.8], ended=True)]
 
 
 def test_beams_are_kept_dropped_ended_or_lead():
-    states = {node.token_ids: node.state for node in beam_nodes(STEPS, RESULTS, 3)}
-    assert states == {
-        (1,): "leads", (1, 6): "leads", (1, 6, 7): "leads", (2,): "dropped",
-        (1, 5): "goes on", (1, 5, 8): "goes on", (1, 9): "ended",
-    }  # fmt: skip
+    nodes = beam_nodes(STEPS, RESULTS, 3)
+    found = {state: {n.token_ids for n in nodes if n.state == state} for _, _, _, state in nodes}
+    assert found == {
+        "leads": {(1,), (1, 6), (1, 6, 7)},
+        "goes on": {(1, 5), (1, 5, 8)},
+        "ended": {(1, 9)},
+        "dropped": {(2,)},
+    }
 
 
 def test_earlier_step_knows_nothing_of_what_comes():
@@ -101,9 +103,9 @@ def test_trellis_shows_every_sum_in_its_column(n_shown):
         for x, label in zip(trace.x, trace.text, strict=True)
         if "." in label
     }
-    expected = {(1, "-1.00"), (1, "-2.00"), (2, "-3.00"), (2, "-3.50"), (2, "-3.80"),
-                (3, "-3.60"), (3, "-4.00")}  # fmt: skip
-    assert sums == {(x, label) for x, label in expected if x <= (n_shown or 3)}
+    expected = {1: ("-1.00", "-2.00"), 2: ("-3.00", "-3.50", "-3.80"), 3: ("-3.60", "-4.00")}
+    columns = range(1, (n_shown or 3) + 1)
+    assert sums == {(x, label) for x in columns for label in expected[x]}
     names = {trace.name for trace in figure.data if trace.mode == "markers"}
     assert {"best text", "greedy"} <= names
     assert figure.layout.yaxis.ticktext[-1] == "greedy"

@@ -47,10 +47,8 @@ def test_bar_without_a_feedforward_is_left_out_and_the_line_is_the_probability_a
 
 
 def test_selected_neuron_differs_by_more_than_colour():
-    figure = neuron_bars(
-        [7, 3], np.array([2.0, -1.0]), ["·a", "<i>"], measure="effect", hovers=["x", "y"],
-        selected=3,
-    )  # fmt: skip
+    said = {"measure": "effect", "hovers": ["x", "y"]}
+    figure = neuron_bars([7, 3], np.array([2.0, -1.0]), ["·a", "<i>"], selected=3, **said)
     [bars] = figure.data
     assert list(bars.customdata) == [7, 3]
     patterns = bars.marker.pattern.shape

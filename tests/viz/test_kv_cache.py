@@ -6,14 +6,12 @@ import pytest
 from viz.kv_cache import (
     COMPUTED,
     READ,
-    byte_unit,
     cache_contents,
     cache_growth,
     race_curves,
     ratio_curve,
     size_bars,
     step_grid,
-    three_digits,
 )
 
 TOKENS = ["a", "a", "<b>", "c", "d"]
@@ -118,16 +116,3 @@ def test_bars_hatch_what_nobody_built_and_draw_a_memory_in_reach():
     assert bars.marker.pattern.shape == ("/", "", "/")
     assert figure.layout.shapes[0].x0 == 6
     assert not size_bars(names, sizes, actual=1, memory=1e12).layout.shapes
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(1.234, "1.23"), (99.96, "100"), (999.6, "1,000"), (0.5, "0.5")]
-)
-def test_numbers_are_never_written_with_an_exponent(number, text):
-    assert three_digits(number) == text
-
-
-def test_bytes_are_counted_in_thousands():
-    assert [byte_unit(n)[1] for n in (999, 1000, 2e6, 3e9, 4e12)] == [
-        "bytes", "kB", "MB", "GB", "TB",
-    ]  # fmt: skip

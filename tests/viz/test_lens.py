@@ -12,9 +12,12 @@ RANKS = np.array([[1000, 20], [1, 3], [1, 1]])
 
 def table(**changes):
     arguments = {
-        "points": ["embedding", "layer 0", "layer 1"], "tokens": ["the", "the"],
-        "final": ["·cat", "·mat"], "final_probabilities": PROBABILITIES / 10, "start": 7,
-    }  # fmt: skip
+        "points": ["embedding", "layer 0", "layer 1"],
+        "tokens": ["the", "the"],
+        "final": ["·cat", "·mat"],
+        "final_probabilities": PROBABILITIES / 10,
+        "start": 7,
+    }
     return lens_table(GUESSES, PROBABILITIES, RANKS, **arguments | changes)
 
 
@@ -56,10 +59,9 @@ def test_embedding_is_the_top_row_and_the_position_is_framed():
 
 
 def test_many_positions_are_drawn_without_text():
-    wide = lens_table(
-        [["a"] * 300], np.full((1, 300), 0.5), np.ones((1, 300), int), points=["embedding"],
-        tokens=["the"] * 300, final=["a"] * 300, final_probabilities=np.full((1, 300), 0.5),
-    )  # fmt: skip
+    half, ranks = np.full((1, 300), 0.5), np.ones((1, 300), int)
+    labels = {"points": ["embedding"], "tokens": ["the"] * 300, "final": ["a"] * 300}
+    wide = lens_table([["a"] * 300], half, ranks, final_probabilities=half, **labels)
     assert wide.data[0].texttemplate is None
     assert table().data[0].texttemplate
 
@@ -82,10 +84,12 @@ def test_shapes_that_do_not_fit_are_refused():
 
 def test_lines_hold_the_words_numbers_and_differ_by_more_than_colour():
     values = np.array([[0.0, 0.1], [0.25, 0.5], [0.75, 0.25]])
-    figure = watched_words(
-        values, ["·cat", "<i>"], points=["embedding", "after attention 0", "after feedforward 0"],
-        parts=["embedding", "attention", "feedforward"], layers=[-1, 0, 0], selected=0,
-    )  # fmt: skip
+    stream = {
+        "points": ["embedding", "after attention 0", "after feedforward 0"],
+        "parts": ["embedding", "attention", "feedforward"],
+        "layers": [-1, 0, 0],
+    }
+    figure = watched_words(values, ["·cat", "<i>"], selected=0, **stream)
     first, second = figure.data
     np.testing.assert_array_equal(first.y, values[:, 0])
     assert first.marker.symbol == ("diamond", "circle", "square")
@@ -95,9 +99,8 @@ def test_lines_hold_the_words_numbers_and_differ_by_more_than_colour():
 
 
 def test_rank_one_is_at_the_top():
-    figure = watched_words(
-        np.array([[3000], [1]]), ["a"], points=["embedding", "after feedforward 0"],
-        parts=["embedding", "feedforward"], layers=[-1, 0], measure="rank",
-    )  # fmt: skip
+    parts = ["embedding", "feedforward"]
+    stream = {"points": parts, "parts": parts, "layers": [-1, 0]}
+    figure = watched_words(np.array([[3000], [1]]), ["a"], measure="rank", **stream)
     bottom, top = figure.layout.yaxis.range
     assert top < 0 < np.log10(3000) < bottom

@@ -9,7 +9,6 @@ from viz.rotation import (
     pair_terms,
     pair_use,
     rotation_slider,
-    signed,
     turn_length,
     wavelength_lines,
 )
@@ -54,12 +53,6 @@ def test_length_of_an_arrow_follows_the_square_root():
 def test_vectors_of_zeros_draw():
     pair = TurnedPair("0", np.zeros((2, 2)), np.zeros((2, 2)))
     assert len(rotation_slider([pair], np.zeros(2), [0, 1], moved="both").frames) == 2
-
-
-def test_rounding_is_written_as_such():
-    assert signed(0.25) == "+0.2500"
-    assert signed(0.0) == "+0.0000"
-    assert signed(-3e-16) == "-3e-16"
 
 
 def test_terms_and_rest_are_bars():

@@ -1,0 +1,35 @@
+"""Axes say what stands where, and never more than there is room for."""
+
+import pytest
+
+from viz import axes
+
+
+@pytest.mark.parametrize("most", [1, 12, 16])
+@pytest.mark.parametrize("n", [0, 1, 16, 17, 96, 500])
+def test_every_nth_tick_is_few_and_as_many_as_fit(n, most):
+    step = axes.every(n, most)
+    assert len(range(0, n, step)) <= most
+    assert step == 1 or len(range(0, n, step - 1)) > most
+
+
+def test_first_row_is_on_top_and_each_has_its_label():
+    axis = axes.rows(["a", "a", "b"], "word")
+    bottom, top = axis["range"]
+    assert top < 0 < 2 < bottom
+    assert dict(zip(axis["tickvals"], axis["ticktext"], strict=True)) == {0: "a", 1: "a", 2: "b"}
+
+
+def test_rank_one_is_on_top_and_the_highest_is_in_reach():
+    bottom, top = axes.ranks(3000)["range"]
+    assert top < 0 < 3 < bottom
+    assert axes.ranks(3000)["ticktext"] == ["1", "10", "100", "1,000"]
+
+
+def test_only_axes_that_say_so_can_be_zoomed():
+    assert axes.fixed("x")["fixedrange"]
+    assert "fixedrange" not in axes.axis("x")
+
+
+def test_layers_are_named_at_their_numbers_after_the_embedding():
+    assert axes.layer_texts(5, 2) == {-1: "embed", 0: "0", 2: "2", 4: "4"}
