@@ -14,7 +14,7 @@ from model_hooks.run.trace import Trace, check_index
 
 
 @dataclass(frozen=True, eq=False)
-class TurnedPair:
+class UnturnedPair:
     """One query and one key of a text, as they were before rotation."""
 
     query: Float[np.ndarray, "d_head"]
@@ -27,9 +27,9 @@ class TurnedPair:
     """Largest difference between the recorded vectors and the unturned ones turned again."""
 
 
-def turned_pair(
+def unturned_pair(
     model: HookedModel, trace: Trace, layer: int, head: int, query_pos: int, key_pos: int
-) -> TurnedPair | None:
+) -> UnturnedPair | None:
     """Turn one query and one key of a run back to position 0.
 
     Args:
@@ -57,7 +57,7 @@ def turned_pair(
     again = rotation.turned(unturned[0], query_pos), rotation.turned(unturned[1], key_pos)
     product = float(query.astype(np.float64) @ key.astype(np.float64))
     scale = trace.layers[layer].scale
-    return TurnedPair(
+    return UnturnedPair(
         query=read_only(unturned[0]),
         key=read_only(unturned[1]),
         scale=scale,

@@ -7,7 +7,7 @@ import pytest
 
 from model_hooks import AblateMLP, HookedModel, LayerError
 from model_hooks.read.positions import positions_of
-from model_hooks.read.turning import pair_use, turned_pair
+from model_hooks.read.turning import pair_use, unturned_pair
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
 
 PROMPT_IDS = tiny_prompt(12)
@@ -22,7 +22,7 @@ def hooked(family: str) -> HookedModel:
 def test_a_turned_pair_meets_the_recorded_score_again(family, head):
     model = hooked(family)
     trace = model.trace(PROMPT_IDS)
-    pair, rotation = turned_pair(model, trace, 1, head, 9, 4), positions_of(model).rotations[1]
+    pair, rotation = unturned_pair(model, trace, 1, head, 9, 4), positions_of(model).rotations[1]
     recorded = trace.layers[1]
     key = recorded.key[head * len(recorded.key) // len(recorded.query), 4]
     score = float(recorded.query[head, 9] @ key) * recorded.scale
@@ -34,7 +34,7 @@ def test_a_turned_pair_meets_the_recorded_score_again(family, head):
 
 def test_a_family_that_hides_its_queries_gives_their_product():
     model = hooked("gptj")
-    pair = turned_pair(model, model.trace(PROMPT_IDS), 0, 1, 5, 2)
+    pair = unturned_pair(model, model.trace(PROMPT_IDS), 0, 1, 5, 2)
     rotation = positions_of(model).rotations[0]
     product = float(rotation.turned(pair.query, 5) @ rotation.turned(pair.key, 2))
     assert pair.scale is None
@@ -46,8 +46,8 @@ def test_a_pair_of_a_changed_run_is_that_of_the_changed_run():
     trace = model.trace(PROMPT_IDS, [AblateMLP(0)])
     recorded = trace.layers[1]
     score = float(recorded.query[0, 9] @ recorded.key[0, 4]) * recorded.scale
-    assert turned_pair(model, trace, 1, 0, 9, 4).recorded == pytest.approx(score, abs=1e-5)
-    plain = turned_pair(model, model.trace(PROMPT_IDS), 1, 0, 9, 4).recorded
+    assert unturned_pair(model, trace, 1, 0, 9, 4).recorded == pytest.approx(score, abs=1e-5)
+    plain = unturned_pair(model, model.trace(PROMPT_IDS), 1, 0, 9, 4).recorded
     assert abs(plain - score) > 1e-4
 
 
@@ -75,7 +75,7 @@ def test_dimensions_without_rotation_take_their_share_of_the_whole():
 def test_a_layer_that_turns_nothing_has_no_pairs():
     model = hooked("smollm3")
     trace = model.trace(PROMPT_IDS)
-    assert turned_pair(model, trace, 1, 0, 3, 1) is None
+    assert unturned_pair(model, trace, 1, 0, 3, 1) is None
     assert pair_use(model, trace, 1) is None
     assert pair_use(model, trace, 0) is not None
 
@@ -84,6 +84,6 @@ def test_a_layer_or_head_that_is_not_there_is_refused():
     model = hooked("llama")
     trace = model.trace(PROMPT_IDS)
     with pytest.raises(LayerError, match="no layer 9"):
-        turned_pair(model, trace, 9, 0, 3, 1)
+        unturned_pair(model, trace, 9, 0, 3, 1)
     with pytest.raises(LayerError, match="no head 9"):
-        turned_pair(model, trace, 0, 9, 3, 1)
+        unturned_pair(model, trace, 0, 9, 3, 1)

@@ -1,6 +1,5 @@
 """The Efficient attention page shows what the model really does under each change."""
 
-import base64
 import copy
 import json
 from pathlib import Path
@@ -14,7 +13,7 @@ from model_hooks.experiments import backends as measuring
 from model_hooks.experiments.backends import BusyError, Measurement, Progress, Shapes
 from pages.efficient_attention import twins
 from tests.conftest import tiny_llama
-from tests.pages.charts import drawn
+from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import alts, choose, view_of, widget
 from tests.tiny_models import build, tiny_tokenizer
 
@@ -32,15 +31,6 @@ def open_tab(open_page, tab="patterns", **link):
 
 def charts(app):
     return [chart.figure for chart in drawn(app)]
-
-
-def numbers(sent):
-    """An array as it is sent to the browser."""
-    if isinstance(sent, list):
-        return np.array(sent, dtype=float)
-    kind = {"f8": np.float64, "f4": np.float32, "u1": np.uint8, "i1": np.int8}[sent["dtype"]]
-    array = np.frombuffer(base64.b64decode(sent["bdata"]), kind)
-    return array.reshape([int(n) for n in sent["shape"].split(",")]) if "shape" in sent else array
 
 
 def metrics(app):
@@ -144,7 +134,9 @@ def test_a_model_with_a_window_of_its_own_shows_it(open_page, open_with):
 
 @llama_only
 @pytest.mark.parametrize("tab", ["patterns", SHARE, MOVE])
-def test_a_family_with_attention_of_its_own_gets_one_sentence(open_page, open_with, monkeypatch, tab):
+def test_a_family_with_attention_of_its_own_gets_one_sentence(
+    open_page, open_with, monkeypatch, tab
+):
     monkeypatch.setattr(twins, "bundled_models", dict)
     bloom = HookedModel.wrap(build("bloom"), tiny_tokenizer())
     open_with(lambda name: bloom)

@@ -1,31 +1,25 @@
 """The Positions page shows what this model does about positions, and each number is the model's."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from model_hooks import HookedModel
+from model_hooks import AblateHead, HookedModel
 from model_hooks.read.positions import positions_of
-from pages.ask import session
-from pages.positions import tries, views
+from pages.positions import long_lines, longer, others
+from pages.positions.page import DEEPER, tabs_of
 from tests.conftest import tiny_llama
-from tests.pages.charts import drawn
-from tests.pages.conftest import PROMPT
+from tests.pages.charts import drawn, numbers
+from tests.pages.conftest import PROMPT, choose, view_of, widget
 from tests.tiny_models import build, tiny_tokenizer
 
 rotary = pytest.mark.parametrize("hooked", [tiny_llama], indirect=True, ids=["llama"])
-CONFIGS = Path(__file__).parents[3] / "training" / "configs"
+TRAINED_TIMES = "{} \N{MULTIPLICATION SIGN} trained"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_kept(monkeypatch):
-    for cache in (views.facts_of, views.compared_at, views.use_of, tries._after, tries._moved,
-                  tries._grid, tries._story, tries._own_text, tries._kept):  # fmt: skip
-        cache.clear()
-    monkeypatch.setattr(tries, "TWINS", {})
+def no_twins(monkeypatch):
+    monkeypatch.setattr(others, "TWINS", {})
 
 
 def chart(app, alt):
@@ -36,23 +30,14 @@ def chart(app, alt):
     raise AssertionError(f"no figure described as {alt}...")
 
 
-def numbers(values):
-    """Decode an array as it is sent to the browser."""
-    if isinstance(values, dict):
-        import base64
-
-        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
-    return np.array(values, dtype=float)
-
-
 def text_of(app):
     return " ".join(element.value for element in [*app.markdown, *app.caption, *app.info])
 
 
-def open_tab(app, hooked, title):
-    first = views.tabs_of(positions_of(hooked))[0]
-    app.session_state[f"positions.tabs.{first}"] = title
-    return app.run()
+def open_tab(open_page, tab, **link):
+    app = open_page("positions", positions__tab=tab, **link)
+    assert not app.exception
+    return app
 
 
 @torch.inference_mode()
@@ -65,12 +50,12 @@ def is_rotary(hooked):
 
 
 @pytest.fixture
-def use_family(monkeypatch):
+def use_family(open_page, open_with):
     """Return a function that makes every model name load a tiny model of a family."""
 
     def use_family(family: str) -> HookedModel:
         model = HookedModel.wrap(build(family), tiny_tokenizer(), family)
-        monkeypatch.setattr(session, "load_model", lambda name: model)
+        open_with(lambda name: model)
         return model
 
     return use_family
@@ -82,11 +67,11 @@ def test_page_shows_rotation_only_where_there_is_one(open_page, hooked):
     titles = [tab.label for tab in app.tabs]
     if is_rotary(hooked):
         assert "turns its queries and keys" in text_of(app)
-        assert titles[0] == views.TURNED
+        assert titles[0] == DEEPER["turned"].title
     else:
         assert "adds a vector per position" in text_of(app)
         assert "no rotation" in text_of(app)
-        assert titles == [views.VECTORS, views.SWAP, views.SHIFT, views.LONGER]
+        assert titles == [DEEPER[name].title for name in ("vectors", "swap", "shift", "longer")]
         drawn = chart(app, "The 32 position vectors")["data"][0]["z"]
         np.testing.assert_array_equal(
             numbers(drawn).reshape(32, -1), hooked.model.transformer.wpe.weight.detach().numpy()
@@ -98,14 +83,14 @@ def test_page_shows_rotation_only_where_there_is_one(open_page, hooked):
 def test_slider_meets_the_recorded_score(open_page, hooked, trace, layer, head):
     app = open_page("positions", layer=layer, head=head, pos=5)
     assert not app.exception
-    app.selectbox(key=views.KEY).set_value(2).run()
+    choose(app, "positions.key", "2: sat")
     figure = chart(app, "Pairs of query 5 and key 2")
     curve = dict(zip(figure["data"][1]["x"], numbers(figure["data"][1]["y"]), strict=True))
     recorded = trace.layers[layer]
     score = recorded.query[head, 5] @ recorded.key[head // 2, 2] * recorded.scale
     assert curve[5] == pytest.approx(float(score), abs=1e-5)
     assert np.ptp(list(curve.values())) > 1e-3
-    app.segmented_control(key="positions.move").set_value(views.BOTH).run()
+    choose(app, "positions.move", "query and key together")
     assert not app.exception
     flat = numbers(chart(app, "Pairs of query 5")["data"][1]["y"])
     np.testing.assert_allclose(flat, float(score), atol=1e-5)
@@ -114,7 +99,7 @@ def test_slider_meets_the_recorded_score(open_page, hooked, trace, layer, head):
 
 @rotary
 def test_terms_on_screen_sum_to_the_score(open_page, hooked, trace):
-    app = open_tab(open_page("positions", layer=1, head=2, pos=4), hooked, views.PAIRS)
+    app = open_tab(open_page, "pairs", layer=1, head=2, pos=4)
     assert not app.exception
     terms = numbers(chart(app, "What each pair adds")["data"][0]["y"])
     recorded = trace.layers[1]
@@ -125,24 +110,9 @@ def test_terms_on_screen_sum_to_the_score(open_page, hooked, trace):
 
 
 @rotary
-def test_use_is_the_mean_product_of_lengths(hooked, trace):
-    rotation = positions_of(hooked).rotations[0]
-    recorded, head = trace.layers[0], 3
-    n = len(trace)
-    use = views.pair_use_of(views.queries_and_keys(hooked, trace.token_ids.tolist()), rotation, 0)
-    total = np.zeros(rotation.n_pairs)
-    for query in range(n):
-        for key in range(query + 1):
-            q, k = recorded.query[head, query], recorded.key[1, key]
-            for pair, (a, b) in enumerate(rotation.pairs):
-                total[pair] += np.hypot(q[a], q[b]) * np.hypot(k[a], k[b])
-    np.testing.assert_allclose(use[head], total / total.sum(), rtol=1e-5)
-
-
-@rotary
 def test_wavelengths_and_another_base(open_page, hooked):
-    app = open_tab(open_page("positions"), hooked, views.WAVES)
-    app.multiselect(key="positions.bases").set_value([100_000]).run()
+    app = open_tab(open_page, "waves")
+    choose(app, "positions.bases", ["100,000"])
     assert not app.exception
     own, other, *_ = chart(app, "Tokens per turn")["data"]
     # d_head is 4: two pairs, theta = 1 and base^(-1/2)
@@ -151,9 +121,9 @@ def test_wavelengths_and_another_base(open_page, hooked):
 
 
 def test_swapped_tokens_run_in_their_new_order(open_page, hooked):
-    app = open_tab(open_page("positions"), hooked, views.SWAP)
-    app.selectbox(key="positions.swap.One token").set_value(1).run()
-    app.selectbox(key="positions.swap.The other").set_value(2).run()
+    app = open_tab(open_page, "swap")
+    choose(app, "positions.first", "1: cat")
+    choose(app, "positions.second", "2: sat")
     assert not app.exception
     ids = hooked.encode(PROMPT)
     ids[1], ids[2] = ids[2], ids[1]
@@ -163,12 +133,12 @@ def test_swapped_tokens_run_in_their_new_order(open_page, hooked):
     before = numbers(chart(app, "Probabilities of the next token")["data"][0]["x"])
     after = numbers(drawn["x"])
     np.testing.assert_allclose(np.maximum(before, after), top[: len(before)], atol=1e-5)
-    app.segmented_control(key="positions.order").set_value(tries.SHUFFLE).run()
+    choose(app, "positions.order", "Shuffle all but the last")
     assert not app.exception
 
 
 def test_moved_text_is_noticed_by_absolute_positions_alone(open_page, hooked):
-    app = open_tab(open_page("positions"), hooked, views.SHIFT)
+    app = open_tab(open_page, "shift")
     assert not app.exception
     changed = numbers(chart(app, "Share of the prediction")["data"][0]["y"])
     if is_rotary(hooked):
@@ -180,29 +150,29 @@ def test_moved_text_is_noticed_by_absolute_positions_alone(open_page, hooked):
 
 
 def test_losses_on_screen_are_the_models(open_page, hooked, monkeypatch):
-    monkeypatch.setattr(tries, "N_BUCKETS", 1)
-    monkeypatch.setattr(tries, "N_WINDOWS", 1)
-    app = open_tab(open_page("positions"), hooked, views.LONGER)
+    monkeypatch.setattr(longer, "N_BUCKETS", 1)
+    monkeypatch.setattr(long_lines, "N_WINDOWS", 1)
+    app = open_tab(open_page, "longer")
     assert not app.exception
-    app.select_slider(key="positions.times").set_value(1).run()
-    app.multiselect(key="positions.scalings").set_value(["as trained"]).run()
-    app.button(key="positions.measure").click().run()
+    choose(app, "positions.times", TRAINED_TIMES.format(1))
+    choose(app, "positions.stretches", ["as trained"])
+    app.button(key="positions_measure").click().run()
     assert not app.exception
     drawn = numbers(chart(app, "Mean loss")["data"][0]["y"])
-    ids = torch.tensor([hooked.encode(tries.STORY.read_text())[: hooked.info.context_size]])
+    ids = torch.tensor([hooked.encode(long_lines.STORY.read_text())[: hooked.info.context_size]])
     with torch.inference_mode():
         loss = hooked.model(ids, labels=ids).loss
     assert drawn[0] == pytest.approx(float(loss), abs=1e-4)
 
 
 def test_table_ends_the_line_and_a_rotation_can_be_stretched(open_page, hooked):
-    app = open_tab(open_page("positions"), hooked, views.LONGER)
-    app.button(key="positions.measure").click().run()
+    app = open_tab(open_page, "longer")
+    app.button(key="positions_measure").click().run()
     assert not app.exception
     lines = chart(app, "Mean loss")["data"]
     if is_rotary(hooked):
-        assert [line["name"] for line in lines] == ["storyteller", "storyteller, linear",
-                                                    "storyteller, YaRN"]  # fmt: skip
+        names = ["storyteller", "storyteller, linear", "storyteller, YaRN"]
+        assert [line["name"] for line in lines] == names
         assert max(lines[0]["x"]) > hooked.info.context_size
         assert "beyond the trained length" in text_of(app)
     else:
@@ -212,10 +182,10 @@ def test_table_ends_the_line_and_a_rotation_can_be_stretched(open_page, hooked):
 
 @rotary
 def test_model_writes_its_own_long_text(open_page, hooked):
-    app = open_tab(open_page("positions"), hooked, views.LONGER)
-    app.segmented_control(key="positions.source").set_value(tries.OWN).run()
-    app.select_slider(key="positions.times").set_value(1).run()
-    app.button(key="positions.measure").click().run()
+    app = open_tab(open_page, "longer")
+    choose(app, "positions.source", "The model's own")
+    choose(app, "positions.times", TRAINED_TIMES.format(1))
+    app.button(key="positions_measure").click().run()
     assert not app.exception
     assert chart(app, "Mean loss")["data"]
 
@@ -246,7 +216,7 @@ def test_hybrid_model_gets_what_can_be_read(open_page, use_family):
     app = open_page("positions", prompt="w20 w30 w40")
     assert not app.exception
     assert "tells its attention nothing about positions" in text_of(app)
-    assert app.tabs[0].label == views.SWAP
+    assert app.tabs[0].label == DEEPER["swap"].title
 
 
 @rotary
@@ -259,11 +229,8 @@ def test_family_that_hides_its_queries_is_turned_too(open_page, use_family):
 
 
 def test_one_token_prompt(open_page, hooked):
-    app = open_page("positions", prompt="cat")
-    assert not app.exception
-    for title in views.tabs_of(positions_of(hooked))[1:]:
-        open_tab(app, hooked, title)
-        assert not app.exception
+    for tab in tabs_of(positions_of(hooked)):
+        open_tab(open_page, tab, prompt="cat")
 
 
 @rotary
@@ -272,14 +239,87 @@ def test_link_beyond_the_model_shows_what_there_is(open_page):
     assert not app.exception
 
 
-def test_shuffling_keeps_the_ends_and_the_tokens():
-    ids = views.shuffled([0, 1, 2, 3, 4, 5, 9], 1, seed=3)
-    assert (ids[0], ids[-1]) == (0, 9)
-    assert sorted(ids) == [0, 1, 2, 3, 4, 5, 9]
-    assert views.swapped([5, 6, 7], 0, 2) == [7, 6, 5]
+@rotary
+@pytest.mark.parametrize("prompt", ["the " * 30, "<script> **x** $y$ \x00 שלום 👩‍👩‍👧 \n`a`|b"])
+def test_odd_prompts_get_a_page(open_page, prompt):
+    for tab in ("turned", "pairs", "swap", "shift"):
+        open_tab(open_page, tab, prompt=prompt)
 
 
-def test_trained_length_of_the_twins_is_that_of_their_recipe():
-    recipe = json.loads((CONFIGS / "twins.json").read_text())
-    assert {"twin": recipe["train"]["sequence_length"]} == views.TRAINED_AT
-    assert all(name in recipe["recipes"] for name in ("twin-gelu", "twin-rope"))
+def switched_off(*heads):
+    """What a link says of heads that are switched off in layer 0."""
+    return "".join(f"ablate_head,0,{head}~" for head in heads)
+
+
+@rotary
+def test_scores_are_those_of_the_model_as_it_is_switched(open_page, hooked):
+    app = open_tab(open_page, "turned", layer=1, pos=5, interventions=switched_off(0, 1, 2))
+    changed = hooked.trace(PROMPT, [AblateHead(0, head) for head in range(3)]).layers[1]
+    figure = chart(app, "Pairs of query 5 and key 4")
+    curve = dict(zip(figure["data"][1]["x"], numbers(figure["data"][1]["y"]), strict=True))
+    score = float(changed.query[0, 5] @ changed.key[0, 4] * changed.scale)
+    assert curve[5] == pytest.approx(score, abs=1e-5)
+
+
+@rotary
+def test_swapped_and_moved_texts_run_in_the_model_as_it_is_switched(open_page, hooked):
+    change = [AblateHead(0, head) for head in range(3)]
+    app = open_tab(
+        open_page,
+        "swap",
+        interventions=switched_off(0, 1, 2),
+        positions__first=1,
+        positions__second=2,
+    )
+    ids = hooked.encode(PROMPT)
+    ids[1], ids[2] = ids[2], ids[1]
+    expected = torch.softmax(torch.tensor(hooked.trace(ids, change).last_logits), -1).numpy()
+    after = numbers(chart(app, "Probabilities of the next token")["data"][1]["x"])
+    np.testing.assert_allclose(np.sort(after), np.sort(expected)[-len(after) :], atol=1e-5)
+    app = open_tab(open_page, "shift", interventions=switched_off(0, 1, 2))
+    expected = torch.softmax(torch.tensor(hooked.trace(PROMPT, change).last_logits), -1).numpy()
+    for bars in chart(app, "Probabilities of the next token")["data"]:
+        shown = numbers(bars["x"])
+        np.testing.assert_allclose(np.sort(shown), np.sort(expected)[-len(shown) :], atol=1e-5)
+
+
+@rotary
+def test_twins_are_moved_and_read_as_they_are(open_page, hooked, monkeypatch):
+    monkeypatch.setattr(others, "TWINS", {"twin-rope": "rotary positions"})
+    app = open_tab(open_page, "shift", interventions=switched_off(0))
+    assert others.RUN_WHOLE in text_of(app)
+    names = [line["name"] for line in chart(app, "Share of the prediction")["data"]]
+    assert names == ["storyteller", "twin-rope (rotary positions)"]
+    choose(app, "positions.listed", "twin-rope")
+    expected = output(hooked, hooked.encode(PROMPT))
+    shown = numbers(chart(app, "Probabilities of the next token")["data"][0]["x"])
+    np.testing.assert_allclose(np.sort(shown), np.sort(expected)[-len(shown) :], atol=1e-5)
+    app = open_tab(open_page, "longer", interventions=switched_off(0), positions__times=1)
+    choose(app, "positions.stretches", ["as trained"])
+    app.button(key="positions_measure").click().run()
+    own, twin = (numbers(line["y"]) for line in chart(app, "Mean loss")["data"])
+    assert np.abs(own - twin).max() > 1e-3
+
+
+@rotary
+def test_measured_lines_stay_while_others_wait_for_the_button(open_page):
+    app = open_tab(open_page, "longer", positions__times=1, positions__stretches="as_trained~")
+    assert "1 line to measure" in text_of(app)
+    app.button(key="positions_measure").click().run()
+    assert "to measure" not in text_of(app)
+    choose(app, "positions.times", TRAINED_TIMES.format(2))
+    assert "1 line to measure" in text_of(app)
+    choose(app, "positions.times", TRAINED_TIMES.format(1))
+    assert len(chart(app, "Mean loss")["data"]) == 1
+    assert "to measure" not in text_of(app)
+
+
+@rotary
+def test_a_link_restores_what_was_chosen(open_page):
+    app = open_tab(open_page, "pairs", layer=1, pos=5, positions__key=1, positions__move="both")
+    assert "query 5 and key 1" in drawn(app)[0].alt
+    app = open_tab(open_page, "waves", positions__bases="500000.1000000")
+    assert widget(app, "positions.bases").value == [3, 4]
+    app = open_tab(open_page, "longer", positions__models="storyteller~", positions__source="own")
+    chosen = view_of(app).positions
+    assert (chosen.models, chosen.source) == (("storyteller",), "own")
