@@ -1,80 +1,113 @@
 """LM head: how do scores become a choice?"""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import streamlit as st
 
-from pages.ask.session import current_model, current_trace
-from pages.lm_head import texts, views
-from pages.state.selection import select
+from pages.ask.session import info, run, tokens_of_run
+from pages.lm_head import (
+    all_tokens,
+    answer,
+    beams,
+    draws,
+    one_score,
+    stages,
+    surprisal,
+    temperature,
+    texts,
+)
+from pages.lm_head.choices import Tab
+from pages.lm_head.seen import NO_NUMBERS, Seen, look
+from pages.state.visit import put
+from pages.widgets.bind import tabs
 from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, decoding_controls, pick_position
+from pages.widgets.next_pages import link_pages
 
-# One at a time: a click redraws only what is seen.
-SECTIONS = {
-    "One score": (views.one_score, views.SCORE_HELP),
-    "Stages": (views.stage_by_stage, views.STAGES_HELP),
-    "All tokens": (views.whole_distribution, views.RANKED_HELP),
-    "Temperature": (views.temperature, views.ENTROPY_HELP),
-    "Surprisal": (views.surprise, views.SURPRISAL_HELP),
-    "Draws": (views.draws, views.DRAWS_HELP),
-    "Many texts": (texts.many_texts, texts.TEXTS_HELP),
-    "Beam search": (texts.beams, texts.BEAMS_HELP),
+
+class Section(NamedTuple):
+    """A part of the page; one is open at a time, so that a click redraws only what is seen."""
+
+    label: str
+    title: str
+    help: str
+    draw: Callable[[Seen], None]
+
+
+SECTIONS: dict[Tab, Section] = {
+    "one_score": Section(
+        "One score", "From the vector to one score", one_score.HELP, one_score.draw
+    ),
+    "stages": Section(
+        "Stages", "From scores to probabilities, stage by stage", stages.HELP, stages.draw
+    ),
+    "all_tokens": Section("All tokens", "The whole distribution", all_tokens.HELP, all_tokens.draw),
+    "temperature": Section(
+        "Temperature", "How open is the choice?", temperature.HELP, temperature.draw
+    ),
+    "surprisal": Section(
+        "Surprisal", "How surprising was your text?", surprisal.HELP, surprisal.draw
+    ),
+    "draws": Section("Draws", "Many draws from one distribution", draws.HELP, draws.draw),
+    "texts": Section("Many texts", "Greedy against sampling", texts.HELP, texts.draw),
+    "beams": Section("Beam search", "Several texts at once", beams.HELP, beams.draw),
 }
-TITLES = {
-    "One score": "From the vector to one score",
-    "Stages": "From scores to probabilities, stage by stage",
-    "All tokens": "The whole distribution",
-    "Temperature": "How open is the choice?",
-    "Surprisal": "How surprising was your text?",
-    "Draws": "Many draws from one distribution",
-    "Many texts": "Greedy against sampling",
-    "Beam search": "Several texts at once",
+NEXT_PAGES = {
+    "generation": "**Generation**: write token by token with these options",
+    "layers": "**Layers**: when did the winning score take shape?",
+    "kv_cache": "**KV cache**: how is all this writing kept fast?",
 }
 
-st.title("LM head")
-st.markdown(
-    "**How do scores become a choice?** The last layer leaves one vector. The LM head turns it "
-    "into a score for every token it knows, the scores become probabilities, and one token is "
-    "picked."
-)
 
-model, trace = current_model(), current_trace()
+def draw() -> None:
+    """Draw the page."""
+    st.title("LM head")
+    st.markdown(
+        "**How do scores become a choice?** The last layer leaves one vector. The LM head turns it "
+        "into a score for every token it knows, the scores become probabilities, and one token is "
+        "picked."
+    )
+    _explore()
+    st.subheader("Try next")
+    st.markdown(
+        "- Sample with a **temperature** of 0.3, then 1.5, and watch entropy and draws change.\n"
+        "- Set **top-k** to 5 and look where the cut-off lands in *All tokens*.\n"
+        "- In *Beam search*, try 2 beams, then 6: does the winner change?"
+    )
+    link_pages(NEXT_PAGES)
 
 
-def explore() -> None:
+def _explore() -> None:
     """Draw everything below the question.
 
     No fragment: clicks in one wait until its run is over, so nothing could stop a long one.
     """
-    pos = current_position(len(trace))
+    asked, tokens = run(), tokens_of_run()
+    pos = current_position(len(tokens))
     token_strip(
-        trace.tokens,
+        tokens,
         key="lm_head_tokens",
         selected=pos,
-        on_pick=lambda picked: select(pos=picked),
-        marks={len(trace) - 1: "predicts"},
+        on_pick=lambda picked: put(pos=picked),
+        marks={len(tokens) - 1: "predicts"},
         height=150,
         label="Token whose vector goes into the LM head",
     )
     drawing, options = st.columns([2.4, 1], gap="large")
     with options:
-        pick_position(trace.tokens, key="lm_head.pos", label="Choice after")
-        decoding = decoding_controls(model.info, key="lm_head.decoding")
-    view = views.view_of(model, trace, pos, decoding)
-    if view is None:
-        drawing.error(views.NO_NUMBERS, icon=":material/error:")
+        pick_position(tokens, label="Choice after")
+        decoding_controls(info())
+    seen = look(asked, tokens, pos)
+    if seen is None:
+        drawing.error(NO_NUMBERS, icon=":material/error:")
         return
     with drawing:
-        st.markdown(views.answer(view))
-        views.candidate_chart(view)
-        views.pick_token(view)
-
-    tabs = st.tabs(list(SECTIONS), key="lm_head.tabs", on_change="rerun")
-    for tab, (name, (draw, help_text)) in zip(tabs, SECTIONS.items(), strict=True):
+        answer.draw(seen)
+    labels = [section.label for section in SECTIONS.values()]
+    opened = tabs("lm_head.tab", [*SECTIONS], labels=labels)
+    for section, tab in zip(SECTIONS.values(), opened, strict=True):
         if tab.open:
             with tab:
-                st.subheader(TITLES[name], help=help_text)
-                draw(view)
-
-
-explore()
-views.try_next()
+                st.subheader(section.title, help=section.help)
+                section.draw(seen)

@@ -1,0 +1,101 @@
+"""What do all parts of the LM head page look at? The choice after one position of a run."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+from jaxtyping import Float
+
+from model_hooks import Decoding, Stage
+from model_hooks.host import Run
+from model_hooks.read.choice import stages_after
+from pages.ask.computed import computed
+from pages.lm_head.choices import Choices
+from pages.state.visit import part, put, view
+from pages.text import escape_markdown, visible
+from pages.widgets.words import token_name
+
+NO_NUMBERS = (
+    "After this token the model computes values that are not numbers (NaN), so there is nothing "
+    "to choose from. Its weights look damaged: choose another model in the sidebar."
+)
+
+_stages_after = computed(stages_after)
+
+
+class Seen(NamedTuple):
+    """The choice after one position."""
+
+    asked: Run
+    tokens: tuple[str, ...]
+    """Of the whole run."""
+    pos: int
+    decoding: Decoding
+    stages: tuple[Stage, ...]
+    """By the options as they are set."""
+    followed: int
+    """The ID of the token whose numbers are followed."""
+
+    @property
+    def prefix_ids(self) -> tuple[int, ...]:
+        """The text up to and with the position."""
+        return self.asked.token_ids[: self.pos + 1]
+
+    @property
+    def after(self) -> str:
+        """The token that the choice comes after, as Markdown."""
+        return f"“{escape_markdown(visible(self.tokens[self.pos]))}”"
+
+    @property
+    def logits(self) -> Float[np.ndarray, "vocab"]:
+        """What the model computes, before any option."""
+        return self.stages[0].scores
+
+    @property
+    def sampling(self) -> Decoding:
+        """The options as they are when sampling is switched on."""
+        return replace(self.decoding, strategy="sample")
+
+    @property
+    def sampling_stages(self) -> tuple[Stage, ...]:
+        """The stages that sampling goes through, whatever is switched on."""
+        return _stages_after(*self.asked, self.sampling, self.pos)
+
+
+def look(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen | None:
+    """Look at the choice after a position; None if the model computes no numbers there."""
+    decoding = view().decoding
+    stages = _stages_after(*asked, decoding, pos)
+    if stages is None:
+        return None
+    chosen, scores = part(Choices).followed, stages[0].scores
+    known = chosen is not None and 0 <= chosen < len(scores)
+    return Seen(asked, tokens, pos, decoding, stages, chosen if known else int(scores.argmax()))
+
+
+def bold(token_id: int) -> str:
+    """Return a token of the vocabulary as Markdown."""
+    return f"**{escape_markdown(token_name(token_id))}**"
+
+
+def settings_of(decoding: Decoding) -> str:
+    """Name the filters that are on, with their values."""
+    return " and ".join(option.setting(value) for option, value in decoding.filters())
+
+
+def greedy_note(seen: Seen) -> None:
+    """Say that sampling is shown although greedy decoding is on, and offer to switch."""
+    if seen.decoding.strategy == "sample":
+        return
+    st.info(
+        "Greedy decoding is on, which always takes the most probable token. What follows is what "
+        f"**sampling** would do with temperature {seen.decoding.temperature:g}.",
+        icon=":material/info:",
+    )
+    st.button(
+        "Switch to sampling",
+        key="lm_head.to_sampling",
+        on_click=put,
+        kwargs={"decoding.strategy": "sample"},
+    )

@@ -1,0 +1,116 @@
+"""How unexpected was each token of the prompt?"""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from jaxtyping import Bool
+
+from model_hooks.read.choice import Surprisals, surprisals
+from pages.ask.computed import computed
+from pages.lm_head.seen import NO_NUMBERS, Seen, bold
+from pages.state.visit import put
+from pages.text import escape_markdown, visible
+from pages.widgets.components import token_strip
+from pages.widgets.download import csv_button
+from viz.numbers import percent
+
+HELP = (
+    "**Surprisal** is how unexpected a token was: -log2 of its probability, in bits. 0 bits: the "
+    "model was certain of it. Each bit more halves the probability."
+)
+
+_surprisals = computed(surprisals, says="Reading every prediction…")
+
+
+def draw(seen: Seen) -> None:
+    """Draw every token with its surprisal."""
+    if len(seen.tokens) == 1:
+        st.info(
+            "One token alone has nothing before it that could predict it: type a longer prompt."
+        )
+        return
+    found: Surprisals = _surprisals(*seen.asked)
+    known = np.isfinite(found.bits)
+    if not known.any():
+        st.error(NO_NUMBERS, icon=":material/error:")
+        return
+    _strip(seen, found, known)
+    st.caption(note(found))
+    st.markdown(_sentence(seen, found))
+    if seen.pos > 0:
+        st.button(
+            "Look at that choice",
+            key="lm_head.before",
+            icon=":material/arrow_back:",
+            help="Goes to the token before, whose vector predicted this one.",
+            on_click=look_at_choice_of,
+            args=(seen.pos, seen.asked.token_ids[seen.pos]),
+        )
+    csv_button(lambda: table_of(seen, found), "surprisal")
+
+
+def _strip(seen: Seen, found: Surprisals, known: Bool[np.ndarray, "pos"]) -> None:
+    shades = np.where(known, found.bits, 0) / (float(found.bits[known].max()) or 1)
+    told = list(zip(known, found.bits, found.ranks, strict=True))
+    token_strip(
+        seen.tokens,
+        key="lm_head_surprisal",
+        selected=seen.pos,
+        weights=shades,
+        notes=[f"{bits:.1f}" if is_known else "" for is_known, bits, _ in told],
+        hints=[
+            f"{bits:.2f} bits, rank {rank:,}" if is_known else "nothing predicts it"
+            for is_known, bits, rank in told
+        ],
+        on_pick=lambda pos: put(pos=pos),
+        label="Surprisal of each token in bits",
+    )
+
+
+def note(found: Surprisals) -> str:
+    """Say what the numbers and shades under the tokens mean, and what they come to."""
+    bits = found.bits[np.isfinite(found.bits)]
+    mean = float(bits.mean())
+    return (
+        f"The number under a token is its surprisal in bits; the stronger its shade, the more "
+        f"surprising it was (strongest: {float(bits.max()):.1f} bits). The mean is {mean:.2f} bits "
+        f"a token, so the model was as unsure as if it chose among {2**mean:,.1f} equally good "
+        "tokens each time (the *perplexity* of this text)."
+    )
+
+
+def _sentence(seen: Seen, found: Surprisals) -> str:
+    pos = seen.pos
+    name = escape_markdown(visible(seen.tokens[pos]))
+    if pos == 0:
+        return f"**{name}** is the first token: nothing comes before it, so nothing predicts it."
+    probability = percent(float(2 ** -found.bits[pos]))
+    sentence = (
+        f"**{name}** had a probability of **{probability}**: {found.bits[pos]:.2f} bits, rank "
+        f"{found.ranks[pos]:,}. "
+    )
+    if found.ranks[pos] == 1:
+        return sentence + "It was the token that the model expected most."
+    expected, expected_p = bold(int(found.top_ids[pos])), float(found.top_probabilities[pos])
+    return sentence + f"Most expected was {expected} ({percent(expected_p)})."
+
+
+def look_at_choice_of(pos: int, token_id: int) -> None:
+    """Go to the choice that the token at a position came from, and follow that token in it."""
+    put(pos=pos - 1, in_link=False)  # which forgets what was followed
+    put(**{"lm_head.followed": token_id})
+
+
+def table_of(seen: Seen, found: Surprisals) -> pd.DataFrame:
+    """Return what is known of every token, for download."""
+    return pd.DataFrame(
+        {
+            "pos": range(len(seen.tokens)),
+            "token_id": seen.asked.token_ids,
+            "token": seen.tokens,
+            "bits": found.bits,
+            "rank": found.ranks,
+            "expected_id": found.top_ids,
+            "expected_probability": found.top_probabilities,
+        }
+    )
