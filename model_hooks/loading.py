@@ -1,4 +1,4 @@
-"""Load a causal LM by bundled name, local directory or Hub id, or say in one sentence why not."""
+"""How does a causal LM get loaded, by bundled name, folder or Hub id, and if it does not, why?"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""See what single modules take and give, in one run of one visitor.
+"""What do single modules take and give in one run of one visitor?
 
 Hooks that stay for the length of a `with`. A model is shared by many threads; only runs in this
 context are noted, and no other run is changed.
