@@ -38,7 +38,7 @@ class ModelInfo:
     sliding_window: tuple[int | None, ...]
     """Per layer: how many positions a query may look back, itself included; None if all."""
     attention_layers: tuple[int, ...]
-    """Layers whose attention is recorded; in a hybrid model, others mix positions in another way."""
+    """Layers whose attention is recorded; in a hybrid, others mix positions in another way."""
     tied_embeddings: bool
     n_parameters: int
     dtype: str
