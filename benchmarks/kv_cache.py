@@ -22,8 +22,7 @@ from jaxtyping import Float
 from playwright.sync_api import Error, sync_playwright
 
 from model_hooks import Decoding
-from model_hooks.experiments import timing
-from model_hooks.experiments.timing import Race
+from model_hooks.experiments.race import Race, race
 from model_hooks.experiments.untrained import GPT2_VOCABULARY, untrained_gpt2
 from tests.browser.driving import launch
 from viz.kv_cache import ratio_curve
@@ -35,13 +34,14 @@ WIDTH, HEIGHT = 760, 400
 
 def measure(n_prompt: int, n_tokens: int, n_rounds: int) -> Race:
     """Race, saying now and then how far it is."""
-    prompt = (np.arange(n_prompt) * 7919 % GPT2_VOCABULARY).tolist()
+    prompt = tuple((np.arange(n_prompt) * 7919 % GPT2_VOCABULARY).tolist())
     said = time.monotonic()
-    for race in timing.race(untrained_gpt2(), prompt, Decoding(), n_tokens, n_rounds):
+    for measured in race(untrained_gpt2(), prompt, Decoding(), n_tokens, n_rounds):
         if time.monotonic() - said > 10:
             said = time.monotonic()
-            print(f"round {len(race.rounds)}, token {len(race.rounds[-1])}", flush=True)
-    return race
+            newest = len(measured.rounds[-1])
+            print(f"round {len(measured.rounds)}, token {newest}", flush=True)
+    return measured
 
 
 def table(race: Race) -> list[str]:

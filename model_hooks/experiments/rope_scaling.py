@@ -22,12 +22,12 @@ from torch import nn
 from model_hooks.arrays import to_array
 from model_hooks.errors import InlookError, PromptError
 from model_hooks.model import HookedModel
+from model_hooks.read.tail import logits_in_pieces
 from model_hooks.run import capture
 from model_hooks.run.interventions import Intervention, check_interventions
 
 ScalingType = Literal["linear", "dynamic", "yarn"]
 SCALING_TYPES: tuple[ScalingType, ...] = get_args(ScalingType)
-LOGITS_AT_ONCE = 2**23
 
 
 class RopeScalingError(InlookError):
@@ -131,12 +131,11 @@ def token_losses(
     stretched = nullcontext() if scaling is None else scaled_rope(model, scaling)
     with stretched:
         stream = _last_stream(model, token_ids, interventions)[:-1]
-    targets, losses = torch.tensor(token_ids[1:]), []
-    rows = max(1, min(LOGITS_AT_ONCE // model.info.vocab_size, model.info.context_size or 512))
-    for start in range(0, len(stream), rows):
-        logits = torch.tensor(model.logits_of(stream[start : start + rows])).float()
-        part = targets[start : start + rows]
-        losses.append(nn.functional.cross_entropy(logits, part, reduction="none"))
+    targets = torch.tensor(token_ids[1:])
+    losses = [
+        nn.functional.cross_entropy(torch.tensor(logits).float(), targets[some], reduction="none")
+        for some, logits in logits_in_pieces(model, stream)
+    ]
     return to_array(torch.cat(losses))
 
 
@@ -179,7 +178,7 @@ def _rotary_modules(model: HookedModel) -> list[nn.Module]:
     return found
 
 
-def _install(module: nn.Module) -> None:
+def _install(module: Any) -> None:
     run = module.forward
 
     @functools.wraps(run)
@@ -200,7 +199,7 @@ def _each_settings(config: Any) -> list[dict[str, Any]]:
     return nested or [settings]
 
 
-def _rescaled(module: nn.Module, scaling: RopeScaling) -> nn.Module:
+def _rescaled(module: Any, scaling: RopeScaling) -> nn.Module:
     """A module of the same class, built from the same config with other rope settings."""
     config = copy.deepcopy(module.config)
     own = config.rope_parameters
