@@ -1,57 +1,14 @@
+"""The Tokenizer page shows what the model's own tokenizer does with the prompt."""
+
 import json
 
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
-from tokenizers.models import BPE
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from model_hooks import HookedModel, TokenizerView
-from pages.tokenizer import views as tokenizer_views
+from model_hooks.read.tokenizers import SINGLE_BYTES
+from pages.tokenizer.page import MAX_CHIPS
 from tests.pages.charts import drawn
-
-END = "<|endoftext|>"
-MERGES = [("h", "e"), ("Ġ", "t"), ("Ġt", "he")]
-
-
-@pytest.fixture(scope="module")
-def byte_bpe():
-    """Token IDs 0 to 255 are the bytes; three merges; `<|endoftext|>` before every text."""
-    vocab = {char: byte for byte, char in bytes_to_unicode().items()}
-    vocab |= {left + right: 256 + rank for rank, (left, right) in enumerate(MERGES)}
-    backend = Tokenizer(BPE(vocab, MERGES))
-    backend.add_special_tokens([END])
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{END} $A", special_tokens=[(END, 259)]
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=END)
-
-
-@pytest.fixture(scope="module")
-def hooked(request, byte_bpe, tokenizer):
-    """A model with the byte-level tokenizer, or with the one for whole words."""
-    whole_words = getattr(request, "param", None) == "words"
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=260, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-            num_attention_heads=2, max_position_embeddings=64,
-        )
-    )  # fmt: skip
-    return HookedModel.wrap(model, tokenizer if whole_words else byte_bpe, "tiny")
-
-
-@pytest.fixture(autouse=True)
-def empty_caches():
-    caches = tokenizer_views.view_of_model, tokenizer_views.view_of, tokenizer_views.tokenized
-    for cache in caches:
-        cache.clear()
-    yield
-    for cache in caches:
-        cache.clear()
+from tests.pages.conftest import choose, view_of, widget
+from tests.pages.tokenizer.conftest import END
 
 
 def strip(app, label="Tokens of the prompt"):
@@ -62,6 +19,19 @@ def strip(app, label="Tokens of the prompt"):
 
 def texts(app):
     return " ".join(element.value for element in [*app.markdown, *app.caption])
+
+
+def table(app, column):
+    """The last table that has a column."""
+    return [frame.value for frame in app.dataframe if column in frame.value][-1]
+
+
+def type_new(app, field, text):
+    """Type a text into a list of options that lacks it."""
+    box = widget(app, field)
+    box.options.append(text)
+    box.set_value(text)
+    return app.run()
 
 
 def test_chips_show_ids_bytes_and_what_was_added(open_page):
@@ -82,14 +52,55 @@ def test_pieces_of_a_character_are_grouped_under_it(open_page):
     assert chips["tokens"][1:3] == ["⟨C3⟩", "⟨A9⟩"]
 
 
+def test_bytes_are_left_out_on_request(open_page):
+    app = open_page("tokenizer", prompt="the")
+    choose(app, "tokenizer.bytes", False)
+    assert not app.exception
+    assert strip(app)["notes"] is None
+
+
 def test_the_chosen_token_chooses_its_word(open_page):
-    app = open_page("tokenizer", prompt="cat the", pos=5)
-    assert app.selectbox(key="tokenizer.word").value == "·the"
-    steps = next(frame.value for frame in app.dataframe if "becomes" in frame.value)
+    app = open_page("tokenizer", prompt="cat the", pos=4)
+    assert "**·the** begins as 4 bytes" in texts(app)
+    steps = table(app, "becomes")
     assert steps["becomes"].tolist() == ["he", "·t", "·the"]
     assert steps["rank"].tolist() == [0, 1, 2]
     assert "own code makes the same tokens" in texts(app)
     assert not app.exception
+
+
+def test_another_token_forgets_the_word_that_was_chosen(open_page):
+    app = open_page("tokenizer", prompt="cat the", pos=4)
+    choose(app, "tokenizer.word", "cat")
+    assert "**cat** stays as it is" in texts(app)
+    choose(app, "pos", "3: t")
+    assert view_of(app).tokenizer.word is None
+    choose(app, "pos", "4: ·the")
+    assert "**·the** begins as 4 bytes" in texts(app)
+
+
+def test_a_word_that_is_not_in_the_prompt_can_be_named(open_page):
+    app = open_page("tokenizer", prompt="cat", tokenizer__word="·the cat")
+    assert not app.exception
+    assert "That is 2 words for this tokenizer; here is ·the." in texts(app)
+    assert table(app, "becomes")["becomes"].tolist() == ["he", "·t", "·the"]
+    assert widget(app, "tokenizer.word").options == ["cat", "·the cat"]
+
+
+def test_a_word_that_was_typed_is_merged_and_offered(open_page):
+    app = type_new(open_page("tokenizer", prompt="cat"), "tokenizer.word", "he the")
+    assert not app.exception
+    assert view_of(app).tokenizer.word == "he the"
+    assert "here is he." in texts(app)
+    assert widget(app, "tokenizer.word").options == ["cat", "he the"]
+    choose(app, "tokenizer.word", "cat")
+    assert widget(app, "tokenizer.word").options == ["cat"]
+
+
+def test_a_tokenizer_that_was_typed_is_compared(open_page):
+    app = type_new(open_page("tokenizer", prompt="cat"), "tokenizer.second", "/no/such/folder")
+    assert view_of(app).tokenizer.second == "/no/such/folder"
+    assert "There is no folder" in app.error[0].value
 
 
 @pytest.mark.parametrize("hooked", ["words"], indirect=True)
@@ -100,6 +111,14 @@ def test_a_tokenizer_without_merges_says_how_it_cuts(open_page):
     assert not app.exception
 
 
+@pytest.mark.parametrize("hooked", ["words"], indirect=True)
+def test_a_text_of_unknown_words_has_no_word_to_merge(open_page):
+    app = open_page("tokenizer", prompt="elephant")
+    assert not app.exception
+    assert strip(app)["marks"] == ["unknown"]
+    assert widget(app, "tokenizer.word").options == []
+
+
 def test_a_typed_special_token_is_marked(open_page):
     app = open_page("tokenizer", prompt=f"x{END}")
     assert strip(app)["marks"] == ["added", None, "special"]
@@ -108,29 +127,61 @@ def test_a_typed_special_token_is_marked(open_page):
 
 def test_vocabulary_search_finds_text_and_ids(open_page):
     app = open_page("tokenizer")
-    app.text_input(key="tokenizer.query").input("·the").run()
-    found = [frame.value for frame in app.dataframe if "vocabulary_entry" in frame.value][-1]
-    assert found["token_id"].tolist() == [258]
-    app.text_input(key="tokenizer.query").input("257").run()
-    found = [frame.value for frame in app.dataframe if "vocabulary_entry" in frame.value][-1]
-    assert found["token"].tolist() == ["·t"]
+    choose(app, "tokenizer.query", "·the")
+    assert table(app, "vocabulary_entry")["token_id"].tolist() == [258]
+    assert "1 of 260 tokens contains this." in texts(app)
+    choose(app, "tokenizer.query", "257")
+    assert table(app, "vocabulary_entry")["token"].tolist() == ["·t"]
+    choose(app, "tokenizer.query", "no such token")
+    assert "0 of 260 tokens contain this." in texts(app)
     assert not app.exception
+
+
+def test_the_table_is_drawn_when_it_is_open(open_page):
+    assert not [frame for frame in open_page("tokenizer").dataframe if "kind" in frame.value]
+    app = open_page("tokenizer", prompt="the é", tokenizer__table="1")
+    assert not app.exception
+    assert table(app, "kind")["token_id"].tolist() == [259, 116, 256, 32, 0xC3, 0xA9]
 
 
 def test_single_bytes_stand_beside_the_models_tokenizer(open_page):
     app = open_page("tokenizer", prompt="the")
-    assert strip(app, f"Tokens of {tokenizer_views.BYTES}")["ids"] == list(b"the")
+    assert strip(app, f"Tokens of {SINGLE_BYTES}")["ids"] == list(b"the")
     assert "**single bytes** both" in texts(app)
 
 
 def test_a_tokenizer_that_is_not_there_gets_one_sentence(open_page):
-    app = open_page()
-    app.session_state["tokenizer.second"] = "/no/such/folder"
-    app.switch_page("pages/tokenizer/page.py").run()
+    app = open_page("tokenizer", tokenizer__second="/no/such/folder")
     (error,) = app.error
     assert "There is no folder" in error.value
     assert "Try next" in [heading.value for heading in app.subheader]
     assert not app.exception
+
+
+def test_a_chat_template_writes_the_prompt_as_a_turn(open_page, byte_bpe, monkeypatch):
+    monkeypatch.setattr(
+        byte_bpe, "chat_template", "{% for m in messages %}he {{ m.content }}{% endfor %}"
+    )
+    app = open_page("tokenizer", prompt="the", tokenizer__template="1")
+    assert not app.exception
+    chips = strip(app, "Tokens of the conversation")
+    assert chips["tokens"] == ["he", "·the"]
+    assert "m.content" in app.code[0].value
+
+
+def test_a_template_that_fails_gets_one_sentence(open_page, byte_bpe, monkeypatch):
+    monkeypatch.setattr(byte_bpe, "chat_template", "{{ raise_exception('two turns') }}")
+    app = open_page("tokenizer", prompt="the")
+    assert not app.exception
+    assert "could not be filled in" in app.warning[0].value
+
+
+def test_what_is_switched_off_does_not_reach_the_tokenizer_and_the_page_says_so(open_page):
+    assert "switched off" not in texts(open_page("tokenizer", prompt="the"))
+    app = open_page("tokenizer", prompt="the", interventions="ablate_mlp,0~")
+    assert not app.exception
+    assert "What is switched off changes nothing here" in texts(app)
+    assert strip(app)["ids"] == [259, 116, 256]
 
 
 @pytest.mark.parametrize(
@@ -143,32 +194,32 @@ def test_odd_prompts_are_shown(open_page, prompt):
     assert not app.exception
 
 
-def test_a_huge_prompt_shows_its_first_part_and_its_length(open_page):
+def test_a_blank_prompt_gets_a_hint(open_page):
+    app = open_page("tokenizer", prompt="  ")
+    assert not app.exception
+    assert "Type a prompt" in app.info[0].value
+
+
+def test_a_prompt_beyond_the_context_shows_its_first_part_and_its_length(open_page):
     app = open_page("tokenizer", prompt="the cat " * 12_500)
     assert "100,000 characters" in app.info[0].value
-    assert len(strip(app)["tokens"]) == tokenizer_views.MAX_CHIPS
+    assert len(strip(app)["tokens"]) == MAX_CHIPS
     assert not app.exception
 
 
-def test_a_word_too_long_for_the_screen_is_cut_to_its_beginning(byte_bpe):
-    view = TokenizerView(byte_bpe)
-    (word,) = view.tokenize("x" * 5000).words
-    merged = tokenizer_views.merged(view, word)
-    assert len(merged.steps[0].token_ids) == tokenizer_views.MAX_SYMBOLS
-    assert not merged.whole
-    assert merged.agrees
-
-
-def test_the_table_lists_every_token(byte_bpe):
-    view = TokenizerView(byte_bpe)
-    table = tokenizer_views.token_table(view, view.tokenize("the é").tokens)
-    assert table["token_id"].tolist() == [259, 116, 256, 32, 0xC3, 0xA9]
-    assert table["bytes"].tolist() == ["", "74", "68 65", "20", "C3", "A9"]
-    assert table["merge_rank"].dropna().tolist() == [0]
-    assert table["first_character"].dropna().tolist() == [0, 1, 3, 4, 4]
-
-
-def test_changed_text_is_said(tokenizer):
-    view = TokenizerView(tokenizer)
-    assert "do not give back" in tokenizer_views.round_trip("the bird", view.tokenize("the bird"))
-    assert "exactly your text" in tokenizer_views.round_trip("the cat", view.tokenize("the cat"))
+def test_a_link_restores_every_choice(open_page):
+    app = open_page(
+        "tokenizer",
+        prompt="cat the",
+        tokenizer__bytes="0",
+        tokenizer__table="1",
+        tokenizer__word="cat",
+        tokenizer__query="he",
+        tokenizer__second="tale",
+    )
+    assert not app.exception
+    assert strip(app)["notes"] is None
+    assert table(app, "kind")["token_id"].tolist()[0] == 259
+    assert "**cat** stays as it is" in texts(app)
+    assert widget(app, "tokenizer.query").value == "he"
+    assert "tale" in widget(app, "tokenizer.second").options

@@ -1,0 +1,61 @@
+"""Sentences and the table about the prompt's tokens."""
+
+import pytest
+
+from model_hooks import TokenizerView
+from pages.tokenizer import chips
+from pages.tokenizer.prompt import change_made, describe, first_of_text, table_of
+from tests.pages.tokenizer.conftest import END
+
+
+@pytest.fixture
+def read(tiny_session):
+    return lambda text: chips.read("any", text)
+
+
+def test_the_table_lists_every_token(read):
+    table = table_of(read("the é"))
+    assert table["token_id"].tolist() == [259, 116, 256, 32, 0xC3, 0xA9]
+    assert table["bytes"].tolist() == ["", "74", "68 65", "20", "C3", "A9"]
+    assert table["merge_rank"].dropna().tolist() == [0]
+    assert table["first_character"].dropna().tolist() == [0, 1, 3, 4, 4]
+    assert table["stop_character"].dropna().tolist() == [1, 3, 4, 5, 5]
+
+
+def test_a_merged_token_names_its_two_pieces(read):
+    text = read("cat the")
+    assert describe(text, 4) == (
+        "**·the** has the token ID **258**. It stands for 4 bytes: `20 74 68 65`. It was made by "
+        "joining ·t and he: merge rank 2 of 3."
+    )
+
+
+def test_a_piece_of_a_character_says_which(read):
+    text = describe(read("é"), 2)
+    assert text.startswith("**⟨A9⟩** has the token ID **169**. It stands for 1 byte: `A9`.")
+    assert "It is piece 2 of 2 of é. No merge made it." in text
+
+
+def test_an_added_token_says_so(read):
+    text = describe(read("x"), 0)
+    assert "The tokenizer puts it there by itself. Rank by ID: 259 of 260." in text
+    assert r"**\<\|endoftext\|\>**" in text
+
+
+def test_the_first_token_of_the_text_is_shown_at_first(read):
+    assert first_of_text(read("the").cut) == 1
+    assert first_of_text(read(END).cut) == 0
+
+
+def test_a_changed_text_is_quoted_where_it_changes(tokenizer):
+    view = TokenizerView(tokenizer)
+    assert change_made(view.tokenize("the cat")) is None
+    at, was, became = change_made(view.tokenize("the bird"))
+    assert at == 4
+    assert was == "bird"
+    assert became == r"\<unk\>"
+
+
+def test_a_text_that_ends_early_is_said_to_end(tokenizer):
+    cut = TokenizerView(tokenizer).tokenize("the  ")
+    assert change_made(cut) == (3, "··", "the end")
