@@ -5,9 +5,10 @@ import unicodedata
 
 from viz.numbers import operations, size_text
 
-__all__ = ["escape_markdown", "operations", "size_text", "visible"]
+__all__ = ["code_span", "escape_markdown", "operations", "size_text", "visible"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:&^=])")
+_BACKTICKS = re.compile(r"`+")
 _VISIBLE = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥", "\u00a0": "⍽"}
 _NO_SHAPE = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
 _NO_SHAPE_ALONE = ("Cf", "Mn", "Me")
@@ -17,6 +18,13 @@ _NO_SHAPE_ALONE = ("Cf", "Mn", "Me")
 def escape_markdown(text: str) -> str:
     """Return Markdown that shows the text as it stands, LaTeX and HTML included."""
     return _MARKDOWN.sub(r"\\\1", text)
+
+
+def code_span(text: str) -> str:
+    """Return Markdown that shows a text as code, as it stands, backticks included."""
+    fence = "`" * (1 + max(map(len, _BACKTICKS.findall(text)), default=0))
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
 
 
 def visible(token: str) -> str:
