@@ -66,7 +66,8 @@ def bind(
         widget: Such as `st.slider` or `column.selectbox`.
         label: The widget's label.
         field: The field's dotted name.
-        options: What there is to choose from, of any type, None too.
+        options: What there is to choose from, of any type, None too. With `accept_new_options`,
+            what is typed becomes the field's value; offer it in the next run.
         format_func: Writes an option.
         none_is: The number or text that stands for None, both ways: a `top_k` of 0 is none.
         when_none: What is shown and returned while the view has None; choosing it stores it.
@@ -163,7 +164,9 @@ def _reader(options: tuple) -> Read:
     def read(reported: Any) -> Any:
         if isinstance(reported, list | tuple):
             return tuple(options[one] for one in reported)
-        return None if reported is None else options[reported]
+        if reported is None or isinstance(reported, str):  # a text: typed as an option of its own
+            return reported
+        return options[reported]
 
     return read
 
