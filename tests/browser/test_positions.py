@@ -40,8 +40,8 @@ def test_moving_both_turns_the_arrows_and_keeps_the_score(open_browser, app_url)
     page.wait_for_function(f"() => Math.abs(({ARROWS})().length) > 0")
     arrows, score = page.evaluate(ARROWS), page.evaluate(SCORE)
     drag_slider(page)
-    page.wait_for_function(f"old => JSON.stringify(({ARROWS})()) !== old",
-                           arg=page.evaluate("x => JSON.stringify(x)", arrows))  # fmt: skip
+    before = page.evaluate("x => JSON.stringify(x)", arrows)
+    page.wait_for_function(f"old => JSON.stringify(({ARROWS})()) !== old", arg=before)
     assert abs(page.evaluate(SCORE) - score) < 1e-9
 
 
@@ -54,3 +54,26 @@ def test_deeper_view_is_drawn_when_it_is_opened(open_browser, app_url):
     expect(page.get_by_text(re.compile("of the probability went to other tokens"))).to_be_visible()
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     assert width <= 400
+
+
+def test_a_copied_link_opens_the_same_view(open_browser, app_url):
+    page = open_positions(open_browser, app_url)
+    page.get_by_role("radio", name="query and key together").click()
+    expect(page.get_by_text("Move both, nothing changes.")).to_be_visible()
+    page.get_by_role("combobox", name="Key token").click()
+    page.get_by_role("option", name="1: Once").click()
+    expect(page.get_by_role("figure", name="and key 1, turned by")).to_be_visible()
+    other = open_positions(open_browser, page.url.split("/where")[0], f"?{page.url.split('?')[1]}")
+    expect(other.get_by_role("figure", name="and key 1, turned by")).to_be_visible()
+    expect(other.get_by_role("radio", name="query and key together")).to_be_checked()
+
+
+def test_a_long_text_is_measured_when_asked_and_stays(open_browser, app_url):
+    page = open_browser(f"{app_url}/where-is-each-token?positions.tab=longer&positions.times=1")
+    page.get_by_role("button", name="Measure").click()
+    figure = page.get_by_role("figure", name="Mean loss of predicting a token")
+    expect(figure).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Measure")).to_have_count(0)
+    settle(page)
+    page.reload()
+    expect(figure).to_be_visible()
