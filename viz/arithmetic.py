@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from viz import theme
 from viz.axes import fixed, ticks
 from viz.marks import bars, diverging, hover
+from viz.numbers import counted
 from viz.vectors import color_limit
 
 ROW_PX = 30
@@ -166,7 +167,8 @@ def _summed(
     rows = [weights[pos] * values[pos] for pos in terms]
     others = np.setdiff1d(np.arange(len(weights)), terms)
     if others.size:
-        names.append(f"{others.size} other keys, {weights[others].sum():.3f} in all")
+        in_all = f"{weights[others].sum():.3f} in all"
+        names.append(f"{counted(others.size, 'other key')}, {in_all}")
         rows.append(weights[others] @ values[others])
     whole = [*rows, weights @ values]
     return _Sum([*names, "sum: the head's output z"], np.stack(whole).astype(np.float32))

@@ -262,7 +262,7 @@ def drawn_counts(
     outside = hatched((counts < spread.low) | (counts > spread.high))
     drawn = rows_of_bars(counts, theme.QUERY, outside, name="drawn", hoverinfo="skip")
     hovers = [
-        f"<b>{theme.shorten(name, 40)}</b><br>drawn {count:,} times of {n_draws:,}<br>"
+        f"<b>{theme.shorten(name, 40)}</b><br>drawn {counted(count, 'time')} of {n_draws:,}<br>"
         f"expected {mean:,.1f}, mostly {low:,} to {high:,}"
         for name, count, mean, low, high in zip(tokens, counts, *spread, strict=True)
     ]

@@ -9,7 +9,7 @@ from viz import theme
 from viz.axes import fixed, ticks
 from viz.layout import Part, legend, note
 from viz.marks import Mark, dots, hatched, hover, line
-from viz.numbers import Number
+from viz.numbers import Number, counted
 
 MAX_DEPTH = 10
 """Tokens of each text that the tree shows."""
@@ -141,7 +141,7 @@ def _icicle(tree: _Tree, token: Callable[[int], str], y: tuple[float, float]) ->
         "pathbar": {"visible": False},
         "texttemplate": "%{label} \u00d7%{value}",
         "textfont": {"size": 14},
-        "customdata": [f"{n_texts} texts", *_shares(tree, names)],
+        "customdata": [counted(n_texts, "text"), *_shares(tree, names)],
         "hovertemplate": hover("%{customdata}"),
         "marker": _tree_look(hatched),
         "domain": {"x": [0, 1], "y": list(y)},

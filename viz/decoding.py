@@ -13,8 +13,6 @@ from viz.layout import Part, legend, row_sizes
 from viz.marks import Mark, always, rows_of_bars, said
 from viz.numbers import percent
 
-FILTERS = ("top_k", "top_p", "min_p")
-"""Stages that remove tokens; the others only change scores."""
 OTHERS = -1
 """Stands for "all other tokens" where a token ID is expected."""
 

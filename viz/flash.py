@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
-from viz import theme
+from viz import numbers, theme
 from viz.axes import Axis, across, categories, down, fixed, ticks
 from viz.layout import legend, titles_left
 from viz.marks import Mark, bar_below, cells, diverging, dots, hover, line, marked_line
@@ -204,7 +204,7 @@ def memory_traffic(
         n_positions: The length of this text.
         counted: What both move at this length.
     """
-    traces = []
+    traces, length = [], numbers.counted(n_positions, "token")
     for name, values, here, look in (
         ("standard", standard, counted[0], theme.Look(theme.KEY, "solid", "circle")),
         ("tiled", tiled, counted[1], theme.Look(theme.QUERY, "dash", "diamond")),
@@ -212,7 +212,7 @@ def memory_traffic(
         told = hover(f"{name} at %{{x:,}} tokens: %{{customdata}}")
         sizes = {"customdata": list(map(size_text, values)), "hovertemplate": told, "name": name}
         traces.append(line(list(lengths), list(values), look.colour, 2, look.dash, **sizes))
-        told = hover(f"{name}, this prompt ({n_positions:,} tokens): {size_text(here)}")
+        told = hover(f"{name}, this prompt ({length}): {size_text(here)}")
         point = {"hovertemplate": told, "showlegend": False}
         traces.append(dots([n_positions], [here], look.colour, 11, look.symbol, **point))
     marked = [length for length in lengths if math.log2(length) % 2 == 0]

@@ -12,7 +12,7 @@ from viz import theme
 from viz.axes import Axis, across, axis, down, fixed, rows, ticks
 from viz.layout import Part, box, legend, titles_left
 from viz.marks import Mark, bars, beside, diverging, dots, hatched, hover, line, rows_of_bars
-from viz.numbers import byte_unit, three_digits
+from viz.numbers import byte_unit, counted, three_digits
 from viz.vectors import color_limit
 
 ON, OFF = theme.KEY, theme.RESIDUAL
@@ -245,7 +245,10 @@ def cache_growth(n_bytes: Sequence[int], prefill: int) -> go.Figure:
         prefill: Positions of the prompt, which the first step adds at once.
     """
     steps = list(range(1, len(n_bytes) + 1))
-    what = [f"prefill: {prefill:,} positions", *["decode: one position"] * (len(steps) - 1)]
+    what = [
+        f"prefill: {counted(prefill, 'position')}",
+        *["decode: one position"] * (len(steps) - 1),
+    ]
     held = bars(
         steps,
         [value / 1e3 for value in n_bytes],

@@ -13,7 +13,7 @@ from viz import theme
 from viz.axes import across, down, fixed, hidden, ticks
 from viz.layout import Part, box, buttons, legend, note, slider
 from viz.marks import Mark, bars, cells, hatched, hover, line, marked_line
-from viz.numbers import signed
+from viz.numbers import counted, signed
 
 COLUMNS = 4
 PAIRS = "pair of dimensions, fastest first"
@@ -287,7 +287,7 @@ def wavelength_lines(
     own = _wavelengths("this model", wavelengths, next(looks)._replace(colour=theme.QUERY))
     more = [_wavelengths(name, values, next(looks)) for name, values in others.items()]
     n_pairs = max(map(len, (wavelengths, *others.values())))
-    levels = [_level(f"{name}: {n:,} tokens", n, n_pairs) for name, n in marks.items()]
+    levels = [_level(f"{name}: {counted(n, 'token')}", n, n_pairs) for name, n in marks.items()]
     lengths = np.array([*marks.values()], dtype=float)
     powers = np.log10(np.concatenate([wavelengths, *others.values(), lengths]))
     powers = powers[np.isfinite(powers)]

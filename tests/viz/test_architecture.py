@@ -1,3 +1,5 @@
+"""A block is drawn as its parts are joined, read from below."""
+
 import numpy as np
 import pytest
 

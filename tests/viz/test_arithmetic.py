@@ -37,3 +37,11 @@ def test_a_chosen_key_gets_its_own_row_though_nothing_is_read_from_it():
     weights = np.array([0.5, 0.0, 0.5])
     figure = weighted_sum(weights, np.ones((3, 2)), ["a", "<b>", "c"], key=1)
     assert "0.000 · v of 1: &lt;b&gt;" in figure.layout.yaxis.ticktext
+
+
+def test_keys_without_a_row_are_counted():
+    for n_others, text in ((1, "1 other key, "), (3, "3 other keys, ")):
+        n_keys = 6 + n_others
+        weights = np.full(n_keys, 1 / n_keys)
+        figure = weighted_sum(weights, np.ones((n_keys, 2)), ["a"] * n_keys, key=0)
+        assert figure.layout.yaxis.ticktext[-2].startswith(text)

@@ -1,3 +1,5 @@
+"""A block's diagram wires its parts as the model does, and names their sizes."""
+
 import pytest
 
 from viz import block_diagram

@@ -1,3 +1,5 @@
+"""Sizes and gradients of each model are drawn where they were measured."""
+
 import numpy as np
 
 from viz.depth import Depth, stream_and_gradients

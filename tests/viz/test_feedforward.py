@@ -1,3 +1,5 @@
+"""Figures of the feedforward draw the numbers they are given, and survive odd ones."""
+
 import numpy as np
 
 from viz import (

@@ -1,3 +1,5 @@
+"""Every layer's pattern is drawn in a square of its own, which can be clicked."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""A word is cut as its merges were made, from bytes to tokens."""
+
 import pytest
 
 from viz import merge_ladder

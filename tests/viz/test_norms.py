@@ -1,3 +1,5 @@
+"""What a norm does to a vector is drawn number by number."""
+
 import numpy as np
 
 from viz.norms import norm_comparison, norm_steps_strips

@@ -1,3 +1,5 @@
+"""Bars of the next token are the model's own probabilities, which sum to one."""
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Sizes and directions of the stream are drawn as they are."""
+
 import numpy as np
 
 from viz import added_sizes, stream_growth

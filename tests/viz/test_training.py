@@ -1,3 +1,5 @@
+"""Curves and seeds of training runs are drawn as they were recorded."""
+
 import numpy as np
 
 from viz.training import Curve, final_losses, loss_curves

@@ -1,3 +1,5 @@
+"""A strip shows every number of a vector, in colours that can be compared."""
+
 import numpy as np
 import pytest
 
