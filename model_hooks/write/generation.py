@@ -16,7 +16,6 @@ from model_hooks.write.decoding import Decoding
 from model_hooks.write.forwards import Forward, Variant
 from model_hooks.write.room import room
 from model_hooks.write.stages import Stage, rank_of
-from model_hooks.write.stores import BoundedStore as BoundedStore
 
 
 @runtime_checkable

@@ -76,8 +76,10 @@ def test_a_run_measures_each_backend_at_each_length_that_fits_and_one_runs_at_a_
     assert progress.failure is None
     assert run.left_out() == (128,)
     assert [(m.backend, m.n_positions) for m in progress.measurements] == [
-        ("eager", 64), ("sdpa flash", 64), ("sdpa flash", 128),
-    ]  # fmt: skip
+        ("eager", 64),
+        ("sdpa flash", 64),
+        ("sdpa flash", 128),
+    ]
     for found in progress.measurements:
         assert 0 < found.fastest <= found.seconds <= found.slowest
         assert found.n_runs >= 3

@@ -49,10 +49,17 @@ def test_value_norm_is_the_size_of_what_one_key_adds(hooked, trace):
 
 
 SIZES = {
-    "vocab_size": 7, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4, "bos_token_id": None,
-    "eos_token_id": None, "pad_token_id": None,
-}  # fmt: skip
+    "vocab_size": 7,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 4,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
 
 
 def test_softcap_is_part_of_the_formula_and_a_norm_after_attention_is_admitted(tokenizer):

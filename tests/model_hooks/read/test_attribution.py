@@ -20,9 +20,13 @@ from tests.tiny_models import build
 PROMPT = "the cat sat on the mat"
 NO_ENDS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
 SMALL = {
-    "vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "intermediate_size": 32, **NO_ENDS,
-}  # fmt: skip
+    "vocab_size": len(WORDS),
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    **NO_ENDS,
+}
 
 
 def wrapped(make, tokenizer):
@@ -41,8 +45,11 @@ def final_norm_and_head(hooked):
     model = hooked.model
     if hasattr(model, "transformer"):
         norm = model.transformer.ln_f
-        return (*(p.detach().double().numpy() for p in (norm.weight, norm.bias)), norm.eps,
-                model.lm_head.weight.detach().double().numpy())  # fmt: skip
+        return (
+            *(p.detach().double().numpy() for p in (norm.weight, norm.bias)),
+            norm.eps,
+            model.lm_head.weight.detach().double().numpy(),
+        )
     norm = model.model.norm
     gain = norm.weight.detach().double().numpy()
     return gain, 0 * gain, norm.variance_epsilon, model.lm_head.weight.detach().double().numpy()
@@ -109,12 +116,16 @@ def test_softcap_is_left_out_and_named(tokenizer):
     hooked = wrapped(
         lambda: Gemma2ForCausalLM(
             Gemma2Config(
-                num_key_value_heads=1, head_dim=8, final_logit_softcapping=0.5,
-                query_pre_attn_scalar=8, tie_word_embeddings=False, **SMALL,
+                num_key_value_heads=1,
+                head_dim=8,
+                final_logit_softcapping=0.5,
+                query_pre_attn_scalar=8,
+                tie_word_embeddings=False,
+                **SMALL,
             )
         ),
         tokenizer,
-    )  # fmt: skip
+    )
     trace = hooked.trace(PROMPT)
     found = attribute_logit(hooked, trace, 2)
     assert found.softcap == 0.5

@@ -52,8 +52,11 @@ def test_nothing_is_left_behind(model):
     assert all(parameter.grad is None for parameter in model.model.parameters())
     trace = model.trace(PROMPT)
     np.testing.assert_array_equal(trace.last_logits, before)
-    assert not any(module._forward_pre_hooks for module in model.model.modules()
-                   if module is model.anatomy.lm_head)  # fmt: skip
+    assert not any(
+        module._forward_pre_hooks
+        for module in model.model.modules()
+        if module is model.anatomy.lm_head
+    )
     n_hooks = [len(block.module._forward_pre_hooks) for block in model.anatomy.blocks]
     assert n_hooks == [n_hooks[0]] * len(n_hooks)
 

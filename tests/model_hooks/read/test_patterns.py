@@ -88,10 +88,16 @@ def test_the_mask_found_is_the_window_of_a_real_model(tokenizer):
     from model_hooks import HookedModel
 
     config = MistralConfig(
-        vocab_size=7, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=1, sliding_window=3, bos_token_id=None,
+        vocab_size=7,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=3,
+        bos_token_id=None,
         eos_token_id=None,
-    )  # fmt: skip
+    )
     model = HookedModel.wrap(MistralForCausalLM(config), tokenizer, "tiny")
     readable = patterns.readable_keys(model.trace([1, 2, 3, 4, 5, 6]).attention(0))
     back = np.arange(6)[:, None] - np.arange(6)

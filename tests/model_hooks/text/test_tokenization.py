@@ -48,9 +48,13 @@ def sentencepiece():
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     )
     backend.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
-         decoders.Strip(" ", 1, 0)]
-    )  # fmt: skip
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token="<s>",
@@ -113,9 +117,12 @@ def test_merging_ends_at_the_tokens_of_the_tokenizer(view, parts):
 def test_suffixes_and_unknown_characters_are_merged_like_the_tokenizer_does():
     vocab = {"<unk>": 0, "l": 1, "o": 2, "w": 3, "w</w>": 4, "ow</w>": 5, "low</w>": 6}
     model = BPE(
-        vocab, [("o", "w</w>"), ("l", "ow</w>")], unk_token="<unk>", fuse_unk=True,
+        vocab,
+        [("o", "w</w>"), ("l", "ow</w>")],
+        unk_token="<unk>",
+        fuse_unk=True,
         end_of_word_suffix="</w>",
-    )  # fmt: skip
+    )
     backend = Tokenizer(model)
     view = TokenizerView(PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>"))
     for word in ("low", "lowlow", "lo??w", "?"):

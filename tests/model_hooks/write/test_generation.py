@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from model_hooks import Decoding, DecodingError, PromptError
-from model_hooks.write.generation import BoundedStore
+from model_hooks.write.stores import BoundedStore
 
 PROMPT = "the cat sat on the mat"
 
