@@ -50,19 +50,20 @@ def slow_model(tmp_path_factory):
     return folder
 
 
-def test_long_run_of_texts_can_be_stopped_and_keeps_what_it_has(lm_head, slow_model):
-    page = lm_head("Many texts", f"strategy=sample&model={quote(str(slow_model))}")
-    expect(page.locator(".st-key-lm_head_tree .iciclelayer").first).to_be_visible()
-    page.get_by_label("Tokens each").fill("60")
-    page.get_by_label("Tokens each").press("Enter")
-    settle(page)
-    page.get_by_label("Texts", exact=True).fill("100")
-    page.get_by_label("Texts", exact=True).press("Enter")
-    expect(page.get_by_test_id("stProgress")).to_be_visible()  # it runs
+def test_long_run_of_texts_can_be_stopped_and_keeps_what_it_has(open_browser, app_url, slow_model):
+    link = f"strategy=sample&model={quote(str(slow_model))}"
+    page = open_browser(f"{app_url}{PATH}?{link}&lm_head.n_texts=100&lm_head.n_tokens=60")
+    page.get_by_role("tab", name="Many texts", exact=True).click()
+    # Two batches: the greedy text, and the first ten.
+    expect(page.get_by_text(re.compile(r"Writing: (1[2-9]\d|[2-9]\d\d) of"))).to_be_visible()
     page.locator(".st-key-lm_head-texts-stop button").click()
-    expect(page.get_by_text(re.compile(r"Stopped after \d+ of 100 texts"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Stopped after [1-9]0 of 100 texts"))).to_be_visible()
     settle(page)
     expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    expect(page.locator(".st-key-lm_head_tree .iciclelayer").first).to_be_visible()
+    page.reload()
+    settle(page)
+    expect(page.get_by_text(re.compile(r"Stopped after [1-9]0 of 100 texts"))).to_be_visible()
 
 
 def test_beam_search_is_stepped_by_keyboard(lm_head):
@@ -74,4 +75,18 @@ def test_beam_search_is_stepped_by_keyboard(lm_head):
     slider.press("ArrowLeft")
     figure = page.get_by_role("figure", name=re.compile("^Beam search with 4 beams after 9 of 10"))
     expect(figure.locator(".scatterlayer").first).to_be_visible()
-    expect(page.get_by_text("Check: the winner's sum is")).to_be_visible()
+    expect(page.get_by_text("Checked: the winner's sum is")).to_be_visible()
+
+
+def test_what_is_chosen_comes_back_by_reload_and_by_back(lm_head):
+    page = lm_head("Draws")
+    page.get_by_role("button", name="Draw again").click()
+    expect(page.get_by_text("seed 1.")).to_be_visible()
+    page.reload()
+    settle(page)
+    expect(page.get_by_role("tab", name="Draws", exact=True)).to_have_attribute(
+        "aria-selected", "true"
+    )
+    expect(page.get_by_text("seed 1.")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("seed 0.")).to_be_visible()
