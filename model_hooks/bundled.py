@@ -6,7 +6,7 @@ Read without loading them.
 import functools
 import json
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from safetensors import safe_open
 
@@ -67,7 +67,7 @@ def training_run(name: str) -> TrainingRun | None:
     return next((run for run in training_runs() if run.name == name), None)
 
 
-def _frozen(value: object) -> object:
+def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 

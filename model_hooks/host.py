@@ -114,10 +114,10 @@ class Host:
         if model_bytes is None:
             model_bytes = int(psutil.virtual_memory().total * MODEL_SHARE)
         # What is larger than everything may take would not be kept at all.
-        self._models: LRUCache = LRUCache(
+        self._models: LRUCache[Any, HookedModel] = LRUCache(
             model_bytes, lambda model: min(weights_bytes(model), model_bytes)
         )
-        self._traces: LRUCache = LRUCache(
+        self._traces: LRUCache[Any, Trace] = LRUCache(
             trace_bytes, lambda trace: min(bytes_of(trace), trace_bytes)
         )
         self._loading = threading.Lock()
