@@ -111,7 +111,10 @@ def test_top_k_above_the_vocabulary_is_refused_with_both_numbers():
 def test_any_options_give_distributions_over_the_whole_vocabulary(
     logits, temperature, top_k, top_p, min_p, penalty, seed
 ):
-    decoding = Decoding("sample", temperature, top_k, top_p, min_p, penalty, seed)
+    filters = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
+    decoding = Decoding(
+        "sample", temperature=temperature, repetition_penalty=penalty, seed=seed, **filters
+    )
     stages = decoding.stages(np.array(logits, np.float32), [0])
     for stage in stages:
         assert stage.probabilities.shape == (len(logits),)
@@ -164,16 +167,12 @@ def test_the_table_has_a_row_for_every_field_but_the_strategy():
     assert [option.optional for option in OPTIONS] == [field.default is None for field in numbers]
 
 
-def test_the_types_of_all_fields_can_be_read():
-    assert typing.get_type_hints(Decoding) == {
-        "strategy": typing.Literal["greedy", "sample"],
-        "temperature": float,
-        "top_k": int | None,
-        "top_p": float | None,
-        "min_p": float | None,
-        "repetition_penalty": float,
-        "seed": int,
-    }
+def test_the_types_of_all_fields_can_be_read_and_follow_the_table():
+    strategy, *numbers = typing.get_type_hints(Decoding).items()
+    assert strategy == ("strategy", typing.Literal["greedy", "sample"])
+    for option, (name, kind) in zip(OPTIONS, numbers, strict=True):
+        number = {"whole": int, "real": float}[option.kind]
+        assert (name, kind) == (option.name, number | None if option.optional else number)
 
 
 @pytest.mark.parametrize("do_sample", [True, False], ids=["sample", "greedy"])
