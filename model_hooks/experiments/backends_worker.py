@@ -1,4 +1,4 @@
-"""Measure ways to compute attention, in a process of its own: started by `backends.py`.
+"""How long do ways to compute attention take, measured in a process of its own (`backends.py`)?
 
 Imports nothing but torch, so that it starts quickly and its memory is its own. Takes one JSON
 argument, writes one JSON object per line: {"doing"}, {"backend", "n_positions", "seconds",

@@ -1,4 +1,4 @@
-"""What attention patterns do, as numbers: plain NumPy on recorded weights.
+"""What does an attention pattern do, as numbers? Plain NumPy on recorded weights.
 
 Knows nothing of models; every function takes `attention` as `trace.attention(layer)` returns it,
 one pattern per head, queries in rows and keys in columns.
