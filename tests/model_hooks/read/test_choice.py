@@ -73,6 +73,13 @@ def test_surprisals_are_the_cross_entropy_of_the_plain_model(hooked, trace):
     np.testing.assert_array_equal(found.ranks[1:] == 1, is_top.numpy())
 
 
+def test_surprisals_are_the_same_in_small_pieces(hooked, trace, monkeypatch):
+    whole = surprisals(hooked, trace)
+    monkeypatch.setattr("model_hooks.read.tail.MAX_ROWS", 2)
+    for found, expected in zip(surprisals(hooked, trace), whole, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_one_token_has_no_surprisal(hooked):
     found = surprisals(hooked, hooked.trace("cat"))
     assert np.isnan(found.bits).all()

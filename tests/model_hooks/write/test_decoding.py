@@ -253,3 +253,18 @@ def test_a_stage_survives_pickling():
 def test_an_option_is_found_by_its_stage():
     stages = Decoding("sample", temperature=2.0, top_k=1).stages(LOGITS, [0])
     assert [option_of(stage.name).label for stage in stages[1:]] == ["Temperature", "Top-k"]
+
+
+def test_every_step_draws_for_itself():
+    stage = Decoding("sample").stages(np.zeros(1000, np.float32), [0])[-1]
+    draws = [Decoding("sample", seed=4).pick(stage, step_id) for step_id in range(30)]
+    assert len(set(draws)) > 25
+    assert draws == [Decoding("sample", seed=4).pick(stage, step_id) for step_id in range(30)]
+    others = [Decoding("sample", seed=5).pick(stage, step_id) for step_id in range(30)]
+    assert sum(a == b for a, b in zip(draws, others, strict=True)) < 5
+
+
+def test_the_penalty_counts_the_tokens_that_it_is_given_and_no_other():
+    logits = np.array([1.0, 2.0, -1.0], np.float32)
+    after = Decoding(repetition_penalty=2.0).stages(logits, [1, 2])[-1]
+    np.testing.assert_allclose(after.scores, [1.0, 1.0, -2.0])
