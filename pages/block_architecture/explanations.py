@@ -8,6 +8,7 @@ from model_hooks.read.norms import mean_share, norm_operations
 from model_hooks.read.recorded import vector
 from pages.ask.computed import computed
 from pages.block_architecture.scene import Scene
+from viz.numbers import counted
 
 WRITTEN: dict[Topic, str] = {
     "norm place": "Where it normalises",
@@ -29,7 +30,7 @@ _vector = computed(vector)
 
 def explain(difference: Difference, scene: Scene) -> str:
     """Explain one difference with numbers of the loaded model, as Markdown."""
-    return _EXPLANATIONS[difference.topic](scene)
+    return EXPLANATIONS[difference.topic](scene)
 
 
 def _norm_place(scene: Scene) -> str:
@@ -95,9 +96,9 @@ def _attention(scene: Scene) -> str:
     shared = attention.n_heads // attention.n_kv_heads
     return (
         f"In 2017 each head had its own keys and values. Here {attention.n_heads} query heads "
-        f"share {attention.n_kv_heads} sets: {shared} heads ask different questions of the same "
-        f"keys. The KV cache keeps only **{per_token:,} numbers** per token and layer instead of "
-        f"{full:,}: {full / per_token:.3g} times less to store and to load."
+        f"share {counted(attention.n_kv_heads, 'set')}: {shared} heads ask different questions of "
+        f"the same keys. The KV cache keeps only **{per_token:,} numbers** per token and layer "
+        f"instead of {full:,}: {full / per_token:.3g} times less to store and to load."
     )
 
 
@@ -115,9 +116,9 @@ def _query_key(scene: Scene) -> str:
     norms = scene.facts.norms_at("on queries and keys")
     kinds = " and ".join(dict.fromkeys(norm.kind for norm in norms))
     return (
-        f"Before a query is compared with a key, {kinds} brings both to a fixed size ({len(norms)} "
-        "norms in this layer). So no score can become huge just because a vector is long, and "
-        "training stays stable."
+        f"Before a query is compared with a key, {kinds} brings both to a fixed size "
+        f"({counted(len(norms), 'norm')} in this layer). So no score can become huge just because "
+        "a vector is long, and training stays stable."
     )
 
 
@@ -215,7 +216,7 @@ def _mixing(scene: Scene) -> str:
     )
 
 
-_EXPLANATIONS: dict[Topic, Callable[[Scene], str]] = {
+EXPLANATIONS: dict[Topic, Callable[[Scene], str]] = {
     "norm place": _norm_place,
     "norm kind": _norm_kind,
     "wiring": _wiring,

@@ -50,7 +50,7 @@ def draw(result: Result) -> None:
     with ratio:
         st.html(_big_ratio(race))
     with facts:
-        st.html(_facts(race))
+        st.html(facts_of(race))
     _draw_verdict(result)
     _draw_curves(race)
     same_tokens.draw(race.rounds[0], settings.model_name, info, len(race.rounds))
@@ -91,7 +91,8 @@ def _big_ratio(race: Race) -> str:
     )
 
 
-def _facts(race: Race) -> str:
+def facts_of(race: Race) -> str:
+    """Return an HTML table of what both runs took."""
     first, runs = race.rounds[0], {True: race.rounds[0].on, False: race.rounds[0].off}
     seconds = {use_cache: race.seconds(use_cache) for use_cache in runs}
 

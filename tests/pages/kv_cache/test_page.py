@@ -1,6 +1,7 @@
 """The KV cache page on tiny models, compared with transformers' own runs."""
 
 import copy
+import functools
 import itertools
 
 import numpy as np
@@ -9,6 +10,7 @@ import streamlit as st
 import torch
 
 from model_hooks import AblateHead, HookedModel
+from model_hooks.experiments import race as experiment
 from model_hooks.experiments.untrained import UNTRAINED_GPT2
 from pages.kv_cache import race as racing
 from pages.kv_cache import steps_taken
@@ -88,6 +90,17 @@ def written(app):
     return tuple(step.token_id for step in taken(app).on.steps)
 
 
+def change_race(monkeypatch, change):
+    """Let something happen to what a race yields."""
+    run = experiment.race
+
+    @functools.wraps(run)
+    def changed(*asked):
+        return change(run(*asked))
+
+    monkeypatch.setattr(experiment, "race", changed)
+
+
 def test_page_opens_with_steps_that_write_what_generate_writes(open_page, hooked):
     app = open_page("kv_cache")
     assert written(app) == greedy(hooked, OPENING)
@@ -151,8 +164,7 @@ def test_race_shows_the_ratio_of_what_it_measured(open_page):
 
 
 def test_stopped_race_shows_what_it_has(open_page, monkeypatch):
-    run = racing._race
-    monkeypatch.setattr(racing, "_race", lambda *asked: itertools.islice(run(*asked), 6))
+    change_race(monkeypatch, lambda races: itertools.islice(races, 6))
     app = open_page("kv_cache")
     choose(app, "kv_cache.n_tokens", 4)
     app = press(app, "run")
@@ -376,15 +388,15 @@ def test_a_race_is_run_once_and_leaves_every_button_working(open_page):
 @pytest.mark.parametrize("button", ["run", "stop", "next", "restart"])
 def test_a_race_cut_off_in_the_middle_leaves_every_button_working(open_page, monkeypatch, button):
     """As by Streamlit's own Stop: the page stays as it was drawn while the race ran."""
-    run, cut = racing._race, [True]
+    cut = [True]
 
-    def cut_off(*asked):
-        for i, race in enumerate(run(*asked)):
+    def cut_off(races):
+        for i, race in enumerate(races):
             if cut[0] and i == 2:
                 st.stop()
             yield race
 
-    monkeypatch.setattr(racing, "_race", cut_off)
+    change_race(monkeypatch, cut_off)
     app = open_page("kv_cache")
     choose(app, "kv_cache.n_tokens", 3)
     choose(app, "kv_cache.n_rounds", 1)
