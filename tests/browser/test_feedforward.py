@@ -61,3 +61,20 @@ def test_narrow_screen_does_not_scroll_sideways(open_browser, app_url):
     page = open_feedforward(open_browser, app_url, width=400)
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     assert width <= 400
+
+
+def test_neuron_and_order_survive_a_reload(open_browser, app_url):
+    page = open_feedforward(open_browser, app_url, "?prompt=The+Shawshank")
+    page.get_by_text("Size of what it adds").click()
+    box = page.get_by_role("spinbutton", name=re.compile("Neuron of layer"))
+    box.fill("7")
+    box.press("Enter")
+    expect(page.get_by_text("Where else does neuron 7 fire?")).to_be_visible()
+    page.get_by_role("radio", name="Rank").click()
+    expect(page).to_have_url(re.compile("feedforward.measure=rank"))
+    page.reload()
+    settle(page)
+    expect(box).to_have_value("7")
+    expect(page.get_by_text("Where else does neuron 7 fire?")).to_be_visible()
+    expect(page.get_by_role("radio", name="Size of what it adds")).to_be_checked()
+    expect(page.get_by_role("radio", name="Rank")).to_be_checked()

@@ -51,3 +51,22 @@ def test_narrow_screen_scrolls_the_table_and_nothing_else(open_browser, app_url)
     assert width <= 400
     table = page.locator(".st-key-layers_lens_scroll")
     assert table.evaluate("box => box.scrollWidth > box.clientWidth")
+
+
+def test_tab_and_logits_survive_a_reload(open_browser, app_url):
+    page = open_layers(open_browser, app_url)
+    page.get_by_role("tab", name="What adds up to the score").click()
+    settle(page)
+    page.get_by_role("combobox", name="Compared with").click()
+    rival = page.get_by_role("option").nth(1)
+    name = rival.inner_text()
+    rival.click()
+    settle(page)
+    page.get_by_text("Rank", exact=True).first.click()
+    expect(page).to_have_url(re.compile("layers.show=rank"))
+    expect(page).to_have_url(re.compile(r"layers.against=\d+"))
+    page.reload()
+    settle(page)
+    expect(page.get_by_role("combobox", name="Compared with")).to_have_value(name)
+    expect(page.get_by_role("radio", name="Rank").first).to_be_checked()
+    expect(page.locator(".st-key-layers_parts .barlayer")).to_be_visible()
