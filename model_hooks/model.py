@@ -10,7 +10,7 @@ from jaxtyping import Float
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from model_hooks.arrays import check_index, to_array
-from model_hooks.errors import PromptError
+from model_hooks.errors import NotRecordableError, PromptError, RunError
 from model_hooks.info import ModelInfo
 from model_hooks.parts.abilities import Abilities
 from model_hooks.parts.anatomy import Anatomy
@@ -18,7 +18,9 @@ from model_hooks.parts.describe import describe, vocab_size_of
 from model_hooks.parts.dissect import dissect
 from model_hooks.run import capture, flops, interface, trials
 from model_hooks.run.interventions import Intervention, check_interventions
+from model_hooks.run.limits import try_context
 from model_hooks.run.neurons import NeuronReader, NeuronTrace
+from model_hooks.run.numbers import are_logits
 from model_hooks.run.prompts import Prompt, check_length, check_token_ids, checked_ids
 from model_hooks.run.routing import Routing, listening
 from model_hooks.run.runner import Ran, Runner
@@ -46,11 +48,11 @@ class HookedModel:
         self.model, self.tokenizer = runner.model, tokenizer
         self.info, self.anatomy, self.abilities = info, anatomy, abilities
         self._runner = runner
-        self._text = TokenText(tokenizer)
+        self.text = TokenText(tokenizer)
         self._row_flops = flops.block_flops_per_row(self.model, anatomy)
         self._head_flops = flops.head_flops_per_row(anatomy)
         self._neurons = NeuronReader(anatomy.blocks, info.d_model)
-        self.forwards = Forwards()
+        self.forwards = Forwards(abilities)
 
     @classmethod
     def wrap(
@@ -71,9 +73,9 @@ class HookedModel:
         capture.install(anatomy)
         runner = trials.first_runner(model, returns_weights=not recorded)
         runner, layers = trials.try_recording(runner, probe_ids, name)
-        runner = trials.try_cache(runner, probe_ids)
+        runner = trials.try_cache(trials.try_tail(runner, probe_ids), probe_ids)
         attend = tuple(layer.layer for layer in layers if layer.calls)
-        info = describe(model, anatomy, name, attend)
+        info = _tried(describe(model, anatomy, name, attend), runner, anatomy, probe_ids)
         abilities = trials.sum_up(model, anatomy, runner.ways, layers, info.d_model)
         return cls(runner, tokenizer, info, anatomy, abilities)
 
@@ -92,19 +94,23 @@ class HookedModel:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of token IDs, special tokens included."""
-        return str(self.tokenizer.decode([int(i) for i in token_ids], skip_special_tokens=False))
+        return self.text.pieces.decode(token_ids)
+
+    def decode_after(self, before: Sequence[int], token_ids: Sequence[int]) -> str:
+        """Return what token IDs add to the text of those before them."""
+        return self.text.pieces.decode_after(before, token_ids)
 
     def token_strings(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
-        """Return one string per token ID, for display.
+        """Return one string per token of a text, for display: what it adds there.
 
         A character split over several tokens appears in each with the number of its piece as a
         subscript; bytes that never become a character appear as `⟨F0⟩`.
         """
-        return self._text.strings(ids)
+        return self.text.strings(ids)
 
     def token_bytes(self, token_id: int) -> bytes:
-        """Return the UTF-8 bytes that one token stands for."""
-        return self._text.bytes_of(token_id)
+        """Return the UTF-8 bytes that one token stands for in the middle of a text."""
+        return self.text.bytes_of(token_id)
 
     def trace(self, prompt: Prompt, interventions: Sequence[Intervention] = ()) -> Trace:
         """Run a text, or a list of token IDs, once and keep everything.
@@ -143,17 +149,28 @@ class HookedModel:
         """Return the logits after every position of a trace."""
         return self.logits_of(trace.layers[-1].resid_post)
 
-    @torch.inference_mode()
     def logits_of(self, resid: Float[np.ndarray, "row d_model"]) -> Float[np.ndarray, "row vocab"]:
         """Return the logits that the model's own tail makes of residual vectors.
 
         The tail is everything after the last block: final norm, LM head and whatever scaling or
         softcap the family adds.
+
+        Raises:
+            NotRecordableError: This family's tail cannot be run alone.
+            RunError: The logits are not numbers.
         """
-        hidden = torch.tensor(resid, dtype=self.model.dtype, device=self.model.device)[None]
-        dummy = torch.zeros(1, hidden.shape[1], dtype=torch.long, device=self.model.device)
-        with capture.blocks_replaced_by(hidden):
-            return to_array(self.model(input_ids=dummy, use_cache=False).logits[0])
+        if not self.abilities.has_tail:
+            raise NotRecordableError(
+                f"{self.info.name} ({self.info.family}) cannot run its final norm and LM head "
+                "alone, so there is no telling what its layers would predict."
+            )
+        logits = self._runner.tail(resid)
+        if not are_logits(logits):
+            raise RunError(
+                f"The logits of this model's layers leave the range of {self.info.dtype}: try "
+                "another text, or load the model in a wider number format."
+            )
+        return logits
 
     def logit_lens(self, trace: Trace, pos: int = -1) -> Float[np.ndarray, "layer vocab"]:
         """Return what each layer would predict at one position, as natural log-probabilities.
@@ -354,3 +371,20 @@ class HookedModel:
         ran = self._runner.whole(token_ids, interventions)
         tokens = self.token_strings(token_ids)
         return build_trace((ran.segment,), tokens, ran.logits, interventions)
+
+
+def _tried(
+    info: ModelInfo, runner: Runner, anatomy: Anatomy, probe_ids: tuple[int, ...]
+) -> ModelInfo:
+    """The facts of a model, corrected by what it does where config and names only give a hint."""
+    last = runner.whole(probe_ids[:1]).segment.layers[-1].resid_post
+    width = info.d_model if last is None else last.shape[-1]
+    position = info.position
+    if position in ("none", "alibi", "relative"):
+        position = trials.hears_distance(runner, probe_ids[-1]) or position
+    return replace(
+        info,
+        position=position,
+        context_size=try_context(runner, anatomy, probe_ids, width, info.context_size),
+        sliding_window=trials.windows_of(runner, probe_ids, info.sliding_window),
+    )

@@ -17,7 +17,7 @@ from model_hooks.errors import PromptError
 from model_hooks.model import HookedModel
 from model_hooks.read.tail import logits_of_rows, rows_at_once
 from model_hooks.run.trace import Trace
-from model_hooks.text.tokens import clean_text
+from model_hooks.text.readings import ids_inside
 
 
 class Point(NamedTuple):
@@ -194,9 +194,8 @@ def output_log_probs(model: HookedModel, trace: Trace, pos: int = -1) -> Float[n
 
 
 def word_token_ids(model: HookedModel, word: str) -> tuple[int, ...]:
-    """Return a word's token IDs, without the special tokens that a whole text would get."""
-    ids = model.tokenizer(clean_text(word), add_special_tokens=False, verbose=False)["input_ids"]
-    return tuple(int(token_id) for token_id in ids)
+    """Return the token IDs of a word that stands, as it is written, inside a text."""
+    return ids_inside(model.tokenizer, model.text.pieces, word)
 
 
 def _ranks(

@@ -39,9 +39,9 @@ def tokenizer_name(model: HookedModel) -> str:
     return type(model.tokenizer).__name__
 
 
-def bytes_of_token(model: HookedModel, token_id: int) -> bytes:
-    """Return the UTF-8 bytes that one token stands for."""
-    return model.token_bytes(token_id)
+def bytes_of_tokens(model: HookedModel, token_ids: Sequence[int]) -> tuple[bytes, ...]:
+    """Return the UTF-8 bytes that each token adds to a text."""
+    return model.text.pieces.of_text(token_ids)
 
 
 def encode(model: HookedModel, text: str) -> tuple[int, ...]:
@@ -50,18 +50,28 @@ def encode(model: HookedModel, text: str) -> tuple[int, ...]:
 
 
 def tokens_of(model: HookedModel, token_ids: Sequence[int]) -> tuple[str, ...]:
-    """Return one string per token of a text, for display."""
+    """Return one string per token of a text, for display: what it adds there."""
     return model.token_strings(token_ids)
 
 
+def tokens_inside(model: HookedModel, token_ids: Sequence[int]) -> tuple[str, ...]:
+    """Return one string per token of a part of a text, with text before and after it."""
+    return model.text.inside(token_ids)
+
+
 def each_token(model: HookedModel, token_ids: Sequence[int]) -> tuple[str, ...]:
-    """Return one string per token ID, none of them read as neighbours in one text."""
-    return tuple(model.token_strings([token_id])[0] for token_id in token_ids)
+    """Return one string per token ID, each as it reads inside a text, none as neighbours."""
+    return model.text.each(token_ids)
 
 
 def decode(model: HookedModel, token_ids: Sequence[int]) -> str:
     """Return the text of token IDs, special tokens included."""
     return model.decode(token_ids)
+
+
+def decode_after(model: HookedModel, before: Sequence[int], token_ids: Sequence[int]) -> str:
+    """Return what token IDs add to the text of those before them."""
+    return model.decode_after(before, token_ids)
 
 
 def ending_ids(model: HookedModel) -> frozenset[int]:

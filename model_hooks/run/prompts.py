@@ -28,6 +28,11 @@ def checked_ids(
         if not prompt:
             raise PromptError("The prompt is empty: type at least one word.")
         token_ids = encode(prompt)
+        if len(token_ids) == 0:
+            raise PromptError(
+                "This prompt has no tokens: the tokenizer drops all of it, for its vocabulary lacks "
+                "these characters or it takes them for none. Type something else."
+            )
     else:
         token_ids = prompt.tolist() if isinstance(prompt, np.ndarray) else list(prompt)
     if len(token_ids) == 0:

@@ -16,9 +16,10 @@ class Token:
         pos: Its position, from 0.
         token_id: Its number in the vocabulary.
         piece: How the vocabulary spells it, such as `Ġlittle`.
-        text: What it reads like; pieces of one character are numbered (`é₁`).
-        utf8: The bytes of text it stands for; they may begin or end inside a character. None for
-            other kinds than `text`.
+        text: What it adds to the text, by the tokenizer's decoder; pieces of one character are
+            numbered (`é₁`).
+        utf8: The bytes of that; they may begin or end inside a character. None for other kinds
+            than `text`.
         kind: `added` by the tokenizer, a `special` token found in the text, `unknown` (the text
             is lost), or plain `text`.
         span: The characters of the text it comes from; None if the tokenizer does not say.
@@ -75,6 +76,8 @@ class Tokenization:
         word_of: Per token, the index of its word; None if it belongs to none.
         n_added: Tokens that the tokenizer added.
         decoded: The text that the token IDs give back.
+        lost: Stretches of the text, spaces aside, that no token comes from; none are named where
+            the tokenizer does not say where its tokens come from.
     """
 
     text: str
@@ -85,6 +88,7 @@ class Tokenization:
     word_of: tuple[int | None, ...]
     n_added: int
     decoded: str
+    lost: tuple[tuple[int, int], ...] = ()
 
     @property
     def characters_per_token(self) -> float:

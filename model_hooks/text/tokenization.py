@@ -4,6 +4,7 @@ Knows tokenizers only; no model is needed for any of this.
 """
 
 from collections.abc import Sequence
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer, decoders, pre_tokenizers
@@ -14,11 +15,10 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from model_hooks.errors import PromptError
 from model_hooks.text.cuts import Token, Tokenization, Word, split_characters
 from model_hooks.text.merges import MergeStep, merge_steps, smallest_pieces
-from model_hooks.text.tokens import clean_text
+from model_hooks.text.pieces import SPACE
+from model_hooks.text.tokens import clean_text, readable
 from model_hooks.text.vocabulary import Kind, Vocabulary
 
-SPACE = "▁"
-"""How SentencePiece vocabularies write a space."""
 LONGEST_CHARACTER = 32
 """Tokens that are looked at beyond a limit, to finish a character that begins before it."""
 
@@ -50,25 +50,26 @@ class TokenizerView(Vocabulary):
                 before the limit is finished.
             add_special_tokens: Add what the tokenizer adds by default.
         """
-        cut = self._cut(text, add_special_tokens)
-        shown = cut.ids if limit is None else cut.ids[: limit + LONGEST_CHARACTER]
-        pairs = zip(shown, cut.added, strict=False)
-        kinds: list[Kind] = [self.kind(token_id, flag) for token_id, flag in pairs]
-        utf8 = [self.utf8(token_id) for token_id in shown]
-        split = split_characters(utf8, [kind == "text" for kind in kinds])
-        n_shown = len(shown) if limit is None else min(limit, len(shown))
+        cut = self._cut(clean_text(text), add_special_tokens)
+        described = None if limit is None else limit + LONGEST_CHARACTER
+        shown = cut.first(described)
+        utf8 = self._in_place(cut, len(shown.ids))
+        kinds = [self._kind(shown, pos) for pos in range(len(shown.ids))]
+        is_text = [kind == "text" for kind in kinds]
+        split = split_characters(utf8, is_text)
+        n_shown = len(kinds) if limit is None else min(limit, len(kinds))
         n_shown = next((c.stop for c in split if c.first < n_shown < c.stop), n_shown)
         tokens = tuple(
             Token(
                 pos=pos,
-                token_id=shown[pos],
-                piece=self.piece(shown[pos]),
+                token_id=shown.ids[pos],
+                piece=self.piece(shown.ids[pos]),
                 text=string,
-                utf8=utf8[pos] if kinds[pos] == "text" else b"",
+                utf8=utf8[pos] if is_text[pos] else b"",
                 kind=kinds[pos],
-                span=None if cut.spans is None or kinds[pos] == "added" else cut.spans[pos],
+                span=None if shown.spans is None or shown.added[pos] else shown.spans[pos],
             )
-            for pos, string in enumerate(self.text.strings(shown)[:n_shown])
+            for pos, string in enumerate(readable(utf8)[:n_shown])
         )
         words, word_of = self._words(tokens, cut.word_ids)
         inner = [token_id for token_id, flag in zip(cut.ids, cut.added, strict=True) if not flag]
@@ -80,7 +81,8 @@ class TokenizerView(Vocabulary):
             words=words,
             word_of=word_of,
             n_added=sum(cut.added),
-            decoded=self.tokenizer.decode(inner, skip_special_tokens=False),
+            decoded=self.text.pieces.decode(inner),
+            lost=cut.lost(),
         )
 
     def cut(self, spelling: str) -> tuple[int, ...]:
@@ -122,18 +124,36 @@ class TokenizerView(Vocabulary):
 
     def _cut(self, text: str, add_special_tokens: bool) -> "_Cut":
         encoded = self.tokenizer(
-            clean_text(text),
+            text,
             add_special_tokens=add_special_tokens,
             return_special_tokens_mask=True,
             verbose=False,
         )
         fast = encoded.encodings[0] if encoded.encodings else None
+        ids = tuple(int(token_id) for token_id in encoded["input_ids"])
+        mask = [bool(flag) for flag in encoded["special_tokens_mask"]]
         return _Cut(
-            ids=tuple(int(token_id) for token_id in encoded["input_ids"]),
-            added=[bool(flag) for flag in encoded["special_tokens_mask"]],
+            text=text,
+            ids=ids,
+            # ByT5 says that it adds an end also where one is typed, and then adds none
+            added=mask if len(mask) == len(ids) else [False] * len(ids),
             spans=None if fast is None else fast.offsets,  # each access makes a new list
             word_ids=None if fast is None else fast.word_ids,
         )
+
+    def _in_place(self, cut: "_Cut", n_tokens: int) -> tuple[bytes, ...]:
+        """The bytes of the first tokens: of the text's own in its place, of added ones by name."""
+        nearby = cut.first(n_tokens + 1)  # what comes next tells how a token ends
+        pairs = tuple(zip(nearby.ids, nearby.added, strict=True))
+        own = iter(self.text.pieces.of_text([token_id for token_id, added in pairs if not added]))
+        named = [self.utf8(token_id) if added else next(own) for token_id, added in pairs]
+        return tuple(named[:n_tokens])
+
+    def _kind(self, cut: "_Cut", pos: int) -> Kind:
+        """What kind of token this is; one that stands for lost text may be typed by its name."""
+        kind = self.kind(cut.ids[pos], cut.added[pos])
+        typed = kind == "unknown" and cut.has_in_text(pos, self.piece(cut.ids[pos]))
+        return "special" if typed else kind
 
     def _words(
         self, tokens: Sequence[Token], word_ids: Sequence[int | None] | None
@@ -142,10 +162,11 @@ class TokenizerView(Vocabulary):
         index: dict[Word, int] = {}
         word_of: list[int | None] = [None] * len(tokens)
         for run in self._runs(tokens, word_ids):
-            if spelling := self._spelling(run):
-                text = b"".join(token.utf8 for token in run).decode("utf-8", "replace")
-                for token in run:
-                    word_of[token.pos] = index.setdefault(Word(text, spelling), len(index))
+            for part in self._parts(run):
+                if spelling := self._spelling(part):
+                    text = b"".join(token.utf8 for token in part).decode("utf-8", "replace")
+                    for token in part:
+                        word_of[token.pos] = index.setdefault(Word(text, spelling), len(index))
         return tuple(index), tuple(word_of)
 
     def _runs(
@@ -154,37 +175,79 @@ class TokenizerView(Vocabulary):
         """The tokens of each word; none where the tokenizer does not tell its words."""
         if word_ids is None or self.backend is None:
             return []
-        whole_text = self.backend.pre_tokenizer is None  # SentencePiece: ▁ begins a word
-        runs: list[list[Token]] = []
-        before = None
-        for token, word in zip(tokens, word_ids, strict=False):
-            begins = word != before or (whole_text and token.piece.startswith(SPACE))
-            if token.kind in ("added", "special"):
-                before = None
-                continue
-            if begins or not runs:
-                runs.append([])
-            runs[-1].append(token)
-            before = word
-        return runs
+        plain = self.tokenizer.added_tokens_decoder
+        pairs = zip(tokens, word_ids, strict=False)
+        # What was added to the vocabulary is looked for before words are cut: none made it.
+        grouped = groupby(pairs, lambda pair: (pair[1], pair[0].token_id in plain))
+        runs = ([token for token, _ in some] for (_, added), some in grouped if not added)
+        return [run for run in runs if run[0].kind not in ("added", "special")]
+
+    def _parts(self, run: list[Token]) -> list[list[Token]]:
+        """Cut a run where a `▁` begins a word, if its parts alone become the same tokens.
+
+        Many tokenizers hand over the whole text as one word, and their vocabularies mark where
+        words begin.
+        """
+        starts = [i for i, token in enumerate(run) if i and token.piece.startswith(SPACE)]
+        parts = [run[a:b] for a, b in pairwise([0, *starts, len(run)])]
+        if len(parts) == 1 or all(self._is_cut_alone(part) for part in parts):
+            return parts
+        return [run]
+
+    def _is_cut_alone(self, part: Sequence[Token]) -> bool:
+        """Whether the tokenizer makes the same tokens of this part alone."""
+        spelling = self._spelling(part)
+        ids = tuple(token.token_id for token in part)
+        return any(token.kind == "unknown" for token in part) or self.cut(spelling) == ids
 
     def _spelling(self, run: Sequence[Token]) -> str:
         if any(token.kind == "unknown" for token in run):
             return ""
         if self.settings.get("byte_fallback"):
-            spelling = b"".join(token.utf8 for token in run).decode("utf-8", "ignore")
-            return spelling.replace(" ", SPACE)
+            return self._without_bytes(run)
         pieces = [run[0].piece, *(token.piece.removeprefix(self.prefix) for token in run[1:])]
         return "".join(pieces).removesuffix(self.suffix)
+
+    def _without_bytes(self, run: Sequence[Token]) -> str:
+        """The spelling of tokens some of which are single bytes, such as `<0x41>`."""
+        written = self.text.pieces.spelled
+        return b"".join(written(token.token_id) for token in run).decode("utf-8", "ignore")
 
 
 class _Cut(NamedTuple):
     """What the tokenizer itself says of a text."""
 
+    text: str
     ids: tuple[int, ...]
     added: list[bool]
     spans: list[tuple[int, int]] | None
     word_ids: list[int | None] | None
+
+    def first(self, n_tokens: int | None) -> "_Cut":
+        """The same of the first tokens."""
+        some = slice(n_tokens)
+        spans = None if self.spans is None else self.spans[some]
+        return self._replace(ids=self.ids[some], added=self.added[some], spans=spans)
+
+    def has_in_text(self, pos: int, name: str) -> bool:
+        """Whether a token's name stands in the text where the token comes from.
+
+        Without spans, whether it stands in the text as often as the token comes up.
+        """
+        if self.spans is not None:
+            return self.text[slice(*self.spans[pos])].strip() == name
+        return self.text.count(name) == self.ids.count(self.ids[pos])
+
+    def lost(self) -> tuple[tuple[int, int], ...]:
+        """Stretches of the text, spaces aside, that no token comes from."""
+        if self.spans is None:
+            return ()
+        is_left = [not character.isspace() for character in self.text]
+        for first, stop in self.spans:
+            is_left[first:stop] = [False] * (stop - first)
+        edges = pairwise([False, *is_left, False])
+        changes = [at for at, (before, after) in enumerate(edges) if before != after]
+        return tuple(zip(changes[::2], changes[1::2], strict=True))
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

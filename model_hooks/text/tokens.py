@@ -1,13 +1,12 @@
 """What does each token ID stand for, for people, also where a character is cut in two?"""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-_BYTE_OF = {char: byte for byte, char in bytes_to_unicode().items()}
+from model_hooks.text.pieces import Pieces
+
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -20,60 +19,69 @@ class TokenText:
     """Turns token IDs of one tokenizer into bytes and readable strings."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer
-        self._verbatim = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-        decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
-        self._byte_level = "ByteLevel" in repr(decoder)
+        self.pieces = Pieces(tokenizer)
 
     def bytes_of(self, token_id: int) -> bytes:
-        """Return the UTF-8 bytes a token ID stands for; they may end inside a character."""
-        token_id = int(token_id)
-        piece: Any = self._tokenizer.convert_ids_to_tokens(token_id)
-        if piece is None:  # the LM head may have more rows than the tokenizer has tokens
-            return b""
-        if isinstance(piece, bytes):
-            return piece
-        if token_id in self._verbatim:
-            return piece.encode()
-        if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):  # byte fallback
-            return bytes([int(piece[3:5], 16)])
-        if self._byte_level:
-            return b"".join(
-                bytes([_BYTE_OF[char]]) if char in _BYTE_OF else char.encode() for char in piece
-            )
-        if "▁" in piece:
-            return piece.replace("▁", " ").encode()
-        return piece.encode()
+        """Return the UTF-8 bytes a token ID stands for in the middle of a text.
+
+        They may end inside a character.
+        """
+        return self.pieces.each([int(token_id)])[0]
+
+    def each(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
+        """Return what each token reads like in the middle of a text; none as neighbours."""
+        ids = [int(token_id) for token_id in ids]
+        pairs = zip(ids, self.pieces.each(ids), strict=True)
+        return tuple(self._shown([token_id], [piece])[0] for token_id, piece in pairs)
+
+    def inside(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
+        """Return one readable string per token of a part of a text, with text around it."""
+        ids = [int(token_id) for token_id in ids]
+        return self._shown(ids, self.pieces.inside(ids))
 
     def strings(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
-        """Return one readable string per token ID.
+        """Return one readable string per token of a text that consists of these.
 
-        A character that is split over several tokens appears in each of them with the number of
-        the piece as a subscript (`é₁`, `é₂`); bytes that never become a character appear as
-        `⟨F0⟩`, an ID without a token as `⟨4100⟩`.
+        See `readable`; an ID without a token appears as its number, `⟨4100⟩`.
         """
-        pieces = [self.bytes_of(token_id) for token_id in ids]
-        strings = [
-            "" if piece else f"⟨{int(token_id)}⟩"
-            for piece, token_id in zip(pieces, ids, strict=True)
-        ]
-        # Each byte with the token it came from: characters are decoded across token borders.
-        stream = [(byte, owner) for owner, piece in enumerate(pieces) for byte in piece]
-        at = 0
-        while at < len(stream):
-            length = _character_length(stream, at)
-            if length == 0:
-                byte, owner = stream[at]
-                strings[owner] += f"⟨{byte:02X}⟩"
-                at += 1
-                continue
-            char = bytes(byte for byte, _ in stream[at : at + length]).decode()
-            owners = sorted({owner for _, owner in stream[at : at + length]})
-            for number, owner in enumerate(owners, 1):
-                part = str(number).translate(_SUBSCRIPTS) if len(owners) > 1 else ""
-                strings[owner] += char + part
-            at += length
-        return tuple(strings)
+        ids = [int(token_id) for token_id in ids]
+        return self._shown(ids, self.pieces.of_text(ids))
+
+    def _shown(self, ids: Sequence[int], pieces: Sequence[bytes]) -> tuple[str, ...]:
+        pairs = zip(ids, readable(pieces), strict=True)
+        return tuple(
+            f"⟨{token_id}⟩" if self.pieces.spelling(token_id) is None else text
+            for token_id, text in pairs
+        )
+
+
+def readable(pieces: Sequence[bytes]) -> tuple[str, ...]:
+    """Return one readable string per token of a text.
+
+    A character that is split over several tokens appears in each of them with the number of the
+    piece as a subscript (`é₁`, `é₂`); bytes that never become a character appear as `⟨F0⟩`.
+
+    Args:
+        pieces: The bytes that each token adds to the text.
+    """
+    strings = [""] * len(pieces)
+    # Each byte with the token it came from: characters are decoded across token borders.
+    stream = [(byte, owner) for owner, piece in enumerate(pieces) for byte in piece]
+    at = 0
+    while at < len(stream):
+        length = _character_length(stream, at)
+        if length == 0:
+            byte, owner = stream[at]
+            strings[owner] += f"⟨{byte:02X}⟩"
+            at += 1
+            continue
+        char = bytes(byte for byte, _ in stream[at : at + length]).decode()
+        owners = sorted({owner for _, owner in stream[at : at + length]})
+        for number, owner in enumerate(owners, 1):
+            part = str(number).translate(_SUBSCRIPTS) if len(owners) > 1 else ""
+            strings[owner] += char + part
+        at += length
+    return tuple(strings)
 
 
 def _character_length(stream: list[tuple[int, int]], at: int) -> int:

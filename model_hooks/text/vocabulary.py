@@ -5,7 +5,7 @@ Knows tokenizers only; no model is needed for any of this.
 
 import json
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, Literal
 
 from tokenizers import Tokenizer
@@ -49,7 +49,6 @@ class Vocabulary:
         self.tokenizer: Any = tokenizer
         self.text = TokenText(tokenizer)
         self.backend: Tokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
-        self._utf8 = cache(self.text.bytes_of)
 
     @property
     def algorithm(self) -> str:
@@ -101,19 +100,19 @@ class Vocabulary:
         return {(left, right): rank for rank, (left, right) in enumerate(split)}
 
     def utf8(self, token_id: int) -> bytes:
-        """Return the bytes that a token stands for."""
-        return self._utf8(token_id)
+        """Return the bytes that a token stands for in the middle of a text."""
+        return self.text.bytes_of(token_id)
 
     def piece(self, token_id: int) -> str:
         """Return how the vocabulary spells a token; nothing for an ID without a token."""
-        piece = self.tokenizer.convert_ids_to_tokens(token_id)
+        piece = self.text.pieces.spelling(token_id)
         if piece is None:
             return ""
         return piece.decode("utf-8", "replace") if isinstance(piece, bytes) else piece
 
     def readable(self, token_id: int) -> str:
-        """Return what one token reads like on its own; parts of characters as `⟨F0⟩`."""
-        return self.text.strings([token_id])[0]
+        """Return what one token reads like inside a text; parts of characters as `⟨F0⟩`."""
+        return self.text.each([token_id])[0]
 
     def joined(self, left: str, right: str) -> str:
         """Return how the vocabulary spells two pieces that became one."""
@@ -187,10 +186,9 @@ class Vocabulary:
     @cached_property
     def _texts(self) -> dict[int, str]:
         ids = sorted(self.ids.values())
-        return {i: self.text.bytes_of(i).decode("utf-8", "surrogateescape") for i in ids}
+        pairs = zip(ids, self.text.pieces.each(ids), strict=True)
+        return {token_id: piece.decode("utf-8", "surrogateescape") for token_id, piece in pairs}
 
-    @cached_property
+    @property
     def _special(self) -> frozenset[int]:
-        added = self.tokenizer.added_tokens_decoder
-        flagged = {token_id for token_id, token in added.items() if token.special}
-        return frozenset(flagged | set(self.tokenizer.all_special_ids))
+        return self.text.pieces.special

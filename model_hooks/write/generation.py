@@ -17,6 +17,9 @@ from model_hooks.write.forwards import Forward, Variant
 from model_hooks.write.room import room
 from model_hooks.write.stages import Stage, rank_of
 
+N_BEFORE = 16
+"""Tokens before a new one that may change what it adds to the text: a character has fewer."""
+
 
 @runtime_checkable
 class Writer(Protocol):
@@ -33,8 +36,8 @@ class Writer(Protocol):
         """Return one string per token ID, for display."""
         ...
 
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Return the text of token IDs."""
+    def decode_after(self, before: Sequence[int], token_ids: Sequence[int]) -> str:
+        """Return what token IDs add to the text of those before them."""
         ...
 
     def check_token_ids(self, token_ids: Sequence) -> None:
@@ -72,6 +75,7 @@ class Step:
 
     token_id: int
     token: str
+    """What it adds to the text, for people."""
     forward: Forward = field(repr=False)
     """The run that gave the logits."""
     decoding: Decoding
@@ -164,7 +168,7 @@ def take_step(
         token_id = decoding.pick(last, step_id)
     return Step(
         token_id=token_id,
-        token=writer.token_strings([token_id])[0],
+        token=writer.token_strings([*forward.token_ids[-N_BEFORE:], token_id])[-1],
         forward=forward,
         decoding=decoding,
         reused=reused,
@@ -200,8 +204,8 @@ class Generation:
 
     @property
     def text(self) -> str:
-        """The generated text, without the prompt."""
-        return self.model.decode([step.token_id for step in self.steps])
+        """The generated text: what it adds to that of the prompt."""
+        return self.model.decode_after(self.prompt_ids, [step.token_id for step in self.steps])
 
     @property
     def finished(self) -> bool:

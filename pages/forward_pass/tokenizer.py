@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from model_hooks.read.recorded import bytes_of_token, tokenizer_name
+from model_hooks.read.recorded import bytes_of_tokens, tokenizer_name
 from pages.ask.computed import computed
 from pages.forward_pass.seen import Seen
 from pages.state.visit import put
 from pages.widgets.components import token_strip
 
-_bytes_of = computed(bytes_of_token)
+_bytes_of = computed(bytes_of_tokens)
 _tokenizer_name = computed(tokenizer_name)
 
 
@@ -30,7 +30,8 @@ def draw(seen: Seen) -> None:
         label="Tokens of the prompt with their IDs",
     )
     token_id, model_name = token_ids[seen.pos], seen.asked.model_name
-    spelled = " ".join(f"{byte:02X}" for byte in _bytes_of(model_name, token_id)[:24])
+    added = _bytes_of(model_name, token_ids)[seen.pos]
+    spelled = " ".join(f"{byte:02X}" for byte in added[:24])
     st.markdown(
         f"Token {seen.pos} is {seen.token}: ID **{token_id}**"
         + (f", spelled in bytes `{spelled}`." if spelled else "."),

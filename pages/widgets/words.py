@@ -11,7 +11,7 @@ import streamlit as st
 from jaxtyping import Float
 
 from model_hooks.read.lens import word_token_ids
-from model_hooks.read.recorded import each_token, tokens_of
+from model_hooks.read.recorded import each_token, tokens_inside
 from pages.ask.computed import computed
 from pages.state.view import value_of
 from pages.state.visit import put, view
@@ -26,7 +26,7 @@ MAX_PIECES = 8
 
 _ids_of = computed(word_token_ids)
 _each_token = computed(each_token)
-_tokens_of = computed(tokens_of)
+_tokens_inside = computed(tokens_inside)
 
 
 class Word(NamedTuple):
@@ -40,15 +40,16 @@ class Word(NamedTuple):
 def find_word(text: str, log_probs: Float[np.ndarray, "vocab"]) -> Word:
     """Find the token of a word, with or without a space before it.
 
-    Most words follow a space, and the space belongs to their token. Of the two readings, the one
-    with fewer tokens counts; of two single tokens, the one that the model finds more probable.
+    Most words follow a space, and the space belongs to their token; `.` and `ing` follow none. Of
+    the two readings inside a text, the one with fewer tokens counts; of two single tokens, the one
+    that the model finds more probable.
     """
     spellings = [text] if text[:1].isspace() else [f" {text}", text]
     readings = [tuple(ids) for one in spellings if (ids := _ids_of(view().model, one))]
     if not text or not readings:
         return Word(text, (), ())
     best = min(readings, key=lambda ids: (len(ids), -float(log_probs[ids[0]])))
-    return Word(text, best, _tokens_of(view().model, best))
+    return Word(text, best, _tokens_inside(view().model, best))
 
 
 def candidate_ids(log_probs: Float[np.ndarray, "vocab"], extra: Sequence[int] = ()) -> list[int]:

@@ -1,0 +1,275 @@
+"""What does each token add to a text, by the tokenizer's own decoder, in its place?
+
+A vocabulary's spelling is no text: markers (`##`, `</w>`, `@@`, `▁`) stand for spaces or for none,
+depending on the neighbours. So the decoder is asked. What a spelling seems to say is only a guess
+that saves questions, and counts where the decoder's text of the whole agrees.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from itertools import groupby, zip_longest
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+SPACE = "▁"
+"""How SentencePiece vocabularies write a space."""
+N_NEIGHBOURS = 5000
+"""Tokens among which an ordinary one is looked for, to stand beside others."""
+N_COMPARED = 24
+"""Ordinary tokens that are compared."""
+AT_ONCE = 512
+"""Tokens of a vocabulary that are asked about together."""
+_BYTE_OF = {char: byte for byte, char in bytes_to_unicode().items()}
+_LOST = "\ufffd"
+
+
+class Pieces:
+    """The text of one tokenizer's tokens, as bytes; changes nothing in it."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer: Any = tokenizer
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        # Without a decoder, a space is put between any two tokens: it belongs to none of them.
+        self._has_decoder = backend is None or backend.decoder is not None
+        self._is_slow = backend is None
+        self._inside: dict[int, bytes] = {}
+        self.spelling: Callable[[int], str | bytes | None] = lru_cache(2**18)(self._spelling)
+        self._short: Callable[[tuple[int, ...]], str] = lru_cache(2**16)(self._decode)
+
+    def of_text(self, ids: Sequence[int]) -> tuple[bytes, ...]:
+        """Return the bytes that each token adds to a text that consists of these tokens.
+
+        Joined, they are the text that the decoder makes of all of them; where that has lost bytes
+        that form no character, they still have them. An ID without a token adds nothing.
+        """
+        known = [i for i, token_id in enumerate(ids) if self.spelling(token_id) is not None]
+        found = [b""] * len(ids)
+        for i, piece in zip(known, self._added([ids[i] for i in known]), strict=True):
+            found[i] = piece
+        return tuple(found)
+
+    def inside(self, ids: Sequence[int]) -> tuple[bytes, ...]:
+        """Return the bytes that each token adds to these, were they in the middle of a text."""
+        anchor = self._anchor
+        return self.of_text([*anchor, *ids, *anchor])[len(anchor) : len(anchor) + len(ids)]
+
+    def each(self, ids: Sequence[int]) -> tuple[bytes, ...]:
+        """Return the bytes that each token adds on its own, in the middle of a text.
+
+        Special tokens stand for no text: theirs are those of their names.
+        """
+        new = [i for i in dict.fromkeys(ids) if i not in self._inside]
+        for at in range(0, len(new), AT_ONCE):
+            some = new[at : at + AT_ONCE]
+            self._inside.update(zip(some, self._each(some), strict=True))
+        return tuple(self._inside[i] for i in ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token IDs, special tokens included; of IDs without a token, none."""
+        known = tuple(int(i) for i in ids if self.spelling(int(i)) is not None)
+        return str(self._tokenizer.decode(list(known), skip_special_tokens=False))
+
+    def decode_after(self, before: Sequence[int], ids: Sequence[int]) -> str:
+        """Return what token IDs add to the text of those before them."""
+        whole = self.decode([*before, *ids])
+        return whole[_same(self.decode(before), whole) :]
+
+    def _spelling(self, token_id: int) -> str | bytes | None:
+        """How the vocabulary spells a token; None for an ID without one."""
+        try:
+            spelling = self._tokenizer.convert_ids_to_tokens(int(token_id))
+            if self._is_slow:
+                self._tokenizer.decode([int(token_id)])
+        except Exception:  # each tokenizer in Python has its own way to say that there is none
+            return None
+        return spelling
+
+    def spelled(self, token_id: int) -> bytes:
+        """Return how the vocabulary spells a token, in UTF-8; of a single byte, the byte."""
+        named = self._byte_spelled(token_id)
+        return _as_bytes(self.spelling(token_id)) if named is None else named
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        if not self._has_decoder:
+            return "".join(str(self.spelling(token_id)) for token_id in ids)
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    def _says(self, spellings: list[str]) -> str | None:
+        """What the decoder makes of some spellings; None where it refuses them."""
+        if not self._has_decoder:
+            return "".join(spellings)
+        try:
+            return self._tokenizer.convert_tokens_to_string(spellings)
+        except Exception:  # whatever a tokenizer in Python does with what it does not know
+            return None
+
+    @cached_property
+    def _bytes_written(self) -> str:
+        """How single bytes are spelled: the byte-level alphabet, `<0x41>`, Latin-1, or not."""
+        if self._says(["Ġ"]) == " ":
+            return "alphabet"
+        if self._says(["Ã", "©"]) == "é":
+            return "latin-1"
+        return "numbers" if self._says(["<0x41>"]) == "A" else ""
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """The tokens that stand for no text."""
+        added = self._tokenizer.added_tokens_decoder
+        flagged = {token_id for token_id, token in added.items() if token.special}
+        return frozenset(flagged | set(self._tokenizer.all_special_ids))
+
+    def _byte_spelled(self, token_id: int) -> bytes | None:
+        """The bytes that a spelling names one by one; None where it is written as text."""
+        spelling, way = self.spelling(token_id), self._bytes_written
+        if isinstance(spelling, bytes) or spelling is None:
+            return spelling
+        if way == "alphabet":  # as the decoder does: a character beyond the alphabet ends it
+            known = all(char in _BYTE_OF for char in spelling)
+            return bytes(_BYTE_OF[char] for char in spelling) if known else spelling.encode()
+        if way == "numbers" and len(spelling) == 6 and spelling.startswith("<0x"):
+            return bytes([int(spelling[3:5], 16)])
+        if way == "latin-1" and len(spelling) == 1 and ord(spelling) < 256:
+            return spelling.encode("latin-1")
+        return None
+
+    def _guess(self, token_id: int) -> bytes:
+        """What a spelling seems to say."""
+        if (named := self._byte_spelled(token_id)) is not None:
+            return named
+        spelling = str(self.spelling(token_id))
+        return (spelling.replace(SPACE, " ") if self._has_decoder else spelling).encode()
+
+    def _added(self, ids: Sequence[int]) -> list[bytes]:
+        """What each token adds; every ID has a token."""
+        whole = self._decode(tuple(ids))
+        guessed = self._guessed(ids, whole)
+        return self._walk(ids, whole) if guessed is None else guessed
+
+    def _guessed(self, ids: Sequence[int], whole: str) -> list[bytes] | None:
+        """What the spellings seem to say, if the decoder's text of all of them says the same."""
+        guesses = [self._guess(token_id) for token_id in ids]
+        for text in self._renderings(ids, guesses):
+            if text == whole:
+                return guesses
+            if text[:1] == " " and text[1:] == whole:  # the space that SentencePiece puts first
+                first = next(i for i, piece in enumerate(guesses) if piece)
+                guesses[first] = guesses[first][1:]
+                return guesses
+        return None
+
+    def _renderings(self, ids: Sequence[int], pieces: Sequence[bytes]) -> Iterator[str]:
+        """How a decoder may write bytes that form no character: as one sign, as none, as many."""
+        joined = b"".join(pieces)
+        text = joined.decode("utf-8", "replace")
+        yield text
+        if _LOST not in text:
+            return
+        yield joined.decode("utf-8", "ignore")
+        parts = []
+        pairs = zip(ids, pieces, strict=True)
+        for is_byte, some in groupby(pairs, lambda pair: self._byte_spelled(pair[0]) is not None):
+            run = [piece for _, piece in some]
+            try:
+                parts.append(b"".join(run).decode())
+            except UnicodeDecodeError:
+                parts.append(
+                    _LOST * len(run) if is_byte else b"".join(run).decode("utf-8", "replace")
+                )
+        yield "".join(parts)
+
+    def _walk(self, ids: Sequence[int], whole: str) -> list[bytes]:
+        """Go through the text token by token, asking the decoder about each and its neighbours."""
+        pieces: list[bytes] = []
+        at = 0
+        while (i := len(pieces)) < len(ids):
+            if (named := self._named_run(ids, i, whole, at)) is not None:
+                run, at = named
+                pieces.extend(run)
+                continue
+            added = self._beside(*ids[max(0, i - 1) : i], of=ids[i], after=ids[i + 1 : i + 2])
+            if whole.startswith(added, at):
+                end = at + len(added)
+            else:  # neighbours further away matter: ask about all that is before
+                end = self._end(whole, self._decode(tuple(ids[: i + 1])), at, ids[i])
+            end = len(whole) if i == len(ids) - 1 else end
+            pieces.append(whole[at:end].encode())
+            at = end
+        return pieces
+
+    def _named_run(
+        self, ids: Sequence[int], i: int, whole: str, at: int
+    ) -> tuple[list[bytes], int] | None:
+        """The bytes of the next tokens that are single bytes, and where the text goes on."""
+        run: list[bytes] = []
+        while i + len(run) < len(ids):
+            named = self._byte_spelled(ids[i + len(run)])
+            if named is None:
+                break
+            run.append(named)
+        for text in self._renderings(ids[i : i + len(run)], run) if run else ():
+            if text and whole.startswith(text, at):
+                return run, at + len(text)
+        return None
+
+    def _beside(self, *before: int, of: int, after: Sequence[int]) -> str:
+        """What one token adds between its neighbours."""
+        whole = self._short((*before, of, *after))
+        at = _same(self._short(before), whole) if before else 0
+        return whole[at : self._end(whole, self._short((*before, of)), at, of)]
+
+    def _end(self, whole: str, so_far: str, at: int, token_id: int) -> int:
+        """Where in a text a token ends that begins at `at`: as far as nothing later changes it."""
+        end = max(at, _same(so_far, whole))
+        own = self._short((token_id,)).strip()
+        if end == at and own and whole.startswith(own, at):
+            end += len(own)
+        return end
+
+    def _each(self, ids: Sequence[int]) -> list[bytes]:
+        """What some tokens add, each in the middle of a text."""
+        asked = [i for i in ids if self.spelling(i) is not None and i not in self.special]
+        texts = [*self._anchor, *asked]
+        guessed = self._guessed(texts, self._decode(tuple(texts)))
+        if guessed is None:
+            pieces = [self.inside([token_id])[0] for token_id in asked]
+        else:
+            pieces = guessed[len(self._anchor) :]
+        found = dict(zip(asked, pieces, strict=True))
+        return [found[i] if i in found else _as_bytes(self.spelling(i)) for i in ids]
+
+    @cached_property
+    def _anchor(self) -> tuple[int, ...]:
+        """An ordinary token that glues as few spaces as possible to its neighbours; or none."""
+        some = range(min(len(self._tokenizer), N_NEIGHBOURS))
+        letters = [i for i in some if i not in self.special and self._is_letter(i)]
+        compared = sorted(letters, key=lambda i: (len(self._short((i,))), i))[:N_COMPARED]
+
+        def spaces(token_id: int) -> int:
+            return sum(self._short((token_id, other, token_id)).count(" ") for other in compared)
+
+        return (min(compared, key=spaces),) if compared else ()
+
+    def _is_letter(self, token_id: int) -> bool:
+        """Whether a token is text with a plain letter or digit first, and no single byte."""
+        if self.spelling(token_id) is None:
+            return False
+        if self._bytes_written == "numbers" and self._byte_spelled(token_id) is not None:
+            return False
+        first = self._short((token_id,))[:1]
+        return first.isascii() and first.isalnum()
+
+
+def _same(a: str, b: str) -> int:
+    """How many characters two texts have in common at their beginning."""
+    return (
+        len(a)
+        if b.startswith(a)
+        else next(i for i, (one, other) in enumerate(zip_longest(a, b)) if one != other)
+    )
+
+
+def _as_bytes(spelling: str | bytes | None) -> bytes:
+    return spelling.encode() if isinstance(spelling, str) else spelling or b""
