@@ -13,6 +13,7 @@ from pages.forward_pass.choices import Choices, StageName
 from pages.forward_pass.flow import Card, draw_flow
 from pages.forward_pass.seen import Seen, look
 from pages.state.visit import part, put
+from pages.widgets.bind import bind
 from pages.widgets.controls import decoding_controls, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
@@ -42,6 +43,7 @@ STAGES = (
     Stage("lm_head", "LM head", lm_head.draw, ("lm_head", "layers", "generation")),
     Stage("choice", "Choice", choice.draw, ("generation", "lm_head")),
 )
+TITLES = {stage.name: f"{number} {stage.title}" for number, stage in enumerate(STAGES, 1)}
 LINKS = {
     "tokenizer": "**Tokenizer**: how text is cut into tokens",
     "positions": "**Positions**: how the model knows where a token stands",
@@ -98,8 +100,17 @@ def _heading(number: int) -> tuple[int, DeltaGenerator]:
     The options lie open in the stage that uses them, and elsewhere in a popover: the picture
     always shows what they pick.
     """
+    bind(
+        st.segmented_control,
+        "Stage",
+        "forward_pass.stage",
+        options=[stage.name for stage in STAGES],
+        format_func=TITLES.__getitem__,
+        required=True,
+        wrap=True,
+    )
     title, token, options = st.columns([3, 2, 2], vertical_alignment="bottom")
-    title.subheader(f"{number + 1} {STAGES[number].title}")
+    title.subheader(TITLES[STAGES[number].name])
     with token:
         pos = pick_position(tokens_of_run(), label="Lane of token")
     if STAGES[number].name == "choice":
@@ -140,7 +151,7 @@ def _step_buttons(number: int) -> None:
         ):
             if 0 <= other < len(STAGES):
                 st.button(
-                    f"{other + 1} {STAGES[other].title}",
+                    TITLES[STAGES[other].name],
                     icon=icon,
                     icon_position=place,
                     key=f"forward.{place}",

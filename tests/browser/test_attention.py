@@ -54,13 +54,13 @@ def test_a_click_on_a_cell_chooses_its_query_and_key(open_browser, app_url):
     page.mouse.click(*cell)
     expect(page).to_have_url(re.compile(rf"pos={row}"))
     settle(page)
-    key = page.locator(".st-key-attention_key").get_by_role("combobox")
+    key = page.get_by_role("combobox", name="Key token")
     expect(key).to_have_value(re.compile(re.escape(f"{labels[column]} (")))
 
 
 def test_sorted_heads_say_their_scores(open_browser, app_url):
     page = open_attention(open_browser, app_url)
-    page.locator(".st-key-attention_sort").get_by_role("combobox").click()
+    page.get_by_role("combobox", name="Sort heads by").click()
     page.get_by_role("option", name="Previous token").click()
     tiles = page.locator(".st-key-attention_grid .tile")
     expect(tiles.first).to_have_attribute(
