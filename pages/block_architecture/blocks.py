@@ -1,5 +1,7 @@
 """How does this block differ from that of 2017? Both as pictures, and each difference explained."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -61,7 +63,9 @@ def _draw_loaded(
     numbers: dict[Topic, int] = {of.topic: number for number, of in enumerate(found, 1)}
 
     def choose(mark: Point) -> None:
-        put(**{"block_architecture.difference": found[int(mark.customdata) - 1].topic})
+        topic = found[int(mark.customdata) - 1].topic
+        changes: dict[str, Any] = {"block_architecture.difference": topic}
+        put(**changes)
 
     chart(
         block_structure(pieces_of(facts, scene.info.d_model, numbers)),

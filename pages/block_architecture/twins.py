@@ -87,7 +87,7 @@ def table_of(known: Sequence[TrainingRun]) -> pd.DataFrame:
 
 
 def _draw_table(table: pd.DataFrame, known: Sequence[TrainingRun]) -> None:
-    counts = {column: _grouped(table[column]) for column in ("parameters", CACHE)}
+    counts = {column: _grouped(table[column].to_list()) for column in ("parameters", CACHE)}
     bundled = trained.names_of_bundled()
     is_measured = bool(bundled) and part(Choices).speed
     paces = _paces(bundled) if is_measured else {}
@@ -109,8 +109,9 @@ def _draw_table(table: pd.DataFrame, known: Sequence[TrainingRun]) -> None:
         )
 
 
-def _grouped(counts: pd.Series) -> list[str]:
-    return [f"{n:,.0f}" if n else "" for n in counts.fillna(0)]
+def _grouped(counts: Sequence[float | None]) -> list[str]:
+    """Write counts with commas; nothing where there is none."""
+    return [f"{n:,.0f}" if n and n > 0 else "" for n in counts]
 
 
 def _pace_columns(known: Sequence[TrainingRun], paces: dict[str, Pace]) -> dict[str, list[str]]:

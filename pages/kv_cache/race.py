@@ -142,18 +142,12 @@ def _pick_number(label: str, field: str, most: int, width: int, help: str | None
 
 def _settings(asked: Run, n_prompt: int) -> Settings:
     chosen = part(Choices)
-    counts = {"n_tokens": chosen.n_tokens, "n_rounds": chosen.n_rounds}
+    counts = chosen.n_tokens, chosen.n_rounds
     if chosen.untrained:
         prompt_ids = tuple((np.arange(n_prompt) * STRIDE % GPT2_VOCABULARY).tolist())
-        return Settings(UNTRAINED_GPT2, prompt_ids, decoding=Decoding(), **counts)
+        return Settings(UNTRAINED_GPT2, prompt_ids, *counts, Decoding())
     prompt_ids = tuple(np.resize(asked.token_ids, n_prompt).tolist())
-    return Settings(
-        asked.model_name,
-        prompt_ids,
-        decoding=view().decoding,
-        interventions=asked.interventions,
-        **counts,
-    )
+    return Settings(asked.model_name, prompt_ids, *counts, view().decoding, asked.interventions)
 
 
 def problem_of(settings: Settings, info: ModelInfo) -> str | None:

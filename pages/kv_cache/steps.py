@@ -1,5 +1,7 @@
 """What does each step compute, and what does it read from the cache? Both runs side by side."""
 
+from typing import Any
+
 import streamlit as st
 
 from model_hooks import ModelInfo
@@ -67,6 +69,12 @@ def chosen_step(n_steps: int) -> int:
     return n_steps - 1 if chosen is None else min(max(chosen, 1), n_steps) - 1
 
 
+def look_at(step: int) -> None:
+    """Look at a step, from 1."""
+    changes: dict[str, Any] = {"kv_cache.step": step}
+    put(**changes)
+
+
 def no_cache(info: ModelInfo) -> str:
     """Say that a model cannot keep keys and values to go on from."""
     return (
@@ -98,7 +106,7 @@ def _draw_text(tokens: tuple[str, ...], n_prompt: int, n_steps: int, step: int) 
         tokens,
         key="kv_cache.tokens",
         selected=n_prompt + step,
-        on_pick=lambda pos: put(**{"kv_cache.step": max(1, pos - n_prompt + 1)}),
+        on_pick=lambda pos: look_at(max(1, pos - n_prompt + 1)),
         marks={n_prompt + i: str(i + 1) for i in range(n_steps)},
         height=130,
         label="The text: prompt, then generated tokens with their step",
@@ -126,7 +134,7 @@ def _draw_grid(run: TimedRun, model_name: str, step: int, name: str) -> None:
             selected=step,
         ),
         key=f"kv_cache_grid_{name}",
-        on_cell=lambda cell: put(**{"kv_cache.step": cell[0] + 1}),
+        on_cell=lambda cell: look_at(cell[0] + 1),
         alt=f"{title}: positions computed per step: "
         + ", ".join(str(n) for n in n_computed[:MOST_TOLD]),
     )

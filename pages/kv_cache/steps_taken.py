@@ -5,7 +5,7 @@ The view says how many; the session keeps what they took, for a step taken again
 
 from contextlib import nullcontext
 from itertools import count, takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -28,6 +28,8 @@ STEP_WORK = 3e8
 """What a step takes in any case, in operations of the same time."""
 WARM_UP_STEPS = 2
 """The first runs of a model are slower than it will ever be again."""
+NEWEST: dict[str, Any] = {"kv_cache.step": None}
+"""Looks at the newest step."""
 
 _start = computed(start, keep=False)
 _step_both = computed(step_both, keep=False)
@@ -66,7 +68,7 @@ def steps_taken(asked: Run, info: ModelInfo) -> tuple[SideBySide, str | None]:
         n_steps = steps_unasked(asked, info, None) if wanted is None else wanted
     pair, problem = _gone_on(taken, n_steps)
     if wanted not in (None, len(pair)):
-        put(**{"kv_cache.n_steps": len(pair) or None})
+        _ask_for(len(pair) or None)
     return pair, problem
 
 
@@ -75,14 +77,14 @@ def take_step(asked: Run, info: ModelInfo) -> None:
     n_steps = _wanted()
     if n_steps is None:
         n_steps = steps_unasked(asked, info, None)
-    put(**{"kv_cache.n_steps": n_steps + 1, "kv_cache.step": None})
+    _ask_for(n_steps + 1, **NEWEST)
 
 
 def restart() -> None:
     """Have both runs begin anew with one step."""
     if (taken := _TAKEN.get()) is not None:
         _TAKEN.put(taken._replace(pair=taken.pair.first(0)))
-    put(**{"kv_cache.n_steps": 1, "kv_cache.step": None})
+    _ask_for(1, **NEWEST)
 
 
 def steps_unasked(asked: Run, info: ModelInfo, n_steps: int | None) -> int:
@@ -101,6 +103,11 @@ def steps_unasked(asked: Run, info: ModelInfo, n_steps: int | None) -> int:
         return wanted if _work(info, n_prompt, wanted) < OPENING_WORK else 0
     affordable = takewhile(lambda n: n <= wanted and _work(info, n_prompt, n) < AGAIN_WORK, count())
     return max(affordable, default=0)
+
+
+def _ask_for(n_steps: int | None, **changes: Any) -> None:
+    changes["kv_cache.n_steps"] = n_steps
+    put(**changes)
 
 
 def _wanted() -> int | None:

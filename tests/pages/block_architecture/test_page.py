@@ -219,6 +219,20 @@ def test_table_of_the_twins_has_a_row_for_each_and_shows_every_seed(open_page, t
     np.testing.assert_allclose(numbers(spread["data"][1]["x"]), [0.99, 0.992])
 
 
+def test_what_is_known_of_training_is_shown_without_the_models(open_page, tiny_twins, tmp_path):
+    for name in tiny_twins:
+        (tmp_path / name / "config.json").unlink()
+    app = open_tab(open_page, "twins")
+    assert not app.exception
+    assert set(app.table[0].value["parameters"]) == {""}
+    assert "are not among the bundled models" in text_of(app)
+    assert chart(app, "Where every seed")
+    app = open_tab(open_page, "twins", block_architecture__twins="pair")
+    assert not app.exception
+    assert chart(app, "Training loss of twin-original-2017")
+    assert "The same prompt through both" not in text_of(app)
+
+
 def test_two_twins_read_the_same_prompt(open_page, tiny_twins):
     app = open_tab(open_page, "twins", block_architecture__twins="pair")
     assert not app.exception
