@@ -108,13 +108,13 @@ def values_of(
 def table_of(lens: FeedforwardLens) -> pd.DataFrame:
     """Return a word's way across the feedforwards, one line per layer, for download."""
     measures = {"logit": lens.logits, "probability": lens.probabilities, "rank": lens.ranks}
+    rows = list(lens.layers)
     sides = {
-        f"{name}_{side}": values[:, i]
+        f"{name}_{side}": values[rows, i]
         for name, values in measures.items()
         for i, side in enumerate(("before", "after"))
     }
-    frame = pd.DataFrame({"layer": np.arange(len(lens.logits)), **sides})
-    return frame[frame.layer.isin(lens.layers)]
+    return pd.DataFrame({"layer": rows, **sides})
 
 
 def _step(lens: FeedforwardLens, layer: int) -> str:

@@ -185,5 +185,8 @@ def _row_label(point: Point, info: ModelInfo, by_half: bool) -> str:
 def _look_at(lens: Lens, cell: tuple[int, int]) -> None:
     """Look at the token and the layer of a cell that was clicked."""
     row, column = cell
-    layer = lens.points[row].layer
-    put(pos=lens.start + column, **({} if layer < 0 else {"layer": layer}))
+    pos, layer = lens.start + column, lens.points[row].layer
+    if layer < 0:
+        put(pos=pos)
+    else:
+        put(pos=pos, layer=layer)

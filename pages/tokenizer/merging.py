@@ -147,8 +147,10 @@ def _pick_word(model_name: str, cut: Tokenization, pos: int) -> Word | None:
         placeholder="Choose a word of the prompt, or type one",
         help=WORD_HELP,
     )
-    if chosen is None or chosen in words:
-        return words.get(chosen)
+    if chosen is None:
+        return None
+    if chosen in words:
+        return words[chosen]
     plain = chosen.replace("·", " ")
     found: tuple[Word, ...] = _tokenized(model_name, plain, MAX_TYPED, False).words
     if len(found) > 1:
@@ -184,7 +186,11 @@ def _draw_ladder(model_name: str, word: Word, merged: MergedWord) -> None:
     ids = dict.fromkeys(i for step in merged.steps for i in step.token_ids)
     texts = {entry.token_id: entry.text for entry in _look_up(model_name, ids)}
     rows = [[visible(texts[i]) for i in step.token_ids] for step in merged.steps]
-    made = [(step.made, step.merge.rank) for step in merged.steps[1:] if step.merge]
+    made = [
+        (step.made, step.merge.rank)
+        for step in merged.steps
+        if step.made is not None and step.merge is not None
+    ]
     ladder, table = st.columns([3, 2])
     with ladder:
         chart(
