@@ -3,14 +3,14 @@
 Read without loading them.
 """
 
+import contextlib
 import functools
 import json
-import math
 from typing import Any, NamedTuple
 
-from safetensors import safe_open
-
+from model_hooks.errors import BrokenModelError
 from model_hooks.loading import BUNDLED, bundled_models
+from model_hooks.opening.files import read_weights, weight_files
 from model_hooks.read.cache_sizes import DTYPES, LayerSizes
 
 TRAINING = BUNDLED / "training.json"
@@ -73,16 +73,15 @@ def _frozen(value: Any) -> Any:
 
 @functools.cache
 def bundled_sizes() -> tuple[BundledModel, ...]:
-    """List the checkpoints in models/, read from the headers of their weight files."""
+    """List the checkpoints in models/, read from the headers of their weight files.
+
+    A folder there whose weights are not whole is left out.
+    """
     found = []
     for name, folder in bundled_models().items():
-        n_parameters = n_bytes = 0
-        for weights in folder.glob("*.safetensors"):
-            n_bytes += weights.stat().st_size
-            with safe_open(weights, framework="numpy") as tensors:
-                shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
-            n_parameters += sum(map(math.prod, shapes))
-        found.append(BundledModel(name, n_parameters, n_bytes))
+        with contextlib.suppress(BrokenModelError, OSError):
+            weights = read_weights(name, weight_files(name, folder))
+            found.append(BundledModel(name, weights.n_weights, weights.n_bytes))
     return tuple(found)
 
 

@@ -99,7 +99,7 @@ class Host:
         model_bytes: What all weights together may take; the newest model stays in any case. By
             default a share of this machine's memory.
         trace_bytes: What all traces together may take.
-        n_threads: Threads per forward pass; None leaves torch's own setting.
+        n_threads: Threads per forward pass, at least 1; None leaves torch's own setting.
     """
 
     def __init__(
@@ -120,16 +120,11 @@ class Host:
         self._traces: LRUCache[Any, Trace] = LRUCache(
             trace_bytes, lambda trace: min(bytes_of(trace), trace_bytes)
         )
-        self._loading = threading.Lock()
-
-        def load(name: str) -> HookedModel:
-            with self._loading:  # transformers changes settings of its own while it loads
-                return open_model(name)
 
         def run(asked: Run) -> Trace:
             return self.model(asked.model_name).trace(asked.token_ids, asked.interventions)
 
-        self._kept_model = cached(self._models, condition=threading.Condition())(load)
+        self._kept_model = cached(self._models, condition=threading.Condition())(open_model)
         self._kept_trace = cached(self._traces, condition=threading.Condition())(run)
 
     def model(self, name: str) -> HookedModel:

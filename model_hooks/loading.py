@@ -1,21 +1,19 @@
 """How does a causal LM get loaded, by bundled name, folder or Hub id, and if it does not, why?"""
 
-import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import torch
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    __version__,
 )
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -25,16 +23,41 @@ from transformers.utils import logging as transformers_logging
 
 from model_hooks.errors import (
     BrokenModelError,
-    ModelError,
+    InlookError,
     ModelNotFoundError,
     ModelTooLargeError,
     NotCausalError,
 )
 from model_hooks.model import HookedModel
+from model_hooks.opening.alone import building
+from model_hooks.opening.files import (
+    Weights,
+    check_files,
+    check_layer_counts,
+    read_config,
+    read_weights,
+    weight_files,
+)
+from model_hooks.opening.find import Listed, fetched_folder, local_folder
+from model_hooks.opening.reasons import explain, needs_code, reason
+from model_hooks.opening.tokenizer import check_fits, open_tokenizer
 
 BUNDLED = Path(__file__).resolve().parents[1] / "models"
 MEMORY_SHARE = 0.9
 """Share of the free memory that weights may take."""
+MOST_BEYOND_FILE = 2.5
+"""How many times the numbers in its files a model may have: tied embeddings are counted twice."""
+
+
+class Need(NamedTuple):
+    """What a model's weights are, before they are opened."""
+
+    n_weights: float
+    """Numbers, the larger of what the config describes and what the files hold."""
+    stored: torch.dtype
+    """The format that they are in, by the config."""
+    n_bytes: int | None
+    """Where the format is not Inlook's to choose (a quantised checkpoint): what they take."""
 
 
 def bundled_models() -> dict[str, Path]:
@@ -49,31 +72,36 @@ def load_model(
 ) -> HookedModel:
     """Load a model and its tokenizer, ready to be traced.
 
-    Safetensors only, and never code from a repository.
+    Safetensors only, and never code from a repository. Many threads may load at once: models are
+    built one after the other.
 
     Args:
         name: A bundled name such as `storyteller`, a local directory or a Hub id.
         dtype: Number format of the weights; by default float32 on a CPU if it fits, else
-            bfloat16; on CUDA and MPS the checkpoint's own.
+            bfloat16; on CUDA and MPS, and where they are quantised, the checkpoint's own.
         device: `cuda`, `mps` or `cpu`; by default the best there is that has room.
 
     Raises:
         ModelNotFoundError: Nothing has that name, or the Hub cannot be reached.
         NotCausalError: It is not a causal language model.
-        BrokenModelError: Files are damaged, incomplete or not safetensors.
+        BrokenModelError: Files are damaged, incomplete or not safetensors, are of two models, or
+            need a package that is not installed.
         ModelTooLargeError: The weights do not fit into the free memory.
         NotRecordableError: The model has no attention.
     """
     name = str(name).strip()
     if not name:
         raise ModelNotFoundError("No model is named: type a folder or a Hub id such as gpt2.")
-    source = _resolve(name)
-    config = _load_config(name, source)
-    _check_causal(name, config)
-    size = _weight_bytes(name, source)
-    device, dtype = _place(name, config, size, device, dtype)
-    model = _load_weights(name, source, config, dtype, device)
-    return HookedModel.wrap(model, _load_tokenizer(name, source), name)
+    folder = _folder(name) or fetched_folder(
+        name, weights=True, check=lambda listed: _check_listed(name, listed)
+    )
+    with building:
+        try:
+            return _open(name, folder, dtype, device)
+        except InlookError:
+            raise
+        except Exception as error:
+            raise explain(name, folder, error) from error
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -89,59 +117,63 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     name = str(name).strip()
     if not name:
         raise ModelNotFoundError("No tokenizer is named: type a folder or a Hub id such as gpt2.")
-    source = _resolve(name)
+    folder = _folder(name) or fetched_folder(name, weights=False)
+    with building:
+        try:
+            check_files(name, folder)
+            return open_tokenizer(name, folder)
+        except InlookError:
+            raise
+        except Exception as error:
+            raise explain(name, folder, error) from error
+
+
+def _folder(name: str) -> Path | None:
+    """Return the folder of a bundled name or a path; None for a Hub id."""
+    return bundled_models().get(name) or local_folder(name)
+
+
+def _open(name: str, folder: Path, dtype: torch.dtype | None, device: str | None) -> HookedModel:
+    said = read_config(name, folder)
+    check_files(name, folder)
+    _check_causal(name, said)
+    weights = read_weights(name, weight_files(name, folder))
+    check_layer_counts(name, said, weights.n_tensors)
+    config = _load_config(name, folder)
+    need = _need(name, config, weights)
+    device, dtype = _place(name, need, device, dtype)
+    tokenizer = open_tokenizer(name, folder)
+    check_fits(name, tokenizer, _n_rows(config))
+    model = _load_weights(name, folder, config, dtype, device)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        return HookedModel.wrap(model, tokenizer, name)
     except Exception as error:
-        explained = _explain(name, source, error)
-        if "trust_remote_code" not in str(error) and (
-            os.path.isdir(source) or "backend tokenizer" in str(error)
-        ):
-            explained = _no_tokenizer(name)
-        raise explained from error
-    if len(tokenizer) <= len(tokenizer.added_tokens_decoder):  # made up, for want of files
-        raise _no_tokenizer(name)
-    return tokenizer
+        if key := _not_a_number(model):
+            raise BrokenModelError(
+                f"{name} computes values that are not numbers: its weights hold NaN (first in "
+                f"{key}), as a training that diverged leaves them."
+            ) from error
+        if isinstance(error, InlookError):
+            raise
+        raise BrokenModelError(
+            f"{name} loads, but does not run here: {reason(error, folder)}."
+        ) from error
 
 
-def _resolve(name: str) -> str:
-    """Turn a bundled name or a directory into a path; leave a Hub id as it is."""
-    if name in (bundled := bundled_models()):
-        return str(bundled[name])
-    try:
-        path = Path(name).expanduser()
-        if path.is_dir():
-            return str(path)
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, no such home
-        pass
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        shown = name if len(name) <= 80 else f"{name[:80]}…"
-        raise ModelNotFoundError(
-            f"There is no folder {shown!r}, and it is no Hub id either: check the spelling."
-        ) from None
-    return name
-
-
-def _load_config(name: str, source: str) -> PreTrainedConfig:
-    if os.path.isdir(source) and not os.path.exists(os.path.join(source, "config.json")):
-        raise ModelNotFoundError(
-            f"{name} has no config.json: choose a folder that holds a Hugging Face model."
+def _check_causal(name: str, said: dict[str, Any]) -> None:
+    """Refuse a type that is no causal LM, or not known, by what config.json itself says."""
+    family, named = said["model_type"], said.get("architectures") or []
+    if family not in CONFIG_MAPPING:
+        if "auto_map" in said:
+            raise needs_code(name)
+        raise NotCausalError(
+            f"{name} is of the type {family}, which this version of transformers ({__version__}) "
+            "does not know."
         )
-    try:
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:
-        raise _explain(name, source, error) from error
-
-
-def _check_causal(name: str, config: PreTrainedConfig) -> None:
-    family = config.model_type
     causal_class = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family)
     encoder = family in MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    named = getattr(config, "architectures", None) or []
     if causal_class is None or (
-        encoder and causal_class not in named and not getattr(config, "is_decoder", False)
+        encoder and causal_class not in named and not said.get("is_decoder", False)
     ):
         what = f"a {named[0]}" if named else f"of the type {family}"
         raise NotCausalError(
@@ -150,54 +182,89 @@ def _check_causal(name: str, config: PreTrainedConfig) -> None:
         )
 
 
-def _weight_bytes(name: str, source: str) -> int | None:
-    """Return the size of the safetensors files; None if the Hub does not tell.
+def _load_config(name: str, folder: Path) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+    except Exception as error:
+        raise BrokenModelError(
+            f"transformers refuses the config.json of {name}: {reason(error, folder)}."
+        ) from error
+
+
+def _need(name: str, config: PreTrainedConfig, weights: Weights) -> Need:
+    """Return what the weights are, having compared the config with the files.
 
     Raises:
-        BrokenModelError: There are weights, but none in safetensors format.
+        BrokenModelError: The config describes a much larger model than the files hold.
     """
-    if os.path.isdir(source):
-        sizes = {path.name: path.stat().st_size for path in Path(source).iterdir()}
-    else:
-        try:
-            files = HfApi().model_info(source, files_metadata=True).siblings or []
-            sizes = {file.rfilename: file.size or 0 for file in files}
-        except Exception:
-            return None
-    safe = sum(size for file, size in sizes.items() if file.endswith(".safetensors"))
-    if safe:
-        return safe
-    if any(file.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl")) for file in sizes):
+    stored = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
+    quantised = getattr(config, "quantization_config", None) is not None
+    described = _n_described(name, config)
+    # Quantised weights are packed: up to eight of one bit in a byte.
+    held = 8 * weights.n_bytes if quantised else weights.n_weights
+    if described > MOST_BEYOND_FILE * max(held, 1):
         raise BrokenModelError(
-            f"{name} has its weights only as pickle files, which can run code when opened: "
-            "convert them to safetensors first."
+            f"The config.json of {name} describes another model than its weights: one of "
+            f"{described:,} numbers, but the files hold {weights.n_weights:,}."
         )
-    raise BrokenModelError(f"{name} has no weights: there is no .safetensors file in it.")
+    n_weights = max(described, weights.n_weights)
+    return Need(n_weights, stored, weights.n_bytes if quantised else None)
+
+
+def _n_described(name: str, config: PreTrainedConfig) -> int:
+    """Return how many numbers a model of a config has, by building it without memory for them."""
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(
+                config, dtype=torch.float32, trust_remote_code=False
+            )
+    except Exception as error:
+        raise BrokenModelError(
+            f"transformers cannot build {name} from its config.json: {reason(error)}."
+        ) from error
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _n_rows(config: PreTrainedConfig) -> int:
+    """Return how many token IDs the embedding has, by the config."""
+    return int(config.get_text_config(decoder=True).vocab_size)
+
+
+def _check_listed(name: str, listed: Listed) -> None:
+    """Refuse to fetch weights that could not be opened anyway.
+
+    Raises:
+        ModelTooLargeError: Neither as they are nor in two bytes each would they fit anywhere.
+    """
+    room = max(map(free_bytes, _devices()))
+    needed = listed.n_bytes
+    if listed.n_weights is not None:
+        needed = min(needed, 2 * listed.n_weights)
+    if needed > MEMORY_SHARE * room:
+        raise _too_large(name, needed, room)
 
 
 def _place(
-    name: str,
-    config: PreTrainedConfig,
-    size: int | None,
-    device: str | None,
-    dtype: torch.dtype | None,
+    name: str, need: Need, device: str | None, dtype: torch.dtype | None
 ) -> tuple[str, torch.dtype]:
     """Choose device and dtype so that the weights fit.
 
     Raises:
         ModelTooLargeError: Nothing fits.
     """
-    stored = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
-    n_weights = None if size is None else size / stored.itemsize
     missing: list[tuple[float, float]] = []
     for candidate in [device] if device else _devices():
         free = free_bytes(candidate)
-        for number in [dtype] if dtype else _dtypes(candidate, stored):
-            if n_weights is None or n_weights * number.itemsize <= MEMORY_SHARE * free:
+        for number in [dtype] if dtype else _dtypes(candidate, need):
+            taken = need.n_bytes or need.n_weights * number.itemsize
+            if taken <= MEMORY_SHARE * free:
                 return candidate, number
-            missing.append((n_weights * number.itemsize, free))
-    needed, free = min(missing)
-    raise ModelTooLargeError(
+            missing.append((taken, free))
+    raise _too_large(name, *min(missing))
+
+
+def _too_large(name: str, needed: float, free: float) -> ModelTooLargeError:
+    return ModelTooLargeError(
         f"{name} needs about {needed / 1e9:.1f} GB for its weights, but only "
         f"{free / 1e9:.1f} GB of memory are free: choose a smaller model."
     )
@@ -210,10 +277,12 @@ def _devices() -> list[str]:
     return [*found, "cpu"]
 
 
-def _dtypes(device: str, stored: torch.dtype) -> list[torch.dtype]:
+def _dtypes(device: str, need: Need) -> list[torch.dtype]:
+    if need.n_bytes is not None:
+        return [need.stored]
     if device == "cpu":
         return [torch.float32, torch.bfloat16]
-    return [stored, torch.bfloat16] if stored.itemsize > 2 else [stored]
+    return [need.stored, torch.bfloat16] if need.stored.itemsize > 2 else [need.stored]
 
 
 def free_bytes(device: str) -> float:
@@ -234,76 +303,54 @@ def _cgroup_free() -> float:
 
 
 def _load_weights(
-    name: str, source: str, config: PreTrainedConfig, dtype: torch.dtype, device: str
+    name: str, folder: Path, config: PreTrainedConfig, dtype: torch.dtype, device: str
 ) -> PreTrainedModel:
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source,
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except Exception as error:
-        raise _explain(name, source, error) from error
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        config=config,
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # else the shapes are only logged
+    )
     model, report = loaded
-    missing = sorted(report.get("missing_keys", ()))
-    mismatched = list(report.get("mismatched_keys", ()))
-    if missing or mismatched:
-        example = missing[0] if missing else mismatched[0]
-        raise BrokenModelError(
-            f"{name} lacks {len(missing) + len(mismatched)} of its weights (such as {example}): "
-            "the checkpoint is incomplete or of another kind of model."
-        )
+    _check_report(name, model, report)
     return model.to(device)
 
 
-def _load_tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:
-        raise _no_tokenizer(name) from error
+def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """Refuse weights that transformers made up, and a model that leaves some of its own unread.
+
+    Raises:
+        BrokenModelError: The config and the weights are of two models, or weights are missing.
+    """
+    if mismatched := sorted(report.get("mismatched_keys", ())):
+        key, held, described = mismatched[0]
+        raise BrokenModelError(
+            f"The config.json of {name} describes another model than its weights: {key} is of "
+            f"the shape {tuple(held)}, where the config asks for {tuple(described)}."
+        )
+    if missing := sorted(report.get("missing_keys", ())):
+        raise BrokenModelError(
+            f"{name} lacks {len(missing)} of its weights (such as {missing[0]}): the checkpoint "
+            "is incomplete or of another kind of model."
+        )
+    known = {re.sub(r"\d+", "#", key) for key, _ in model.named_parameters()}
+    unread = sorted(report.get("unexpected_keys", ()))
+    if more := [key for key in unread if re.sub(r"\d+", "#", key) in known]:
+        raise BrokenModelError(
+            f"The config.json of {name} describes a smaller model than its weights: {len(more)} "
+            f"of them would not be read (such as {more[0]})."
+        )
 
 
-def _no_tokenizer(name: str) -> BrokenModelError:
-    return BrokenModelError(
-        f"{name} has no tokenizer that can be read: its tokenizer.json is missing or damaged."
-    )
-
-
-def _explain(name: str, source: str, error: Exception) -> ModelError:
-    """Turn a loader's exception into one sentence."""
-    text = str(error)
-    local = os.path.isdir(source)
-    if "gated" in text.lower() or "401" in text or "403" in text:
-        return ModelNotFoundError(
-            f"{name} is gated or private: log in with `hf auth login` after its owner let you in."
-        )
-    if "trust_remote_code" in text:
-        return BrokenModelError(
-            f"{name} needs code from its repository, which Inlook never runs: choose a model that "
-            "transformers supports itself."
-        )
-    if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text:
-        return ModelTooLargeError(f"{name} does not fit into memory: choose a smaller model.")
-    if local and ("model type" in text or "architecture" in text or "model_type" in text):
-        return NotCausalError(
-            f"{name} is of a kind that this version of transformers does not know."
-        )
-    if local:
-        return BrokenModelError(
-            f"The files of {name} are damaged or incomplete: copy or download the model again."
-        )
-    if "offline" in text.lower() or "connect" in text.lower() or "resolve" in text.lower():
-        return ModelNotFoundError(
-            f"{name} is not on this computer and the Hugging Face Hub cannot be reached: check "
-            "the name and the connection, or choose a bundled model."
-        )
-    return ModelNotFoundError(
-        f"There is no model called {name}, neither bundled nor on the Hugging Face Hub: check "
-        "the spelling."
-    )
+def _not_a_number(model: PreTrainedModel) -> str | None:
+    """Return the first parameter that holds NaN."""
+    for key, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.float().isnan().any():
+            return key
+    return None
 
 
 transformers_logging.disable_progress_bar()

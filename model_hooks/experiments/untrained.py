@@ -11,6 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTraine
 from model_hooks.errors import ModelTooLargeError
 from model_hooks.loading import free_bytes, load_model
 from model_hooks.model import HookedModel
+from model_hooks.opening.alone import building
 
 GPT2_BYTES = 1.2e9
 """What the weights of GPT-2 small take in float32 while they are drawn, and what runs take."""
@@ -43,11 +44,11 @@ def untrained_gpt2() -> HookedModel:
             f"A model of GPT-2's size needs about {GPT2_BYTES / 1e9:.1f} GB, but only "
             f"{free / 1e9:.1f} GB of memory are free."
         )
-    with torch.random.fork_rng(devices=[]):
+    with building, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = gpt2_124m().eval()
-    tokenizer = numbers_tokenizer(model.config.vocab_size)
-    return HookedModel.wrap(model, tokenizer, UNTRAINED_GPT2)
+        tokenizer = numbers_tokenizer(model.config.vocab_size)
+        return HookedModel.wrap(model, tokenizer, UNTRAINED_GPT2)
 
 
 def open_model(name: str) -> HookedModel:

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM
 from model_hooks.arrays import to_array
 from model_hooks.errors import LayerError, ModelError, PromptError
 from model_hooks.model import HookedModel
+from model_hooks.opening.alone import building
 from model_hooks.parts.probing import calls_of
 from model_hooks.run import capture
 from model_hooks.run.trace import Trace
@@ -105,7 +106,7 @@ def untrained(model: HookedModel, seed: int = 0) -> HookedModel:
         ModelError: transformers cannot build this type from its configuration alone.
     """
     try:
-        with torch.random.fork_rng(devices=[]):
+        with building, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fresh = AutoModelForCausalLM.from_config(copy.deepcopy(model.model.config))
     except Exception as error:

@@ -12,7 +12,6 @@ a model at one place, `host`: it may be in this process or on another machine.
 """
 
 import functools
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -25,11 +24,11 @@ import streamlit as st
 from cachetools import LRUCache, cached
 
 from model_hooks.host import Host, Question, Run, name_of, parameters_of
+from pages.ask.threads import threads_setting
 
 KEPT_BYTES = 256 * 2**20
 """What all kept answers may take."""
-N_THREADS = int(os.environ.get("INLOOK_THREADS", "1"))
-"""Threads per forward pass. More than one is slower as soon as another program is busy."""
+N_THREADS = threads_setting()
 
 
 @runtime_checkable

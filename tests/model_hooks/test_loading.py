@@ -99,7 +99,7 @@ def test_a_folder_without_weights_is_refused(damaged):
 def test_a_truncated_weights_file_is_broken(damaged):
     weights = damaged / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(BrokenModelError, match="damaged") as error:
+    with pytest.raises(BrokenModelError, match="not a whole safetensors file") as error:
         load_model(str(damaged))
     assert one_sentence(error)
 
@@ -135,14 +135,18 @@ def test_a_tokenizer_loads_without_its_model(damaged, tokenizer):
 
 def test_a_folder_without_tokenizer_files_gets_no_made_up_tokenizer(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(BrokenModelError, match=r"no tokenizer that can be read") as error:
+    with pytest.raises(
+        BrokenModelError, match=r"has no tokenizer: there is no tokenizer\.json"
+    ) as error:
         load_tokenizer(str(tmp_path))
     assert one_sentence(error)
 
 
 def test_a_damaged_tokenizer_is_named(damaged):
     (damaged / "tokenizer.json").write_text("{}")
-    with pytest.raises(BrokenModelError, match=r"tokenizer\.json is missing or damaged"):
+    with pytest.raises(
+        BrokenModelError, match=r"tokenizer\.json of .* cannot be read: Model missing"
+    ):
         load_tokenizer(str(damaged))
 
 
