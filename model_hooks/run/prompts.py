@@ -30,8 +30,8 @@ def checked_ids(
         token_ids = encode(prompt)
         if len(token_ids) == 0:
             raise PromptError(
-                "This prompt has no tokens: the tokenizer drops all of it, for its vocabulary lacks "
-                "these characters or it takes them for none. Type something else."
+                "This prompt has no tokens: the tokenizer drops all of it, because its vocabulary "
+                "lacks these characters or takes them for nothing. Type something else."
             )
     else:
         token_ids = prompt.tolist() if isinstance(prompt, np.ndarray) else list(prompt)

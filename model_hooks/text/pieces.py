@@ -68,8 +68,7 @@ class Pieces:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token IDs, special tokens included; of IDs without a token, none."""
-        known = tuple(int(i) for i in ids if self.spelling(int(i)) is not None)
-        return str(self._tokenizer.decode(list(known), skip_special_tokens=False))
+        return self._ask([int(i) for i in ids if self.spelling(int(i)) is not None])
 
     def decode_after(self, before: Sequence[int], ids: Sequence[int]) -> str:
         """Return what token IDs add to the text of those before them."""
@@ -78,6 +77,8 @@ class Pieces:
 
     def _spelling(self, token_id: int) -> str | bytes | None:
         """How the vocabulary spells a token; None for an ID without one."""
+        if self._ids is not None and token_id not in self._ids:
+            return None
         try:
             spelling = self._tokenizer.convert_ids_to_tokens(int(token_id))
             if self._is_slow:
@@ -85,6 +86,14 @@ class Pieces:
         except Exception:  # each tokenizer in Python has its own way to say that there is none
             return None
         return spelling
+
+    @cached_property
+    def _ids(self) -> frozenset[int] | None:
+        """The IDs of a tokenizer in Python: some give any other ID the name of a token."""
+        try:
+            return frozenset(self._tokenizer.get_vocab().values()) if self._is_slow else None
+        except NotImplementedError:
+            return None
 
     def spelled(self, token_id: int) -> bytes:
         """Return how the vocabulary spells a token, in UTF-8; of a single byte, the byte."""
@@ -94,7 +103,16 @@ class Pieces:
     def _decode(self, ids: Sequence[int]) -> str:
         if not self._has_decoder:
             return "".join(str(self.spelling(token_id)) for token_id in ids)
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+        return self._ask(list(ids))
+
+    def _ask(self, ids: list[int]) -> str:
+        """The decoder's text; what the spellings seem to say where the decoder breaks down."""
+        try:
+            return str(self._tokenizer.decode(ids, skip_special_tokens=False))
+        except BaseException as error:  # code in Rust that panics raises no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            return b"".join(map(self._guess, ids)).decode("utf-8", "replace")
 
     def _says(self, spellings: list[str]) -> str | None:
         """What the decoder makes of some spellings; None where it refuses them."""
