@@ -16,6 +16,14 @@ def prompt_box(page):
     return page.get_by_role("textbox", name="Prompt")
 
 
+def page_links(page):
+    return page.locator(".st-key-page_links")
+
+
+def layers(page):
+    return page.get_by_role("radiogroup", name=re.compile("^Layer"))
+
+
 def write_prompt(page, text):
     prompt_box(page).fill(text)
     prompt_box(page).press("Control+Enter")
@@ -34,7 +42,7 @@ def test_click_before_the_first_page_is_drawn_keeps_the_prompt(chromium, app_url
     for wait_ms in (0, 30, 80):
         page = chromium.new_page()
         page.goto(f"{app_url}?prompt=The%20cat")
-        link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Generation")
+        link = page_links(page).get_by_role("link", name="Generation")
         link.wait_for()
         page.wait_for_timeout(wait_ms)
         link.click()
@@ -47,16 +55,15 @@ def test_click_before_the_first_page_is_drawn_keeps_the_prompt(chromium, app_url
 def test_prompt_model_and_layer_survive_a_change_of_page(page):
     write_prompt(page, "Tom saw a big")
     go_to(page, "Attention")
-    page.locator(".st-key-attention-layer").get_by_role("radio", name="2", exact=True).click()
+    layers(page).get_by_role("radio", name="2", exact=True).click()
     expect(page).to_have_url(re.compile("layer=2"))
     settle(page)
     go_to(page, "Generation")
     expect(prompt_box(page)).to_have_value("Tom saw a big")
     expect(page).to_have_url(re.compile(rf"{GENERATION}\?.*layer=2"))
-    for name, key in (("Attention", "attention-layer"), ("Layers", "layers-layer")):
+    for name in ("Attention", "Layers"):
         go_to(page, name)
-        chosen = page.locator(f".st-key-{key}").get_by_role("radio", name="2", exact=True)
-        expect(chosen).to_be_checked()
+        expect(layers(page).get_by_role("radio", name="2", exact=True)).to_be_checked()
 
 
 def test_second_click_on_a_page_link_leaves_its_controls_as_they_are(chromium, app_url):
@@ -64,7 +71,7 @@ def test_second_click_on_a_page_link_leaves_its_controls_as_they_are(chromium, a
         page = chromium.new_page()
         page.goto(f"{app_url}?layer=3&head=2&strategy=sample&seed=5")
         settle(page)
-        link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Generation")
+        link = page_links(page).get_by_role("link", name="Generation")
         link.click()
         page.wait_for_timeout(wait_ms)
         link.click()
@@ -80,14 +87,12 @@ def test_second_click_on_a_page_link_leaves_its_controls_as_they_are(chromium, a
 def test_copied_link_restores_the_view_in_another_browser(page, open_browser):
     go_to(page, "Attention")
     write_prompt(page, "Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
-    page.locator(".st-key-attention-layer").get_by_role("radio", name="1", exact=True).click()
+    layers(page).get_by_role("radio", name="1", exact=True).click()
     settle(page)
     expect(page).to_have_url(re.compile("layer=1"))
     other = open_browser(page.url)
     expect(prompt_box(other)).to_have_value("Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
-    expect(
-        other.locator(".st-key-attention-layer").get_by_role("radio", name="1", exact=True)
-    ).to_be_checked()
+    expect(layers(other).get_by_role("radio", name="1", exact=True)).to_be_checked()
 
 
 def test_another_prompt_after_a_token_was_chosen_keeps_the_page_whole(page):
@@ -103,12 +108,16 @@ def test_another_prompt_after_a_token_was_chosen_keeps_the_page_whole(page):
 
 
 def test_back_button_returns_to_the_view_before(page):
+    first = prompt_box(page).input_value()
     write_prompt(page, "Tom saw a big")
-    page.wait_for_timeout(1100)
+    expect(page).to_have_url(re.compile("Tom"))
     write_prompt(page, "Sue saw a small")
-    page.wait_for_timeout(1100)
+    expect(page).to_have_url(re.compile("Sue"))
     page.go_back()
     expect(prompt_box(page)).to_have_value("Tom saw a big")
+    settle(page)
+    page.go_back()
+    expect(prompt_box(page)).to_have_value(first)
 
 
 @pytest.mark.parametrize(
@@ -166,3 +175,60 @@ def test_nothing_overflows_a_narrow_phone(open_browser, app_url, address):
     page = open_browser(app_url + address, width=400, height=800)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert page.evaluate("() => document.scrollingElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [
+        ("/from-prompt-to-next-token", "Forward pass"),
+        ("/forward_pass", "Forward pass"),
+        ("/generation", "Generation"),
+        ("/What-Each-Head-Reads", "Attention"),
+        ("/kv-cache", "KV cache"),
+        ("/why-this-token/", "Generation"),
+        ("/no/such/page", "No such page"),
+    ],
+)
+def test_natural_spellings_lead_to_a_page_and_no_address_to_nothing(
+    open_browser, app_url, address, title
+):
+    page = open_browser(f"{app_url}{address}?layer=2")
+    expect(page.get_by_role("heading", level=1, name=title, exact=True)).to_be_visible()
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+    expect(page).to_have_title(f"{title} · Inlook")
+
+
+def test_a_link_to_a_page_carries_the_view_into_a_new_tab(page, open_browser, app_url):
+    go_to(page, "Attention")
+    write_prompt(page, "Tom saw a big")
+    layers(page).get_by_role("radio", name="3", exact=True).click()
+    expect(page).to_have_url(re.compile("layer=3"))
+    settle(page)
+    address = page_links(page).get_by_role("link", name="Layers", exact=True).get_attribute("href")
+    other = open_browser(app_url + address.removeprefix(app_url))
+    expect(other.get_by_role("heading", level=1, name="Layers")).to_be_visible()
+    expect(prompt_box(other)).to_have_value("Tom saw a big")
+    expect(layers(other).get_by_role("radio", name="3", exact=True)).to_be_checked()
+
+
+def test_the_first_model_can_be_chosen_after_one_that_does_not_open(open_browser, app_url):
+    page = open_browser(f"{app_url}?model=broken")
+    expect(page.get_by_test_id("stAlert")).to_be_visible()
+    page.get_by_test_id("stSidebar").get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name=re.compile("^storyteller")).click()
+    expect(page.locator(".flow .token").first).to_be_visible()
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
+def test_a_part_that_is_switched_off_is_off_on_every_page(open_browser, app_url):
+    page = open_browser(f"{app_url}{ATTENTION}?interventions=ablate_attention,0~")
+    switched_off = page.get_by_test_id("stSidebar").get_by_role(
+        "button", name=re.compile("layer 0 switched off")
+    )
+    expect(switched_off).to_be_visible()
+    go_to(page, "Layers")
+    expect(switched_off).to_be_visible()
+    expect(page).to_have_url(re.compile("interventions="))
+    switched_off.click()
+    expect(switched_off).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("interventions="))

@@ -1,0 +1,95 @@
+"""On every page, after one use of each kind of control, a link, a reload and a return show the same."""
+
+import re
+
+import pytest
+from playwright.sync_api import Error
+
+import app as entry
+from tests.browser.driving import go_to, settle
+
+PLACES = [place for group in entry.PAGES.values() for place in group]
+LATER_MS = 1500
+"""Pictures and the scripts of rare widgets come a little after the page."""
+
+SHOWN = """() => {
+  const roles = { radio: 'radio', checkbox: 'switch', range: 'slider', number: 'spinbutton' };
+  const found = {}, seen = {};
+  const visit = root => {
+    for (const element of root.querySelectorAll('*')) {
+      if (element.shadowRoot) visit(element.shadowRoot);
+      const role = element.getAttribute('role') ||
+        (element.tagName === 'INPUT' ? roles[element.type] || 'textbox' : '') ||
+        (element.tagName === 'TEXTAREA' ? 'textbox' : '');
+      const watched = ['radio', 'tab', 'slider', 'checkbox', 'switch', 'spinbutton', 'combobox'];
+      if (![...watched, 'textbox'].includes(role)) continue;
+      const group = element.closest('[role=radiogroup]')?.getAttribute('aria-label') || '';
+      const label = element.getAttribute('aria-label') || element.closest('label')?.innerText ||
+        element.innerText || '';
+      const name = `${role} ${group}/${label.trim().split('\\n')[0].slice(0, 60)}`;
+      seen[name] = (seen[name] || 0) + 1;
+      const on = String(element.checked ?? element.getAttribute('aria-checked'));
+      found[`${name}#${seen[name]}`] = role === 'tab' ? element.getAttribute('aria-selected')
+        : ['radio', 'checkbox', 'switch'].includes(role) ? on
+        : role === 'slider' ? element.getAttribute('aria-valuenow') ?? element.value
+        : element.value ?? element.innerText;
+    }
+  };
+  visit(document.querySelector('[data-testid=stMain]'));
+  return found;
+}"""
+
+
+def shown(page):
+    """What every control of the page shows, by its role and name."""
+    settle(page)
+    page.wait_for_timeout(LATER_MS)
+    return page.evaluate(SHOWN)
+
+
+def use_each_kind(page):
+    """Use one of each kind of control, as far as it can be; return how many were used."""
+    main, used = page.get_by_test_id("stMain"), 0
+    for group in main.get_by_role("radiogroup").filter(visible=True).all()[:6]:
+        others = [one for one in group.get_by_role("radio").all() if not one.is_checked()]
+        if others := [one for one in others if one.is_enabled()]:
+            others[-1].click(force=True)
+            settle(page)
+            used += 1
+    tabs = main.get_by_role("tab").filter(visible=True)
+    if closed := [tab for tab in tabs.all() if tab.get_attribute("aria-selected") != "true"]:
+        closed[0].click()
+        settle(page)
+        used += 1
+    for role, key in (("switch", "Space"), ("slider", "ArrowLeft"), ("spinbutton", "ArrowUp")):
+        for control in main.get_by_role(role).filter(visible=True).all()[:2]:
+            try:
+                if not control.is_enabled():
+                    continue
+                control.focus()
+                control.press(key)
+                control.press("Enter" if role == "spinbutton" else "Shift")
+            except Error:  # it went away with the one before
+                continue
+            settle(page)
+            used += 1
+    return used
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.folder)
+def test_what_is_chosen_comes_back_by_link_reload_and_return(open_browser, app_url, place):
+    page = open_browser(f"{app_url}/{'' if place is PLACES[0] else place.address}")
+    page.wait_for_timeout(LATER_MS)
+    assert use_each_kind(page), "there is nothing to use"
+    wanted = shown(page)
+    other = open_browser(page.url)
+    assert shown(other) == wanted
+    page.reload()
+    assert shown(page) == wanted
+    elsewhere = PLACES[1] if place is not PLACES[1] else PLACES[2]
+    go_to(page, elsewhere.title)
+    go_to(page, place.title)
+    expected = re.escape(place.title)
+    assert re.search(expected, page.title())
+    assert shown(page) == wanted
