@@ -1,4 +1,4 @@
-"""On every page, after one use of each kind of control, a link, a reload and a return show the same."""
+"""What is chosen on a page comes back: by its link, after a reload, and after a visit elsewhere."""
 
 import re
 
