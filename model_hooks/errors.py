@@ -33,6 +33,10 @@ class PromptError(InlookError, ValueError):
     """A prompt that this model cannot run: empty, too long, or with a token ID out of range."""
 
 
+class RunError(PromptError):
+    """A text that the model fails to run, or whose values are not numbers."""
+
+
 class DecodingError(InlookError, ValueError):
     """A decoding option out of its range."""
 
