@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from model_hooks.read.recorded import decode
+from model_hooks.read.recorded import decode_after
 from pages.ask import writing
 from pages.ask.computed import computed
 from pages.ask.draft import Draft, Ids, ids_of
@@ -12,7 +12,7 @@ from viz.numbers import counted
 
 TIP_TOKENS = 12
 
-_decode = computed(decode)
+_decode_after = computed(decode_after)
 
 
 def draw(draft: Draft) -> None:
@@ -28,7 +28,7 @@ def draw(draft: Draft) -> None:
         writing.go_to,
         key="generation.branches",
         shown=None if draft.tip is None else texts[draft.tip],
-        format_func=lambda text: _end_of(draft.model_name, text),
+        format_func=lambda text: _end_of(draft, text),
     )
     st.button(
         "Forget the others",
@@ -38,7 +38,9 @@ def draw(draft: Draft) -> None:
     )
 
 
-def _end_of(model_name: str, text: Ids) -> str:
-    tail = visible(_decode(model_name, text[-TIP_TOKENS:])).replace("·", " ")
+def _end_of(draft: Draft, text: Ids) -> str:
+    before = (*draft.prompt_ids, *text[:-TIP_TOKENS])
+    end = _decode_after(draft.model_name, before, text[-TIP_TOKENS:])
+    tail = visible(end).replace("·", " ")
     dots = "…" if len(text) > TIP_TOKENS else ""
     return escape_markdown(f"{counted(len(text), 'token')}: {dots}{tail}")

@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.host import Run
-from model_hooks.read.recorded import decode
+from model_hooks.read.recorded import decode_after
 from pages.ask import writing
 from pages.ask.computed import computed
 from pages.text import escape_markdown
@@ -14,7 +14,7 @@ MOST_PER_RUN = 500
 TAIL_TOKENS = 40
 TAIL_LETTERS = 80
 
-_decode = computed(decode, keep=False)
+_decode_after = computed(decode_after, keep=False)
 
 
 def draw() -> None:
@@ -86,6 +86,7 @@ def run_bar() -> DeltaGenerator:
 def run_on(asked: Run, n_tokens: int, bar: DeltaGenerator) -> None:
     """Write the tokens that a run was asked for; any click ends it, and what is written stays."""
     for n_done, draft in enumerate(writing.write_on(asked, n_tokens), 1):
-        tail = _decode(asked.model_name, draft.written[-TAIL_TOKENS:])[-TAIL_LETTERS:]
-        text = escape_markdown(tail.replace("\n", " "))
+        before = (*draft.prompt_ids, *draft.written[:-TAIL_TOKENS])
+        tail = _decode_after(asked.model_name, before, draft.written[-TAIL_TOKENS:])
+        text = escape_markdown(tail[-TAIL_LETTERS:].replace("\n", " "))
         bar.progress(n_done / n_tokens, f"{n_done} of {n_tokens} tokens: …{text}")

@@ -1,6 +1,6 @@
 """How did the text come about, choice by choice?"""
 
-from model_hooks.read.recorded import decode
+from model_hooks.read.recorded import decode_after
 from pages.ask.computed import computed
 from pages.ask.draft import Draft
 from pages.generation.choice import stages_of_step
@@ -14,7 +14,7 @@ N_REPLAYED = 100
 CONTEXT_TOKENS = 16
 CONTEXT_LETTERS = 40
 
-_decode = computed(decode)
+_decode_after = computed(decode_after)
 
 
 def draw(draft: Draft) -> None:
@@ -34,5 +34,6 @@ def draw(draft: Draft) -> None:
 
 def _context(draft: Draft, pos: int) -> str:
     """The end of the text before a position."""
-    before = _decode(draft.model_name, draft.token_ids[:pos][-CONTEXT_TOKENS:])
-    return visible(before).replace("·", " ")[-CONTEXT_LETTERS:]
+    ids = draft.token_ids[:pos]
+    end = _decode_after(draft.model_name, ids[:-CONTEXT_TOKENS], ids[-CONTEXT_TOKENS:])
+    return visible(end).replace("·", " ")[-CONTEXT_LETTERS:]

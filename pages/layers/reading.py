@@ -71,7 +71,8 @@ def answer(reading: Reading, info: ModelInfo, name: str, previous: str) -> str:
         f"After “{escape_markdown(previous)}” the model ends on **{escape_markdown(name)}** "
         f"({probability}). "
     )
-    place = escape_markdown(point_name(reading.points[first], info))
+    name_of_first = point_name(reading.points[first], info)
+    place = escape_markdown("after the embedding" if first == 0 else name_of_first)
     if first == for_good:
         return start + f"It takes the lead **{place}** and keeps it."
     kept = escape_markdown(point_name(reading.points[for_good], info))

@@ -28,7 +28,7 @@ def reading(leaders, difference=0.0):
     ("leaders", "ending"),
     [
         ([0, 0, 0, 2, 2], "It takes the lead **after attention 1** and keeps it."),
-        ([2, 2, 2, 2, 2], "It takes the lead **embedding** and keeps it."),
+        ([2, 2, 2, 2, 2], "It takes the lead **after the embedding** and keeps it."),
         ([0, 0, 0, 0, 2], "It takes the lead **after feedforward 1** and keeps it."),
         (
             [0, 2, 0, 2, 2],
@@ -36,7 +36,7 @@ def reading(leaders, difference=0.0):
         ),
         (
             [2, 0, 2, 0, 2],
-            "It first leads **embedding**, and for good from **after feedforward 1** on.",
+            "It first leads **after the embedding**, and for good from **after feedforward 1** on.",
         ),
     ],
 )
