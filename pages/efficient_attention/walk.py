@@ -1,6 +1,6 @@
 """How does attention come about tile by tile? FlashAttention's walk through one head."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -118,7 +118,8 @@ def _pick_step(n_steps: int) -> int:
     at = min(part(Choices).step, n_steps)
 
     def move(by: int) -> None:
-        put(**{"efficient_attention.step": at + by})
+        change: dict[str, Any] = {"efficient_attention.step": at + by}
+        put(**change)
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button(

@@ -30,6 +30,7 @@ _limits_of = computed(limits_of, says="Trying the model at several positions…"
 _encode = computed(encode)
 _text_tokens = computed(text_tokens)
 _own_text = computed(own_text, says="The model writes a long text…")
+WITHIN = "A text within the trained length needs no stretching."
 
 
 class Line(NamedTuple):
@@ -128,16 +129,17 @@ def scalings_of(
     stretches: Sequence[Stretch], limits: Limits, length: int, trained: int
 ) -> tuple[list[RopeScaling | None], list[str]]:
     """Return the ways to stretch a rotation for a text, None for not at all; and what cannot be."""
-    wanted = [None if stretch == "as_trained" else stretch for stretch in stretches]
-    why_not = limits.why_not_scalable
-    if why_not:
-        without = limits.n_vectors is not None or None in wanted
-        return [None] * without, [escape_markdown(why_not)] * any(wanted)
-    if length > trained:
-        factor = length / trained
-        return [stretch and RopeScaling(stretch, factor, trained) for stretch in wanted], []
-    notes = ["A text within the trained length needs no stretching."] * any(wanted)
-    return [stretch for stretch in wanted if stretch is None], notes
+    as_trained = "as_trained" in stretches
+    scalings = [
+        None if stretch == "as_trained" else RopeScaling(stretch, length / trained, trained)
+        for stretch in stretches
+        if stretch == "as_trained" or length > trained
+    ]
+    any_other = len(stretches) > as_trained
+    if limits.why_not_scalable:
+        reads = as_trained or limits.n_vectors is not None
+        return [None] * reads, [escape_markdown(limits.why_not_scalable)] * any_other
+    return scalings, [WITHIN] * (any_other and length <= trained)
 
 
 def text_is_kept(line: Line) -> bool:

@@ -94,8 +94,9 @@ def table_of(
 
 def use_in_words(use: Float[np.ndarray, "head pair"], rotation: Rotation, head: int) -> str:
     """Say which pairs a head uses most."""
+    waves = rotation.wavelengths.tolist()
     named = ", ".join(
-        f"**pair {j}** ({use[head, j]:.0%}, one turn in {turn_length(rotation.wavelengths[j])})"
+        f"**pair {j}** ({use[head, j]:.0%}, one turn in {turn_length(waves[j])})"
         for j in np.argsort(-use[head])[:3]
     )
     return f"Head {head} works most with {named}."

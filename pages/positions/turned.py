@@ -118,8 +118,8 @@ def turning_of(picked: Picked, moving: Moving) -> Turning:
     ]
     pairs = []
     for j in chosen_pairs(rotation.n_pairs):
-        query, key = (np.stack([of[:, j].real, of[:, j].imag], -1) for of in turned)
-        turn = turn_length(rotation.wavelengths[j]).removesuffix(" tokens")
+        query, key = (np.stack([np.real(of[:, j]), np.imag(of[:, j])], -1) for of in turned)
+        turn = turn_length(float(rotation.wavelengths[j])).removesuffix(" tokens")
         pairs.append(TurnedPair(f"{j}: {turn}", query, key))
     return Turning(
         pairs=pairs,

@@ -245,6 +245,15 @@ def test_trips_to_memory_are_those_of_the_formulas(open_page, hooked):
     assert shown["Tiled, 6 tokens"].value.startswith(in_bytes(tiled))
 
 
+@llama_only
+def test_tiles_fill_the_fast_memory_that_was_chosen(open_page, hooked):
+    app = open_tab(open_page, MOVE, efficient_attention__look="traffic")
+    choose(app, "efficient_attention.sram", "4 KiB")
+    # 1,024 float32 numbers, a quarter of them for each of Q, K, V and O (Dao et al. 2022, line 1).
+    columns = 1024 // (4 * hooked.info.d_head)
+    assert metrics(app)["Tile"].value == f"{min(columns, hooked.info.d_head)} x {columns}"
+
+
 class FakeRun:
     """A measurement that has ended."""
 
@@ -358,3 +367,11 @@ def test_steps_end_at_the_last_tile_of_larger_tiles(open_page):
     choose(app, "efficient_attention.columns", "8")
     assert not app.exception
     assert any("Step 1 of 1." in m.value for m in app.markdown)
+
+
+@llama_only
+def test_a_pattern_in_one_layer_leaves_the_mask_of_the_others(open_page):
+    for layer, n_taken in ((0, 0), (1, 10)):
+        app = open_tab(open_page, layer=layer, efficient_attention__layers="1")
+        cells = numbers(charts(app)[0]["data"][0]["z"])
+        assert (cells == 2).sum() == n_taken

@@ -89,6 +89,8 @@ def test_slider_meets_the_recorded_score(open_page, hooked, trace, layer, head):
     recorded = trace.layers[layer]
     score = recorded.query[head, 5] @ recorded.key[head // 2, 2] * recorded.scale
     assert curve[5] == pytest.approx(float(score), abs=1e-5)
+    assert min(curve) == 2  # where the key stands
+    assert figure["layout"]["sliders"][0]["active"] == 5 - 2
     assert np.ptp(list(curve.values())) > 1e-3
     choose(app, "positions.move", "query and key together")
     assert not app.exception
