@@ -1,5 +1,6 @@
 """How does a causal LM get loaded, by bundled name, folder or Hub id, and if it does not, why?"""
 
+import copy
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -140,10 +141,12 @@ def _open(name: str, folder: Path, dtype: torch.dtype | None, device: str | None
     weights = read_weights(name, weight_files(name, folder))
     check_layer_counts(name, said, weights.n_tensors)
     config = _load_config(name, folder)
-    need = _need(name, config, weights)
+    skeleton = _skeleton(config)
+    need = _need(name, config, weights, skeleton)
     device, dtype = _place(name, need, device, dtype)
     tokenizer = open_tokenizer(name, folder)
-    check_fits(name, tokenizer, _n_rows(config))
+    if n_rows := _n_rows(skeleton):
+        check_fits(name, tokenizer, n_rows)
     model = _load_weights(name, folder, config, dtype, device)
     try:
         return HookedModel.wrap(model, tokenizer, name)
@@ -171,6 +174,11 @@ def _check_causal(name: str, said: dict[str, Any]) -> None:
             "does not know."
         )
     causal_class = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family)
+    if causal_class is None and any("CausalLM" in str(architecture) for architecture in named):
+        raise NotCausalError(
+            f"{name} is of the type {family}, for which transformers has no causal language model "
+            "that can be opened by itself."
+        )
     encoder = family in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     if causal_class is None or (
         encoder and causal_class not in named and not said.get("is_decoder", False)
@@ -191,7 +199,9 @@ def _load_config(name: str, folder: Path) -> PreTrainedConfig:
         ) from error
 
 
-def _need(name: str, config: PreTrainedConfig, weights: Weights) -> Need:
+def _need(
+    name: str, config: PreTrainedConfig, weights: Weights, skeleton: PreTrainedModel | None
+) -> Need:
     """Return what the weights are, having compared the config with the files.
 
     Raises:
@@ -199,7 +209,7 @@ def _need(name: str, config: PreTrainedConfig, weights: Weights) -> Need:
     """
     stored = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
     quantised = getattr(config, "quantization_config", None) is not None
-    described = _n_described(name, config)
+    described = sum(p.numel() for p in skeleton.parameters()) if skeleton is not None else 0
     # Quantised weights are packed: up to eight of one bit in a byte.
     held = 8 * weights.n_bytes if quantised else weights.n_weights
     if described > MOST_BEYOND_FILE * max(held, 1):
@@ -211,23 +221,28 @@ def _need(name: str, config: PreTrainedConfig, weights: Weights) -> Need:
     return Need(n_weights, stored, weights.n_bytes if quantised else None)
 
 
-def _n_described(name: str, config: PreTrainedConfig) -> int:
-    """Return how many numbers a model of a config has, by building it without memory for them."""
+def _skeleton(config: PreTrainedConfig) -> PreTrainedModel | None:
+    """Build a config's model without memory for its weights.
+
+    Returns:
+        None where that fails; loading it will then say why.
+    """
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(
-                config, dtype=torch.float32, trust_remote_code=False
+            return AutoModelForCausalLM.from_config(
+                copy.deepcopy(config), dtype=torch.float32, trust_remote_code=False
             )
-    except Exception as error:
-        raise BrokenModelError(
-            f"transformers cannot build {name} from its config.json: {reason(error)}."
-        ) from error
-    return sum(parameter.numel() for parameter in model.parameters())
+    except Exception:
+        return None
 
 
-def _n_rows(config: PreTrainedConfig) -> int:
-    """Return how many token IDs the embedding has, by the config."""
-    return int(config.get_text_config(decoder=True).vocab_size)
+def _n_rows(skeleton: PreTrainedModel | None) -> int | None:
+    """Return how many token IDs the embedding has; None where there is no plain one."""
+    try:
+        weight = skeleton.get_input_embeddings().weight if skeleton is not None else None
+    except (AttributeError, NotImplementedError):
+        return None
+    return None if weight is None else len(weight)
 
 
 def _check_listed(name: str, listed: Listed) -> None:
@@ -331,13 +346,20 @@ def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
             f"The config.json of {name} describes another model than its weights: {key} is of "
             f"the shape {tuple(held)}, where the config asks for {tuple(described)}."
         )
-    if missing := sorted(report.get("missing_keys", ())):
+    unread = sorted(report.get("unexpected_keys", ()))
+    missing = sorted(report.get("missing_keys", ()))
+    if missing and unread:
+        raise BrokenModelError(
+            f"The config.json of {name} describes another model than its weights: {len(missing)} "
+            f"that it asks for are missing (such as {missing[0]}), and {len(unread)} that are "
+            f"there would not be read (such as {unread[0]})."
+        )
+    if missing:
         raise BrokenModelError(
             f"{name} lacks {len(missing)} of its weights (such as {missing[0]}): the checkpoint "
-            "is incomplete or of another kind of model."
+            "is incomplete."
         )
     known = {re.sub(r"\d+", "#", key) for key, _ in model.named_parameters()}
-    unread = sorted(report.get("unexpected_keys", ()))
     if more := [key for key in unread if re.sub(r"\d+", "#", key) in known]:
         raise BrokenModelError(
             f"The config.json of {name} describes a smaller model than its weights: {len(more)} "

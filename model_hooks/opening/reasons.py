@@ -56,7 +56,7 @@ def missing_package(error: Exception) -> str | None:
     text = " ".join(str(error).split())
     for pattern in _PACKAGES if isinstance(error, ImportError) or "pip install" in text else ():
         if found := re.search(pattern, text):
-            return found[1].rstrip(".")
+            return found[1].rstrip(".").lower()
     return None
 
 

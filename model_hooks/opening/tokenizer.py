@@ -1,10 +1,12 @@
 """How is a model's own tokenizer opened, and if it has none, why?"""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.convert_slow_tokenizer import SentencePieceExtractor
 
 from model_hooks.errors import BrokenModelError
 from model_hooks.opening.files import read_json
@@ -12,6 +14,9 @@ from model_hooks.opening.reasons import explain, missing_package, needs_code, re
 
 WHOLE = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 """Files that hold a whole vocabulary with its rules."""
+_TIKTOKEN_LINE = re.compile(rb"[A-Za-z0-9+/]+={0,2} \d+\s*$")
+MOST_UNMADE = 0.2
+"""Share of a vocabulary's long tokens that no merge needs to make: special ones."""
 VOCABULARIES = (*WHOLE, "tekken.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
 
 
@@ -56,6 +61,12 @@ def _why_not(name: str, folder: Path, error: Exception) -> BrokenModelError:
         return _why_not_tokenizer_json(name, folder, error)
     if not _vocabulary_files(folder):
         return _none(name)
+    if (folder / "vocab.json").is_file() and not (folder / "merges.txt").is_file():
+        return _lacks(name, folder, "merges.txt")
+    if "backend tokenizer" in str(error):  # its class reads nothing else
+        return _lacks(name, folder, "tokenizer.json")
+    for path in folder.glob("*.model"):
+        error = _why_not_sentencepiece(path) or error
     if missing_package(error):
         return explain(name, folder, error)
     return BrokenModelError(
@@ -76,6 +87,21 @@ def _why_not_tokenizer_json(name: str, folder: Path, error: Exception) -> Broken
     return BrokenModelError(
         f"transformers cannot open the tokenizer of {name}: {reason(error, folder)}."
     )
+
+
+def _why_not_sentencepiece(path: Path) -> Exception | None:
+    """Return why a file is not read as SentencePiece's; None if it is, or is tiktoken's.
+
+    transformers tries this first, keeps the reason to itself and asks for tiktoken instead.
+    """
+    with path.open("rb") as file:
+        if _TIKTOKEN_LINE.match(file.readline(2000)):
+            return None
+    try:
+        SentencePieceExtractor(str(path))
+    except Exception as error:
+        return error
+    return None
 
 
 def _brings_code(name: str, folder: Path) -> bool:
@@ -113,7 +139,31 @@ def _check_own(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> N
     for part in ("vocab_file", "merges_file"):
         file = files.get(part)
         if isinstance(file, str) and "merges_file" in files and not (folder / file).is_file():
-            raise BrokenModelError(
-                f"The tokenizer of {name} is incomplete: {', '.join(sorted(found))} is there, but "
-                f"{file} is missing."
-            )
+            raise _lacks(name, folder, file)
+    if "merges.txt" in files.values():
+        _check_merges(name, folder, tokenizer)
+
+
+def _lacks(name: str, folder: Path, file: str) -> BrokenModelError:
+    return BrokenModelError(
+        f"The tokenizer of {name} is incomplete: {', '.join(_vocabulary_files(folder))} is there, "
+        f"but {file} is missing."
+    )
+
+
+def _check_merges(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a list of merges that makes only part of the vocabulary: it was cut off.
+
+    Raises:
+        BrokenModelError: Many tokens of several symbols are made by no merge.
+    """
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    made = {line.replace(" ", "") for line in lines if not line.startswith("#version")}
+    added = {str(token) for token in tokenizer.added_tokens_decoder.values()}
+    long = [t for t in tokenizer.get_vocab() if len(t.removesuffix("</w>")) > 1 and t not in added]
+    unmade = [token for token in long if token not in made]
+    if len(unmade) > MOST_UNMADE * len(long):
+        raise BrokenModelError(
+            f"The tokenizer of {name} is incomplete: merges.txt makes {len(long) - len(unmade):,} "
+            f"of the {len(long):,} tokens of vocab.json that have several symbols."
+        )

@@ -22,3 +22,21 @@ def test_sizes_agree_with_the_models_own_card(name):
     sizes = {model.name: model for model in bundled_sizes()}[name]
     assert f"{sizes.n_parameters:,} parameters" in card
     assert f"{cache_bytes_per_token(name):,} bytes per token" in card
+
+
+@pytest.mark.parametrize("harm", ["damaged", "dangling", "missing"])
+def test_a_folder_with_broken_weights_does_not_spoil_the_list(harm, tmp_path, monkeypatch):
+    tiny_llama().save_pretrained(tmp_path / "good")
+    tiny_llama().save_pretrained(tmp_path / "broken")
+    weights = tmp_path / "broken" / "model.safetensors"
+    weights.unlink()
+    if harm == "damaged":
+        weights.write_bytes(b"12345678garbage")
+    elif harm == "dangling":
+        weights.symlink_to("nothing")
+    monkeypatch.setattr("model_hooks.loading.BUNDLED", tmp_path)
+    bundled_sizes.cache_clear()
+    try:
+        assert [model.name for model in bundled_sizes()] == ["good"]
+    finally:
+        bundled_sizes.cache_clear()
