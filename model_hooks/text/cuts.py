@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import regex
 
@@ -22,7 +23,8 @@ class Token:
             than `text`.
         kind: `added` by the tokenizer, a `special` token found in the text, `unknown` (the text
             is lost), or plain `text`.
-        span: The characters of the text it comes from; None if the tokenizer does not say.
+        span: The characters of the text it comes from; None if the tokenizer does not say, or
+            leaves some out.
     """
 
     pos: int
@@ -76,8 +78,7 @@ class Tokenization:
         word_of: Per token, the index of its word; None if it belongs to none.
         n_added: Tokens that the tokenizer added.
         decoded: The text that the token IDs give back.
-        lost: Stretches of the text, spaces aside, that no token comes from; none are named where
-            the tokenizer does not say where its tokens come from.
+        lost: Stretches of the text, spaces aside, that no token stands for; see `left_out`.
     """
 
     text: str
@@ -95,6 +96,25 @@ class Tokenization:
         """Return Unicode code points per token, without added tokens; 0 if there are none."""
         n_tokens = len(self.token_ids) - self.n_added
         return len(self.text) / n_tokens if n_tokens else 0.0
+
+
+def left_out(text: str, decoded: str) -> tuple[tuple[int, int], ...]:
+    """Return the stretches of a text that are missing in another, spaces aside.
+
+    Nothing if the other one is not the text with some of it left out: then it was changed.
+    """
+    rest = [character for character in reversed(decoded) if not character.isspace()]
+    is_left_out = []
+    for character in text:
+        is_there = bool(rest) and rest[-1] == character
+        if is_there:
+            rest.pop()
+        is_left_out.append(not is_there and not character.isspace())
+    if rest:
+        return ()
+    edges = pairwise([False, *is_left_out, False])
+    changes = [at for at, (before, after) in enumerate(edges) if before != after]
+    return tuple(zip(changes[::2], changes[1::2], strict=True))
 
 
 def split_characters(

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_hooks.errors import PromptError
-from model_hooks.text.cuts import Token, Tokenization, Word, split_characters
+from model_hooks.text.cuts import Token, Tokenization, Word, left_out, split_characters
 from model_hooks.text.merges import MergeStep, merge_steps, smallest_pieces
 from model_hooks.text.pieces import SPACE
 from model_hooks.text.tokens import clean_text, readable
@@ -51,6 +51,11 @@ class TokenizerView(Vocabulary):
             add_special_tokens: Add what the tokenizer adds by default.
         """
         cut = self._cut(clean_text(text), add_special_tokens)
+        inner = [token_id for token_id, flag in zip(cut.ids, cut.added, strict=True) if not flag]
+        decoded = self.text.pieces.decode(inner)
+        lost = left_out(cut.text, decoded)
+        if lost:  # then the tokenizer counts its spans wrongly
+            cut = cut._replace(spans=None)
         described = None if limit is None else limit + LONGEST_CHARACTER
         shown = cut.first(described)
         utf8 = self._in_place(cut, len(shown.ids))
@@ -72,7 +77,6 @@ class TokenizerView(Vocabulary):
             for pos, string in enumerate(readable(utf8)[:n_shown])
         )
         words, word_of = self._words(tokens, cut.word_ids)
-        inner = [token_id for token_id, flag in zip(cut.ids, cut.added, strict=True) if not flag]
         return Tokenization(
             text=text,
             token_ids=cut.ids,
@@ -81,8 +85,8 @@ class TokenizerView(Vocabulary):
             words=words,
             word_of=word_of,
             n_added=sum(cut.added),
-            decoded=self.text.pieces.decode(inner),
-            lost=cut.lost(),
+            decoded=decoded,
+            lost=lost,
         )
 
     def cut(self, spelling: str) -> tuple[int, ...]:
@@ -237,17 +241,6 @@ class _Cut(NamedTuple):
         if self.spans is not None:
             return self.text[slice(*self.spans[pos])].strip() == name
         return self.text.count(name) == self.ids.count(self.ids[pos])
-
-    def lost(self) -> tuple[tuple[int, int], ...]:
-        """Stretches of the text, spaces aside, that no token comes from."""
-        if self.spans is None:
-            return ()
-        is_left = [not character.isspace() for character in self.text]
-        for first, stop in self.spans:
-            is_left[first:stop] = [False] * (stop - first)
-        edges = pairwise([False, *is_left, False])
-        changes = [at for at, (before, after) in enumerate(edges) if before != after]
-        return tuple(zip(changes[::2], changes[1::2], strict=True))
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

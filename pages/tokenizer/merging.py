@@ -153,6 +153,9 @@ def _pick_word(model_name: str, cut: Tokenization, pos: int) -> Word | None:
         return words[chosen]
     plain = chosen.replace("·", " ")
     found: tuple[Word, ...] = _tokenized(model_name, plain, MAX_TYPED, False).words
+    same = [word for word in found if word.text == plain]
+    if same:  # some tokenizers put a space before a text, a word of its own if one was typed
+        return same[0]
     if len(found) > 1:
         st.caption(
             f"That is {len(found)} words for this tokenizer; "

@@ -23,6 +23,8 @@ MAX_SPELLED = 32
 """Bytes of one token that are written out in a sentence."""
 N_QUOTED = 12
 """Characters quoted of a text that the tokenizer changes."""
+N_LOST = 5
+"""Stretches quoted of what the tokenizer drops."""
 TOKEN_HELP = (
     "A **token** is a piece of text in the model's vocabulary: a word, a part of one, a sign, or a "
     "single byte. Its **token ID** is its number there. In the chips, `·` is a space, `↵` a new "
@@ -121,6 +123,14 @@ def change_made(cut: Tokenization) -> tuple[int, str, str] | None:
     return at, was, became
 
 
+def lost_sentence(cut: Tokenization) -> str:
+    """Name what no token stands for, though none marks it as unknown (Markdown)."""
+    parts = [cut.text[first:stop][:N_QUOTED] for first, stop in cut.lost[:N_LOST]]
+    named = ", ".join(f"“{escape_markdown(visible(part))}”" for part in parts)
+    dots = ", …" if len(cut.lost) > N_LOST else ""
+    return f"No token stands for {named}{dots}: the model does not see that this was there."
+
+
 def table_of(text: TokenizedText) -> pd.DataFrame:
     """List the tokens that are described, one per row."""
     tokens = text.cut.tokens
@@ -177,6 +187,8 @@ def _draw_checks(text: TokenizedText) -> None:
             ":material/info: These token IDs do not give back exactly your text, because the "
             f"tokenizer changes some of it: from character {at} on, {was} became {became}."
         )
+    if cut.lost:
+        st.caption(f":material/info: {lost_sentence(cut)}")
     source = f"Token IDs from the tokenizer (`{text.facts.class_name}`)"
     numbers_from(None, [len(cut.token_ids)], source)
 

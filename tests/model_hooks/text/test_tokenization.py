@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,11 +8,12 @@ from tokenizers.models import BPE, Unigram, WordLevel, WordPiece
 from transformers import PreTrainedTokenizerFast
 
 from model_hooks import PromptError, TokenizerView
-from model_hooks.text.cuts import SplitCharacter, split_characters
+from model_hooks.text.cuts import SplitCharacter, left_out, split_characters
 from model_hooks.text.merges import MergeStep
 from model_hooks.text.tokenization import byte_tokenizer
 from model_hooks.text.tokens import clean_text
 from model_hooks.text.vocabulary import Merge
+from tests.model_hooks.text.decoders import KINDS
 
 TEXTS = ["the cat sat on the mat and the other cat sat there", "unhappy cats are unbelievable"]
 END = "<|endoftext|>"
@@ -274,3 +277,64 @@ def test_wordpiece_and_unigram_have_no_merges():
 def test_single_bytes_are_their_own_ids(text):
     ids = TokenizerView(byte_tokenizer()).tokenize(text).token_ids
     assert bytes(ids) == clean_text(text).encode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["play", "playing so", "so  pl", "is.", "sing\n"])
+def test_bytes_and_words_are_the_texts_own_whatever_the_decoder(kind, text):
+    view = TokenizerView(KINDS[kind]())
+    cut = view.tokenize(text)
+    if cut.decoded == text:
+        assert b"".join(token.utf8 for token in cut.tokens) == text.encode()
+    for index, word in enumerate(cut.words):
+        part = [token for token in cut.tokens if cut.word_of[token.pos] == index]
+        ids = [token.token_id for token in part]
+        n_times = len(ids) // len(view.cut(word.spelling))
+        assert ids == [*view.cut(word.spelling)] * n_times
+        assert b"".join(token.utf8 for token in part).decode() == word.text * n_times
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "replace_fuse_strip", "byte_fallback"])
+def test_words_begin_at_their_spaces_where_the_text_is_one_word_for_the_tokenizer(kind):
+    cut = TokenizerView(KINDS[kind]()).tokenize("play play pl")
+    assert [word.text for word in cut.words] == ["play", " play", " pl"]
+
+
+def test_a_name_that_was_typed_is_no_unknown_text(byte_level):
+    byte_level = copy.deepcopy(byte_level)
+    byte_level.unk_token = END  # as the family of GPT-2 has it
+    cut = TokenizerView(byte_level).tokenize(f"a{END} b")
+    assert [token.kind for token in cut.tokens] == ["added", "text", "special", "text", "text"]
+    at_signs = TokenizerView(KINDS["at_signs"]())
+    assert [token.kind for token in at_signs.tokenize("日").tokens] == ["unknown"]
+    assert [token.kind for token in at_signs.tokenize("<unk>").tokens] == ["special"]
+
+
+def test_an_end_that_was_typed_is_not_taken_for_added():
+    with pytest.warns(UserWarning, match="already has </s>"):
+        cut = TokenizerView(KINDS["byt5"]()).tokenize("a</s>")
+    assert len(cut.tokens) == len(cut.token_ids)
+    assert cut.n_added <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "decoded", "lost"),
+    [
+        ("abcA", "A", ((0, 3),)),
+        ("a b", "a b", ()),
+        ("a *b*", "a b", ((2, 3), (4, 5))),
+        ("x y", "", ((0, 1), (2, 3))),
+        ("Caf\u00e9", "cafe", ()),
+    ],
+)
+def test_what_is_left_out_is_told_from_what_is_changed(text, decoded, lost):
+    assert left_out(text, decoded) == lost
+
+
+def test_tokens_are_found_by_what_they_add_to_a_text():
+    view = TokenizerView(KINDS["word_piece"]())
+    assert [view.piece(token_id) for token_id in view.search("ing")][:1] == ["##ing"]
+    assert view.search("##") == []
+    suffixed = TokenizerView(KINDS["end_of_word"]())
+    assert suffixed.search("</w>") == []
+    assert [suffixed.piece(token_id) for token_id in suffixed.search("ay")] == ["ay</w>"]

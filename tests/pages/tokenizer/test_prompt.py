@@ -1,10 +1,13 @@
 """Sentences and the table about the prompt's tokens."""
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerFast
 
 from model_hooks import TokenizerView
 from pages.tokenizer import chips
-from pages.tokenizer.prompt import change_made, describe, first_of_text, table_of
+from pages.tokenizer.prompt import change_made, describe, first_of_text, lost_sentence, table_of
 from tests.pages.tokenizer.conftest import END
 
 
@@ -59,3 +62,13 @@ def test_a_changed_text_is_quoted_where_it_changes(tokenizer):
 def test_a_text_that_ends_early_is_said_to_end(tokenizer):
     cut = TokenizerView(tokenizer).tokenize("the  ")
     assert change_made(cut) == (3, "··", "the end")
+
+
+def test_what_no_token_stands_for_is_named():
+    backend = Tokenizer(BPE({"A": 0, "B": 1}, []))
+    view = TokenizerView(PreTrainedTokenizerFast(tokenizer_object=backend))
+    assert view.tokenize("A B").lost == ()
+    cut = view.tokenize("ab*A c")
+    assert cut.lost == ((0, 3), (5, 6))
+    assert lost_sentence(cut).startswith(r"No token stands for “ab\*”, “c”: the model")
+    assert "“x”, …:" in lost_sentence(view.tokenize("xA" * 6))
