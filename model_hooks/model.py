@@ -29,6 +29,7 @@ from model_hooks.text.tokens import TokenText, clean_text
 from model_hooks.write.decoding import Decoding
 from model_hooks.write.forwards import Forward, Forwards, Variant
 from model_hooks.write.generation import Generation, Step, take_step
+from model_hooks.write.trust import try_cache
 
 
 class HookedModel:
@@ -73,7 +74,7 @@ class HookedModel:
         capture.install(anatomy)
         runner = trials.first_runner(model, returns_weights=not recorded)
         runner, layers = trials.try_recording(runner, probe_ids, name)
-        runner = trials.try_cache(trials.try_tail(runner, probe_ids), probe_ids)
+        runner = try_cache(trials.try_tail(runner, probe_ids), probe_ids)
         attend = tuple(layer.layer for layer in layers if layer.calls)
         info = _tried(describe(model, anatomy, name, attend), runner, anatomy, probe_ids)
         abilities = trials.sum_up(model, anatomy, runner.ways, layers, info.d_model)
@@ -161,8 +162,9 @@ class HookedModel:
         """
         if not self.abilities.has_tail:
             raise NotRecordableError(
-                f"{self.info.name} ({self.info.family}) cannot run its final norm and LM head "
-                "alone, so there is no telling what its layers would predict."
+                f"What {self.info.name} ({self.info.family}) computes after its last layer needs "
+                "more than that layer's output, so there is no telling what its layers would "
+                "predict."
             )
         logits = self._runner.tail(resid)
         if not are_logits(logits):

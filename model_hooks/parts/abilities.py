@@ -79,12 +79,33 @@ class Ways:
     returns are all that is known of it."""
     continues: bool
     """Whether it goes on from a KV cache; otherwise every step runs all positions."""
+    continues_by_many: bool
+    """Whether it goes on from a KV cache by several tokens at once; some recurrent layers only take
+    one."""
+    shortens: bool
+    """Whether its KV cache can be cut to fewer positions and used again."""
+    stretches_after: int | None
+    """Texts longer than this turn queries and keys in another way than shorter ones."""
+    stretches_by_length: bool
+    """Whether, beyond that length, every length turns them in its own way."""
+    uncounted_id: int | None
+    """A token whose presence makes a KV cache wrong: RoBERTa's padding gets no position of its own
+    in a whole text, but one in a text that goes on."""
+    has_tail: bool
+    """Whether what comes after the last block can be run alone, on any vector of the stream."""
     names_positions: bool
     """Whether it must be told the positions when it goes on from a KV cache."""
     takes_positions: bool
     """Whether it can be told the positions of its tokens."""
     keeps_last_logits: bool
     """Whether it can compute the logits of the last position alone."""
+
+    def same_rotation(self, n_before: int, n_after: int) -> bool:
+        """Whether keys of a text of `n_before` tokens are those of one of `n_after` as well."""
+        if self.stretches_after is None or max(n_before, n_after) <= self.stretches_after:
+            return True
+        both = min(n_before, n_after) > self.stretches_after
+        return n_before == n_after or (both and not self.stretches_by_length)
 
 
 @dataclass(frozen=True)

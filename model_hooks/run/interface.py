@@ -6,7 +6,9 @@ outside the interface runs its own eager attention and returns its weights itsel
 """
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +20,7 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import eager_mask, sdpa_mask
+from transformers.masking_utils import causal_mask_function, eager_mask, sdpa_mask
 
 from model_hooks.run.attention import (
     AttentionCall,
@@ -186,11 +188,51 @@ def _recorded_eager(
     return _changed_heads(output), weights
 
 
+class MadeMask(NamedTuple):
+    """A mask of one run, and the rule that it was written out from."""
+
+    mask: Tensor
+    rule: Callable[..., Tensor]
+    """Of a text, a head, a query's and a key's position: whether it may be read."""
+
+
+_made_masks: ContextVar[list[MadeMask] | None] = ContextVar("made_masks", default=None)
+
+
+@contextmanager
+def keeping_masks() -> Iterator[list[MadeMask]]:
+    """Collect the masks that transformers makes in this context, each written out in full."""
+    made: list[MadeMask] = []
+    token = _made_masks.set(made)
+    try:
+        yield made
+    finally:
+        _made_masks.reset(token)
+
+
+def _fast_mask(*args: Any, **kwargs: Any) -> Tensor | None:
+    return _kept_mask(sdpa_mask, args, kwargs)
+
+
+def _eager_mask(*args: Any, **kwargs: Any) -> Tensor | None:
+    return _kept_mask(eager_mask, args, kwargs)
+
+
+def _kept_mask(make: Callable[..., Tensor | None], args: tuple, kwargs: dict) -> Tensor | None:
+    made = _made_masks.get()
+    if made is None:
+        return make(*args, **kwargs)
+    mask = make(*args, **{**kwargs, "allow_is_causal_skip": False})
+    if mask is not None:
+        made.append(MadeMask(mask, kwargs.get("mask_function", causal_mask_function)))
+    return mask
+
+
 # The mask function must carry the same name: an unknown one silently drops every mask.
 AttentionInterface.register(FAST, _recorded_fast)
-AttentionMaskInterface.register(FAST, sdpa_mask)
+AttentionMaskInterface.register(FAST, _fast_mask)
 AttentionInterface.register(EAGER, _recorded_eager)
-AttentionMaskInterface.register(EAGER, eager_mask)
+AttentionMaskInterface.register(EAGER, _eager_mask)
 
 
 def _changed_inputs(call: _Call) -> _Call:

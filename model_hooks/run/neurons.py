@@ -22,6 +22,7 @@ from model_hooks.errors import LayerError
 from model_hooks.parts.anatomy import BlockAnatomy
 from model_hooks.parts.neurons import NO_HIDDEN_LAYER, Feedforward, find_feedforward, output_rows
 from model_hooks.parts.norms import is_plain_norm
+from model_hooks.run.numbers import CutShort
 from model_hooks.run.trace import Trace
 
 
@@ -137,10 +138,6 @@ class Watched:
 _watched: ContextVar[Watched | None] = ContextVar("watched", default=None)
 
 
-class _Enough(Exception):
-    """Ends a run whose rest nobody asks for."""
-
-
 def watch(feedforward: Feedforward) -> None:
     """Install the hooks that `watching` listens to; call it once per feedforward."""
     feedforward.down.register_forward_pre_hook(_note_activation)
@@ -160,7 +157,7 @@ def watching(feedforward: Feedforward, earlier_runs: int = 0) -> Iterator[Watche
     token = _watched.set(watched)
     try:
         yield watched
-    except _Enough:
+    except CutShort:
         pass
     finally:
         _watched.reset(token)
@@ -175,7 +172,7 @@ def _note_activation(module: nn.Module, args: tuple) -> None:
     watched.act = None
     watched.runs_to_pass -= 1
     if watched.runs_to_pass < 0:
-        raise _Enough
+        raise CutShort
 
 
 def _note_act(module: nn.Module, args: tuple, output: Tensor) -> None:

@@ -1,7 +1,9 @@
 """How is a hooked model run? All of a text, or the positions that a KV cache lacks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,8 @@ from model_hooks.arrays import to_array
 from model_hooks.parts.abilities import Ways
 from model_hooks.run import capture, interface
 from model_hooks.run.interventions import Intervention
+from model_hooks.run.numbers import check_numbers, explained
+from model_hooks.run.rotations import Stretched
 from model_hooks.run.trace import Segment
 
 
@@ -33,6 +37,9 @@ class Runner:
 
     model: PreTrainedModel
     ways: Ways
+    stretched: tuple[Stretched, ...] = ()
+    """Rotations that depend on the length of the text that runs."""
+    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @torch.inference_mode()
     def record(
@@ -43,14 +50,20 @@ class Runner:
         use_cache: bool = False,
         interventions: Sequence[Intervention] = (),
     ) -> Ran:
-        """Run the positions that `cache` lacks and record the last `new_rows`."""
+        """Run the positions that `cache` lacks and record the last `new_rows`.
+
+        Raises:
+            RunError: The model fails on this text, or its values are not numbers.
+        """
         kept_rows = None if new_rows == len(token_ids) else new_rows
         with capture.recording(kept_rows, interventions, len(token_ids)) as record:
             outputs, cache = self.outputs(token_ids, new_rows, cache, use_cache)
         if self.ways.returns_weights:
             interface.attach_weights(record, outputs.get("attentions"))
         segment = Segment(token_ids[len(token_ids) - new_rows :], tuple(record.layers))
-        return Ran(segment, to_array(outputs.logits[0, -1]), cache)
+        logits = to_array(outputs.logits[0, -1])
+        check_numbers(segment.layers, logits, len(token_ids))
+        return Ran(segment, logits, cache)
 
     def whole(self, token_ids: tuple[int, ...], interventions: Sequence[Intervention] = ()) -> Ran:
         """Run and record a whole text, without a KV cache."""
@@ -59,7 +72,11 @@ class Runner:
     def outputs(
         self, token_ids: tuple[int, ...], new_rows: int, cache: Any, use_cache: bool
     ) -> tuple[Any, Any]:
-        """Run the positions that `cache` lacks; return all outputs and the cache to go on from."""
+        """Run the positions that `cache` lacks; return all outputs and the cache to go on from.
+
+        Raises:
+            RunError: The model fails on this text.
+        """
         device, first = self.model.device, len(token_ids) - new_rows
         input_ids = torch.tensor([token_ids], device=device)
         options: dict[str, Any] = {"use_cache": use_cache}
@@ -72,8 +89,46 @@ class Runner:
             options["logits_to_keep"] = 1
         if self.ways.returns_weights:
             options["output_attentions"] = True
-        outputs = self.model(input_ids=input_ids, **options)
+        with explained(self.model, len(token_ids)), self._rotating_anew():
+            outputs = self.model(input_ids=input_ids, **options)
         return outputs, self._to_go_on_from(outputs) if use_cache else None
+
+    @torch.inference_mode()
+    def tail(
+        self,
+        resid: Float[np.ndarray, "row d_model"],
+        token_id: int = 0,
+        last_only: bool = False,
+    ) -> Float[np.ndarray, "some vocab"]:
+        """Return the logits that what comes after the last block makes of residual vectors.
+
+        Args:
+            resid: One vector per position; all blocks are skipped.
+            token_id: Stands at every position, where the input of the blocks would come from.
+            last_only: Whether the logits of the last row will do, where the model can give these
+                alone.
+
+        Raises:
+            RunError: The model fails on them.
+        """
+        hidden = torch.tensor(resid, dtype=self.model.dtype, device=self.model.device)[None]
+        dummy = torch.full((1, len(resid)), token_id, device=self.model.device)
+        options: dict[str, Any] = {"use_cache": False}
+        if last_only and self.ways.keeps_last_logits:
+            options["logits_to_keep"] = 1
+        with explained(self.model, len(resid)), capture.blocks_replaced_by(hidden):
+            return to_array(self.model(input_ids=dummy, **options).logits[0])
+
+    @contextmanager
+    def _rotating_anew(self) -> Iterator[None]:
+        """Let no earlier text, nor one in another thread, decide how this one's keys turn."""
+        if not self.stretched:
+            yield
+            return
+        with self._one_at_a_time:
+            for rotation in self.stretched:
+                rotation.reset()
+            yield
 
     def _to_go_on_from(self, outputs: Any) -> Any:
         cache = outputs.get("past_key_values") if self.ways.continues else None

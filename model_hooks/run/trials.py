@@ -3,12 +3,15 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from model_hooks.errors import LayerError, NotRecordableError
+from model_hooks.arrays import to_array
+from model_hooks.errors import InlookError, LayerError, NotRecordableError
 from model_hooks.parts.abilities import Abilities, LayerAbilities, ModuleFacts, Ways
 from model_hooks.parts.anatomy import Anatomy, BlockAnatomy, path_of
 from model_hooks.parts.experts import Router, find_routers
@@ -16,10 +19,14 @@ from model_hooks.parts.neurons import find_feedforward
 from model_hooks.run import interface
 from model_hooks.run.attention import RecordedAttention, learn_formula
 from model_hooks.run.capture import LayerRecord
+from model_hooks.run.reach import tried_windows
+from model_hooks.run.rotations import find_stretched
 from model_hooks.run.runner import Runner
 
 PROBE = (1, 2, 3, 5, 8, 13)
 """Token IDs, those of a smaller vocabulary being counted round."""
+N_REPEATED = 8
+"""Tokens of a text that repeats one of them."""
 
 
 def probe_ids(vocab_size: int) -> tuple[int, ...]:
@@ -30,14 +37,21 @@ def probe_ids(vocab_size: int) -> tuple[int, ...]:
 def first_runner(model: PreTrainedModel, returns_weights: bool) -> Runner:
     """Return a runner that nothing was tried with."""
     takes = inspect.signature(model.forward).parameters
+    stretched = find_stretched(model.modules())
     ways = Ways(
         returns_weights=returns_weights,
         continues=True,
+        continues_by_many=True,
+        shortens=True,
+        stretches_after=min((one.after for one in stretched), default=None),
+        stretches_by_length=any(one.by_length for one in stretched),
+        uncounted_id=None,
+        has_tail=True,
         names_positions=False,
         takes_positions="position_ids" in takes,
         keeps_last_logits="logits_to_keep" in takes,
     )
-    return Runner(model, ways)
+    return Runner(model, ways, stretched)
 
 
 def try_recording(
@@ -69,24 +83,53 @@ def try_recording(
     return runner, layers
 
 
-def try_cache(runner: Runner, token_ids: tuple[int, ...]) -> Runner:
-    """Learn how this family goes on from a KV cache; one that never gets it right goes without.
+def try_tail(runner: Runner, token_ids: tuple[int, ...]) -> Runner:
+    """Learn whether what comes after the last block can be run alone, with the same result."""
+    ran = runner.whole(token_ids)
+    state = _last_state(ran.segment.layers)
+    try:
+        alone = runner.tail(to_array(state[None]), token_ids[0])[-1]
+    except InlookError:
+        return replace(runner, ways=replace(runner.ways, has_tail=False))
+    # A token that a family rules out has minus infinity in both.
+    there = np.isfinite(ran.logits) & np.isfinite(alone)
+    gap = np.linalg.norm((alone - ran.logits)[there])
+    right = gap <= tolerance_of(state) * np.linalg.norm(ran.logits[there])
+    return replace(runner, ways=replace(runner.ways, has_tail=bool(right)))
 
-    Most count the positions in the cache themselves, a few must be told (Bamba), and some of
-    those that can be told count them in another way (RoBERTa).
+
+def hears_distance(runner: Runner, token_id: int) -> Literal["alibi", "relative", "none"] | None:
+    """Say what attention adds by distance, seen in a text that repeats one token.
+
+    Without position vectors or rotation, equal keys get equal weights: what differs was added to
+    the scores.
+
+    Returns:
+        None where that cannot be told, since what enters attention differs already.
     """
-    truth = _last_state(runner.whole(token_ids).segment.layers)
-    tolerance = 1e-3 if truth.dtype in (torch.float32, torch.float64) else 5e-2
-    for told in (False, True) if runner.ways.takes_positions else (False,):
-        tried = replace(runner, ways=replace(runner.ways, names_positions=told))
-        begun = tried.record(token_ids[:-1], len(token_ids) - 1, use_cache=True)
-        if begun.cache is None:
-            return tried
-        step = tried.record(token_ids, 1, begun.cache, use_cache=True)
-        gap = _last_state(step.segment.layers) - truth
-        if gap.norm() <= tolerance * truth.norm():
-            return tried
-    return replace(runner, ways=replace(runner.ways, continues=False, names_positions=False))
+    layers = runner.whole((token_id,) * N_REPEATED).segment.layers
+    first = next(layer for layer in layers if layer.calls)
+    stream, call = first.resid_pre.float(), first.calls[-1]
+    if (stream - stream[:1]).abs().max() > 1e-3 * stream.abs().max():
+        return None
+    if call.inputs is not None:
+        keys = call.inputs.key.float()
+        if (keys - keys[:, :, :1]).abs().max() > 1e-3 * keys.abs().max():
+            return None
+    last = call.weights()[:, -1].double().flip(-1)
+    bias = last.clamp(min=1e-30).log()
+    bias = bias - bias[:, :1]
+    if bias.abs().max() < 1e-3:
+        return "none"
+    slope = bias[:, -1:] / (N_REPEATED - 1)
+    distance = torch.arange(N_REPEATED, device=bias.device, dtype=bias.dtype)
+    linear = (bias - slope * distance).abs().max() < 1e-2 * bias.abs().max()
+    return "alibi" if linear else "relative"
+
+
+def tolerance_of(state: torch.Tensor) -> float:
+    """Return by how much two ways to compute a state may differ, relative to its size."""
+    return 1e-3 if state.dtype in (torch.float32, torch.float64) else 5e-2
 
 
 def sum_up(
@@ -114,6 +157,21 @@ def sum_up(
         final_norm=None if anatomy.final_norm is None else _module(model, anatomy.final_norm),
         lm_head=None if anatomy.lm_head is None else _module(model, anatomy.lm_head),
     )
+
+
+def windows_of(
+    runner: Runner, token_ids: tuple[int, ...], hints: Sequence[int | None]
+) -> tuple[int | None, ...]:
+    """Return how far each layer looks back, from the masks that a run makes.
+
+    Args:
+        runner: Runs the model.
+        token_ids: What to run.
+        hints: What config and modules say, for layers whose mask is made in another way.
+    """
+    with interface.keeping_masks() as made:
+        layers = runner.whole(token_ids).segment.layers
+    return tried_windows(layers, made, hints)
 
 
 def _records(runner: Runner, token_ids: tuple[int, ...]) -> tuple[LayerRecord, ...]:

@@ -35,13 +35,19 @@ def fork(cache: Any) -> Any:
 
 
 def shortened(cache: Any, length: int) -> Any | None:
-    """Return a fork cut to its first `length` positions, or None if this kind cannot be cut."""
+    """Return a fork cut to its first `length` positions, or None if this kind cannot be cut.
+
+    A layer that never kept a key stays as it is. Whether the model keeps something elsewhere is
+    tried when it is loaded.
+    """
     layers = getattr(cache, "layers", [])
     if not layers or any(type(layer) is not DynamicLayer for layer in layers):
         return None
     other = fork(cache)
     for layer in other.layers:
-        layer.crop(length - layer.get_seq_length())
+        surplus = layer.get_seq_length() - length
+        if surplus > 0:
+            layer.crop(-surplus)
     return other
 
 

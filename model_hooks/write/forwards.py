@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from model_hooks.parts.abilities import Ways
 from model_hooks.run.flops import attention_flops
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.trace import Segment, last_attention
@@ -76,9 +77,13 @@ class Forwards:
 
     Both are bounded and keyed by the text: stepping, rewinding, branching and editing the end of a
     prompt reuse what is there. Losing something only costs time. Safe to use from many threads.
+
+    Args:
+        ways: What the model's KV caches were tried for; nothing else is done with them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ways: Ways) -> None:
+        self._ways = ways
         self._forwards: BoundedStore[Forward] = BoundedStore(FORWARD_BYTES, _forward_bytes)
         self._caches: BoundedStore[Any] = BoundedStore(CACHE_BYTES, cache_bytes)
 
@@ -128,13 +133,20 @@ class Forwards:
         return forward, False
 
     def cache_for(self, token_ids: tuple[int, ...], variant: Variant) -> Any:
-        """Return a KV cache of exactly these positions, free to grow; None if it was dropped."""
+        """Return a KV cache of exactly these positions, free to grow; None if there is none."""
+        if self._ways.uncounted_id in token_ids:
+            return None
         if (exact := self._caches.get((token_ids, variant))) is not None:
             return fork(exact)
         for (longer, same), cache in self._caches.items():
             if same == variant and longer[: len(token_ids)] == token_ids:
-                return shortened(cache, len(token_ids))
+                fits = self._ways.shortens and self._fits(len(longer), len(token_ids))
+                return shortened(cache, len(token_ids)) if fits else None
         return None
+
+    def _fits(self, n_before: int, n_after: int) -> bool:
+        """Whether what a text of `n_before` tokens left is what one of `n_after` would leave."""
+        return self._ways.same_rotation(n_before, n_after)
 
     def keep_cache(self, token_ids: tuple[int, ...], variant: Variant, cache: Any) -> None:
         """Keep the KV cache that a run left; it must not grow any more."""
@@ -156,11 +168,17 @@ class Forwards:
         if segments is None and len(token_ids) > n_prompt:
             before = self._forwards.get((token_ids[:-1], variant))
             segments = None if before is None else before.segments
+        if segments and not self._fits(_length(segments), len(token_ids)):
+            return (), None
         if segments:
-            if not variant.use_cache:
+            n_new = len(token_ids) - _length(segments)
+            if not variant.use_cache or not self._goes_on_by(n_new):
                 return segments, None
             return segments, self.cache_for(token_ids[: _length(segments)], variant)
         return self._shared_prefix(token_ids, variant) if variant.use_cache else ((), None)
+
+    def _goes_on_by(self, n_new: int) -> bool:
+        return n_new == 1 or self._ways.continues_by_many
 
     def _shared_prefix(
         self, token_ids: tuple[int, ...], variant: Variant
@@ -169,7 +187,10 @@ class Forwards:
         best, length = None, SHARED_PREFIX - 1
         for (ids, same), forward in self._forwards.items():
             common = _common_length(ids, token_ids[:-1])
-            if same == variant and common > length:
+            fits = self._fits(len(ids), len(token_ids)) and self._goes_on_by(
+                len(token_ids) - common
+            )
+            if same == variant and common > length and fits:
                 best, length = forward, common
         if best is None or (cache := self.cache_for(token_ids[:length], variant)) is None:
             return (), None
