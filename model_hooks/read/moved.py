@@ -148,6 +148,13 @@ def run_at(
     Raises:
         PromptError: This model cannot be told positions, or not such high ones.
     """
+    if len(texts) > 1 and model.anatomy.layout.other_axes != (1, -1):
+        # Parallel streams have an axis of their own, which a batch's would be taken for.
+        each = [
+            run_at(model, [text], [first], interventions)
+            for text, first in zip(texts, firsts, strict=True)
+        ]
+        return _joined(each)
     n_tokens = len(texts[0])
     input_ids = torch.tensor([list(text) for text in texts], device=model.model.device)
     options = _options(model, n_tokens, firsts)
@@ -172,6 +179,20 @@ def run_at(
             layers.append(None if found is None else QueryKey(*map(to_array, found)))
     embedding = to_array(record.layers[0].resid_pre).reshape(len(texts), n_tokens, -1)
     return Ran(embedding, tuple(layers), to_array(output.logits[:, -1]))
+
+
+def _joined(each: Sequence[Ran]) -> Ran:
+    """Runs of single texts as one of a batch."""
+    layers: list[QueryKey | None] = []
+    for same in zip(*(ran.layers for ran in each), strict=True):
+        there = [layer for layer in same if layer is not None]
+        pairs = zip(*there, strict=True)
+        layers.append(QueryKey(*map(np.concatenate, pairs)) if len(there) == len(same) else None)
+    return Ran(
+        np.concatenate([ran.embedding for ran in each]),
+        tuple(layers),
+        np.concatenate([ran.logits for ran in each]),
+    )
 
 
 def _moved(model: HookedModel, trace: Trace, first: int) -> Ran:
