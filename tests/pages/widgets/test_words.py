@@ -25,6 +25,7 @@ from pages.widgets.words import (
     watched_ids,
 )
 from tests.conftest import WORDS
+from tests.model_hooks.text.decoders import KINDS
 from tests.pages.conftest import choose, view_of, widget
 from tests.tiny_models import build
 
@@ -218,3 +219,12 @@ def test_what_is_watched_is_offered_to_follow(trial):
     app = choose(trial(), "watched", [WORDS[1]])
     assert WORDS[1] in widget(app, "trial.word").options
     assert got(app)[0] == [1]
+
+
+@pytest.mark.parametrize("text", ["ay", "ing", " pl", "p"])
+def test_a_word_inside_a_word_is_found_by_what_the_tokenizer_puts_there(seen, open_with, text):
+    tokenizer = KINDS["word_piece"]() if text == "ing" else KINDS["replace_fuse_strip"]()
+    open_with(lambda name: HookedModel.wrap(build("llama"), tokenizer, "pieces"))
+    inside = tokenizer(f"s{text}", add_special_tokens=False)["input_ids"][-1]
+    found = find_word(text, log_probs([inside], len(tokenizer)))
+    assert (found.token_ids, found.pieces) == ((inside,), (text,))
