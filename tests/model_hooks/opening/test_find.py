@@ -1,0 +1,110 @@
+"""What the Hub says becomes one sentence, and only what will be opened is fetched."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub import HfApi
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+from model_hooks import (
+    BrokenModelError,
+    ModelNotFoundError,
+    ModelTooLargeError,
+    bundled_models,
+    load_model,
+    load_tokenizer,
+)
+from model_hooks.opening import find
+
+
+def hub(monkeypatch, files, n_weights=None):
+    """Let the Hub have one repository; return the lists of files that are fetched from it."""
+    fetched = []
+    info = SimpleNamespace(
+        sha="a" * 40,
+        siblings=[SimpleNamespace(rfilename=file, size=size) for file, size in files.items()],
+        safetensors=n_weights and SimpleNamespace(total=n_weights),
+    )
+
+    def fetch(name, revision, allow_patterns):
+        fetched.append(set(allow_patterns))
+        return str(bundled_models()["storyteller"])
+
+    monkeypatch.setattr(HfApi, "model_info", lambda self, name, files_metadata: info)
+    monkeypatch.setattr(find, "snapshot_download", fetch)
+    return fetched
+
+
+def fails_with(monkeypatch, error):
+    def fail(self, name, files_metadata):
+        raise error
+
+    monkeypatch.setattr(HfApi, "model_info", fail)
+
+
+def answer(status):
+    return SimpleNamespace(status_code=status, headers={}, request=None)
+
+
+def test_only_what_is_opened_is_fetched(monkeypatch):
+    weights = {"model.safetensors": 10, "consolidated.safetensors": 10, "pytorch_model.bin": 10}
+    others = {"config.json": 1, "tokenizer.json": 1, "onnx/config.json": 1, "original/a.model": 1}
+    fetched = hub(monkeypatch, {**weights, **others, "photo.png": 5})
+    load_model("org/model")
+    load_tokenizer("org/model")
+    assert fetched[0] == {"config.json", "tokenizer.json", "model.safetensors"}
+    assert fetched[1] == {"config.json", "tokenizer.json"}
+
+
+def test_weights_that_could_not_be_opened_are_not_fetched(monkeypatch):
+    fetched = hub(monkeypatch, {"config.json": 1, "model.safetensors": 10**15}, 10**15)
+    with pytest.raises(ModelTooLargeError, match="org/model needs about"):
+        load_model("org/model")
+    assert not fetched
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"config.json": 1, "pytorch_model.bin": 9}, "pickle"),
+        ({"config.json": 1}, r"no model\.safetensors"),
+        ({"model.Q4.gguf": 9}, "GGUF"),
+    ],
+)
+def test_a_repository_without_weights_to_open_says_what_it_has(files, said, monkeypatch):
+    fetched = hub(monkeypatch, files)
+    with pytest.raises((BrokenModelError, ModelNotFoundError), match=said):
+        load_model("org/model")
+    assert not fetched
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RepositoryNotFoundError("none", response=answer(404)), "There is no model called org/no"),
+        (GatedRepoError("gated", response=answer(403)), "gated or private"),
+        (HfHubHTTPError("Too many requests", response=answer(429)), "Too many requests"),
+        (ConnectionError("no route"), "cannot be reached"),
+    ],
+)
+def test_what_the_hub_answers_reaches_the_reader(error, said, monkeypatch):
+    fails_with(monkeypatch, error)
+    with pytest.raises(ModelNotFoundError, match=said):
+        load_model("org/no")
+
+
+def test_a_repository_that_was_fetched_before_opens_without_the_hub(monkeypatch, tmp_path):
+    snapshot = tmp_path / "models--org--kept" / "snapshots" / ("a" * 40)
+    shutil.copytree(bundled_models()["twin-gqa"], snapshot)
+    (tmp_path / "models--org--kept" / "refs").mkdir()
+    (tmp_path / "models--org--kept" / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    fails_with(monkeypatch, ConnectionError("no route"))
+    assert load_model("org/kept").info.name == "org/kept"
+    config = json.loads((snapshot / "config.json").read_text())
+    settings = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True}
+    (snapshot / "config.json").write_text(json.dumps(config | {"quantization_config": settings}))
+    with pytest.raises(BrokenModelError, match="org/kept needs the package"):
+        load_model("org/kept")
