@@ -12,8 +12,11 @@ from pages.shell.switched_off import draw_switched_off
 from pages.state.visit import put, view
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
+from pages.widgets.components import component
 from pages.widgets.next_pages import link_page
 from viz.numbers import counted
+
+_follow = component("page_links")
 
 
 def draw(sections: Mapping[str, Iterable[Place]]) -> None:
@@ -37,6 +40,7 @@ def _page_links(sections: Mapping[str, Iterable[Place]]) -> None:
             st.caption(section)
             for place in places:
                 link_page(place.folder)
+        _follow(key="page_links_follow", data={})
 
 
 def _draw_token_count(place: st.delta_generator.DeltaGenerator) -> None:

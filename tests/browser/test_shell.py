@@ -113,11 +113,11 @@ def test_back_button_returns_to_the_view_before(page):
     expect(page).to_have_url(re.compile("Tom"))
     write_prompt(page, "Sue saw a small")
     expect(page).to_have_url(re.compile("Sue"))
-    page.go_back()
-    expect(prompt_box(page)).to_have_value("Tom saw a big")
-    settle(page)
-    page.go_back()
-    expect(prompt_box(page)).to_have_value(first)
+    for wanted in ("Tom saw a big", first):
+        page.go_back()
+        settle(page)
+        page.wait_for_timeout(1000)  # the box of before goes away as the new one comes
+        expect(prompt_box(page)).to_have_value(wanted)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,9 @@ def test_a_link_to_a_page_carries_the_view_into_a_new_tab(page, open_browser, ap
     layers(page).get_by_role("radio", name="3", exact=True).click()
     expect(page).to_have_url(re.compile("layer=3"))
     settle(page)
-    address = page_links(page).get_by_role("link", name="Layers", exact=True).get_attribute("href")
-    other = open_browser(app_url + address.removeprefix(app_url))
+    link = page_links(page).get_by_role("link", name="Layers", exact=True)
+    expect(link).to_have_attribute("href", re.compile("layer=3"))
+    other = open_browser(link.evaluate("link => link.href"))
     expect(other.get_by_role("heading", level=1, name="Layers")).to_be_visible()
     expect(prompt_box(other)).to_have_value("Tom saw a big")
     expect(layers(other).get_by_role("radio", name="3", exact=True)).to_be_checked()

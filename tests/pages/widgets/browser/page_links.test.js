@@ -1,0 +1,17 @@
+// A link to a page carries what is looked at, unless it says itself what to look at.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { withView } from "../../../../pages/widgets/browser/page_links.js";
+
+const HERE = "http://127.0.0.1:8501/what-each-head-reads?layer=3";
+
+test("a link takes over what is in the address", () => {
+  assert.equal(withView("/layer-by-layer?layer=1", "?layer=3", HERE), "/layer-by-layer?layer=3");
+  assert.equal(withView("layer-by-layer", "?layer=3", HERE), "/layer-by-layer?layer=3");
+  assert.equal(withView("/layer-by-layer?layer=1", "", HERE), "/layer-by-layer");
+});
+
+test("a link that changes fields stays as it is", () => {
+  const told = "/layer-by-layer?layer=7&set=layer";
+  assert.equal(withView(told, "?layer=3", HERE), told);
+});
