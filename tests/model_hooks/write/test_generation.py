@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from model_hooks import Decoding, DecodingError, PromptError
+from model_hooks import Decoding, DecodingError, HookedModel, PromptError
 from model_hooks.write.stores import BoundedStore
+from tests.model_hooks.text.decoders import KINDS
+from tests.tiny_models import build
 
 PROMPT = "the cat sat on the mat"
 
@@ -220,3 +222,14 @@ def test_cache_that_was_dropped_is_counted_as_computed_anew(hooked, rows_run):
     hooked.forget()
     rows_run.clear()
     assert hooked.step(generation).steps[-1].rows_computed == sum(rows_run) == 8
+
+
+def test_generated_text_is_what_it_adds_to_the_prompts():
+    tokenizer = KINDS["replace_fuse_strip"]()
+    model = HookedModel.wrap(build("llama"), tokenizer, "spaces")
+    generation = model.start("play")
+    for spelling in ("▁pl", "ay", "."):
+        generation = model.step(generation, choose=tokenizer.convert_tokens_to_ids(spelling))
+    assert generation.text == " play."
+    assert [step.token for step in generation.steps] == [" pl", "ay", "."]
+    assert "".join(generation.tokens) == tokenizer.decode(generation.token_ids)
