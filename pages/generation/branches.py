@@ -2,17 +2,14 @@
 
 import streamlit as st
 
-from model_hooks.read.recorded import decode_after
 from pages.ask import writing
-from pages.ask.computed import computed
 from pages.ask.draft import Draft, Ids, ids_of
-from pages.text import escape_markdown, visible
+from pages.generation.text import end_of
+from pages.text import escape_markdown
 from pages.widgets.offer import offer
 from viz.numbers import counted
 
 TIP_TOKENS = 12
-
-_decode_after = computed(decode_after)
 
 
 def draw(draft: Draft) -> None:
@@ -28,7 +25,7 @@ def draw(draft: Draft) -> None:
         writing.go_to,
         key="generation.branches",
         shown=None if draft.tip is None else texts[draft.tip],
-        format_func=lambda text: _end_of(draft, text),
+        format_func=lambda text: _name_of(draft, text),
     )
     st.button(
         "Forget the others",
@@ -38,9 +35,8 @@ def draw(draft: Draft) -> None:
     )
 
 
-def _end_of(draft: Draft, text: Ids) -> str:
-    before = (*draft.prompt_ids, *text[:-TIP_TOKENS])
-    end = _decode_after(draft.model_name, before, text[-TIP_TOKENS:])
-    tail = visible(end).replace("·", " ")
-    dots = "…" if len(text) > TIP_TOKENS else ""
-    return escape_markdown(f"{counted(len(text), 'token')}: {dots}{tail}")
+def _name_of(draft: Draft, text: Ids) -> str:
+    n_shown = min(len(text), TIP_TOKENS)
+    end = end_of(draft.model_name, draft.prompt_ids + text, n_shown)
+    dots = "…" if len(text) > n_shown else ""
+    return escape_markdown(f"{counted(len(text), 'token')}: {dots}{end}")

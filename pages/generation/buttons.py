@@ -4,17 +4,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.host import Run
-from model_hooks.read.recorded import decode_after
 from pages.ask import writing
-from pages.ask.computed import computed
+from pages.generation.text import end_of
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
 
 MOST_PER_RUN = 500
 TAIL_TOKENS = 40
 TAIL_LETTERS = 80
-
-_decode_after = computed(decode_after, keep=False)
 
 
 def draw() -> None:
@@ -86,7 +83,7 @@ def run_bar() -> DeltaGenerator:
 def run_on(asked: Run, n_tokens: int, bar: DeltaGenerator) -> None:
     """Write the tokens that a run was asked for; any click ends it, and what is written stays."""
     for n_done, draft in enumerate(writing.write_on(asked, n_tokens), 1):
-        before = (*draft.prompt_ids, *draft.written[:-TAIL_TOKENS])
-        tail = _decode_after(asked.model_name, before, draft.written[-TAIL_TOKENS:])
-        text = escape_markdown(tail[-TAIL_LETTERS:].replace("\n", " "))
-        bar.progress(n_done / n_tokens, f"{n_done} of {n_tokens} tokens: …{text}")
+        n_shown = min(n_done, TAIL_TOKENS)
+        text = end_of(asked.model_name, draft.token_ids, n_shown, TAIL_LETTERS)
+        told = f"{n_done} of {n_tokens} tokens: …{escape_markdown(text)}"
+        bar.progress(n_done / n_tokens, told)

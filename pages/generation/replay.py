@@ -1,10 +1,8 @@
 """How did the text come about, choice by choice?"""
 
-from model_hooks.read.recorded import decode_after
-from pages.ask.computed import computed
 from pages.ask.draft import Draft
 from pages.generation.choice import stages_of_step
-from pages.text import visible
+from pages.generation.text import end_of
 from pages.widgets.candidates import rows_of
 from pages.widgets.chart import chart
 from viz import choices_replay
@@ -14,8 +12,6 @@ N_REPLAYED = 100
 CONTEXT_TOKENS = 16
 CONTEXT_LETTERS = 40
 
-_decode_after = computed(decode_after)
-
 
 def draw(draft: Draft) -> None:
     """Draw all choices in one figure that is scrubbed in the browser."""
@@ -24,16 +20,12 @@ def draw(draft: Draft) -> None:
     rows = [
         rows_of(stages_of_step(draft, first + i), token_id) for i, token_id in enumerate(chosen)
     ]
-    contexts = [_context(draft, step.pos) for step in draft.steps[first:]]
+    contexts = [
+        end_of(draft.model_name, draft.token_ids[: step.pos], CONTEXT_TOKENS, CONTEXT_LETTERS)
+        for step in draft.steps[first:]
+    ]
     chart(
         choices_replay(rows, chosen, contexts, first + 1),
         key="generation.replay",
         alt="The candidates of every step, with a slider",
     )
-
-
-def _context(draft: Draft, pos: int) -> str:
-    """The end of the text before a position."""
-    ids = draft.token_ids[:pos]
-    end = _decode_after(draft.model_name, ids[:-CONTEXT_TOKENS], ids[-CONTEXT_TOKENS:])
-    return visible(end).replace("·", " ")[-CONTEXT_LETTERS:]

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
-from pages.ask.draft import Draft
+from model_hooks.read.recorded import decode_after
+from pages.ask.computed import computed
+from pages.ask.draft import Draft, Ids
 from pages.generation.choice import Choice
 from pages.state.visit import put
 from pages.text import escape_markdown, visible
 from pages.widgets.components import token_strip
+
+_decode_after = computed(decode_after, keep=False)
 
 
 def draw(draft: Draft, tokens: Sequence[str], choice: Choice, head: int | None) -> None:
@@ -25,6 +29,20 @@ def draw(draft: Draft, tokens: Sequence[str], choice: Choice, head: int | None) 
         marks={**marks, len(tokens): "next"},
         label="The text: prompt, generated tokens with their step, and the next token",
     )
+
+
+def end_of(model_name: str, token_ids: Ids, n_tokens: int, n_letters: int | None = None) -> str:
+    """Return the end of a text on one line, as it reads after what stands before it.
+
+    Args:
+        model_name: The model.
+        token_ids: The whole text.
+        n_tokens: How many tokens the end has at the most.
+        n_letters: How many letters; None sets no limit.
+    """
+    before, end = token_ids[-2 * n_tokens : -n_tokens], token_ids[-n_tokens:]
+    line = visible(_decode_after(model_name, before, end)).replace("·", " ")
+    return line if n_letters is None else line[-n_letters:]
 
 
 def shades(choice: Choice, n_tokens: int, head: int | None) -> list[float] | None:

@@ -78,9 +78,9 @@ def draw(seen: Seen) -> None:
     except InlookError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return
-    _draw_search(found, greedy)
+    _draw_search(seen, found, greedy)
     _check(found, checked)
-    csv_button(lambda: steps_table(found, greedy), "beams")
+    csv_button(lambda: steps_table(seen, found, greedy), "beams")
 
 
 def _search(
@@ -106,7 +106,7 @@ def _way(seen: Seen) -> tuple:
     return (seen.asked.interventions,)
 
 
-def _draw_search(found: BeamSearch, greedy: Text) -> None:
+def _draw_search(seen: Seen, found: BeamSearch, greedy: Text) -> None:
     n_steps = max(len(found.steps), longest(found.results))
     n_shown = n_steps
     if n_steps > 1:
@@ -130,7 +130,7 @@ def _draw_search(found: BeamSearch, greedy: Text) -> None:
         "A column is a step, a row a rank. The number under a token is the sum of the natural "
         "log-probabilities from the prompt up to it."
     )
-    st.dataframe(results_table(found, greedy), hide_index=True, column_config=COLUMNS)
+    st.dataframe(results_table(seen, found, greedy), hide_index=True, column_config=COLUMNS)
 
 
 def _check(found: BeamSearch, checked: float) -> None:
@@ -163,7 +163,7 @@ def verdict(found: BeamSearch, greedy: Text) -> str:
     return won + sums + (" The two texts have different lengths." if differs else "")
 
 
-def results_table(found: BeamSearch, greedy: Text) -> pd.DataFrame:
+def results_table(seen: Seen, found: BeamSearch, greedy: Text) -> pd.DataFrame:
     """Return the results of the search and the greedy text as a table, the best first."""
     rows = [
         ("both" if text.token_ids == greedy.token_ids else "beam search", text)
@@ -175,7 +175,7 @@ def results_table(found: BeamSearch, greedy: Text) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "found_by": [by for by, _ in rows],
-            "text": [shown_text(text) for _, text in rows],
+            "text": [shown_text(seen, text) for _, text in rows],
             "tokens": [len(text.token_ids) for _, text in rows],
             "sum": [text.total for _, text in rows],
             "mean": [text.total / len(text.token_ids) for _, text in rows],
@@ -183,7 +183,7 @@ def results_table(found: BeamSearch, greedy: Text) -> pd.DataFrame:
     )
 
 
-def steps_table(found: BeamSearch, greedy: Text) -> pd.DataFrame:
+def steps_table(seen: Seen, found: BeamSearch, greedy: Text) -> pd.DataFrame:
     """Return every text that the search kept after every step, for download."""
     rows = [
         (step, rank, text, "kept")
@@ -198,7 +198,7 @@ def steps_table(found: BeamSearch, greedy: Text) -> pd.DataFrame:
             "rank": [rank for _, rank, *_ in rows],
             "kind": [kind for *_, kind in rows],
             "token_ids": [" ".join(map(str, text.token_ids)) for _, _, text, _ in rows],
-            "text": [shown_text(text, None) for _, _, text, _ in rows],
+            "text": [shown_text(seen, text, None) for _, _, text, _ in rows],
             "sum": [text.total for _, _, text, _ in rows],
             "ended": [text.ended for _, _, text, _ in rows],
         }

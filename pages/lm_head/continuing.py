@@ -8,12 +8,11 @@ from typing import Any
 import streamlit as st
 
 from model_hooks.experiments.continuations import Text
-from model_hooks.read.recorded import decode
+from model_hooks.read.recorded import decode_after
 from model_hooks.write.room import room
 from pages.ask.computed import computed
 from pages.ask.session import info
 from pages.lm_head.seen import Seen
-from pages.state.visit import view
 from pages.text import visible
 from pages.widgets.bind import bind
 
@@ -22,7 +21,7 @@ LETTERS = 90
 UPDATE_S = 0.15
 """Time between two moves of the progress bar."""
 
-_decode = computed(decode)
+_decode_after = computed(decode_after)
 
 
 def pick_n_tokens(seen: Seen, widget: Callable[..., Any], field: str, most: int) -> int:
@@ -72,13 +71,13 @@ def progress(
     box.empty()
 
 
-def shown_text(text: Text, letters: int | None = LETTERS) -> str:
+def shown_text(seen: Seen, text: Text, letters: int | None = LETTERS) -> str:
     """Return what a text says, its end cut off where it is long; None cuts nothing."""
-    whole = _decode(view().model, text.token_ids)
+    whole = _decode_after(seen.asked.model_name, seen.prefix_ids, text.token_ids)
     if letters is None:
         return whole
-    seen = visible(whole).replace("·", " ")
-    return seen if len(seen) <= letters else seen[: letters - 1] + "…"
+    line = visible(whole).replace("·", " ")
+    return line if len(line) <= letters else line[: letters - 1] + "…"
 
 
 def longest(texts: Sequence[Text]) -> int:

@@ -84,10 +84,10 @@ def draw(seen: Seen) -> None:
             "Go on", key="lm_head.texts.go_on", on_click=put, kwargs={"lm_head.stopped": False}
         )
     if written.sampled:
-        _draw_texts(written)
+        _draw_texts(seen, written)
 
 
-def _draw_texts(written: Written) -> None:
+def _draw_texts(seen: Seen, written: Written) -> None:
     greedy, sampled = written
     with wide_figure("lm_head_tree"):
         chart(
@@ -100,8 +100,8 @@ def _draw_texts(written: Written) -> None:
         "the greedy text does. Click a cell to zoom in, and the leftmost one to zoom out."
     )
     st.markdown(spread_sentence(greedy, sampled))
-    st.dataframe(table_of(greedy, sampled), hide_index=True, column_config=COLUMNS)
-    csv_button(lambda: table_of(greedy, sampled, letters=None), "texts")
+    st.dataframe(table_of(seen, greedy, sampled), hide_index=True, column_config=COLUMNS)
+    csv_button(lambda: table_of(seen, greedy, sampled, letters=None), "texts")
 
 
 def batches(seen: Seen, n_texts: int, n_tokens: int) -> list[Batch]:
@@ -165,7 +165,7 @@ def repetition(token_ids: Sequence[int]) -> float:
 
 
 def table_of(
-    greedy: Text | None, sampled: Sequence[Text], letters: int | None = LETTERS
+    seen: Seen, greedy: Text | None, sampled: Sequence[Text], letters: int | None = LETTERS
 ) -> pd.DataFrame:
     """Return the texts as a table, equal ones counted, the most frequent first."""
     found: dict[tuple[int, ...], list[Text]] = {}
@@ -177,7 +177,7 @@ def table_of(
     return pd.DataFrame(
         {
             "by": [by for by, _, _ in rows],
-            "text": [shown_text(text, letters) for _, text, _ in rows],
+            "text": [shown_text(seen, text, letters) for _, text, _ in rows],
             "times": [times for _, _, times in rows],
             "log_prob": [text.total for _, text, _ in rows],
             "repeats": [repetition(text.token_ids) for _, text, _ in rows],

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from streamlit.runtime.scriptrunner import StopException
 
 from model_hooks import AblateHead, AblateMLP, HookedModel
+from pages.generation import buttons
 from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import choose, view_of, widget
@@ -241,6 +243,53 @@ def test_another_prompt_starts_anew_and_keeps_the_options(open_page):
     assert widget(app, "decoding.temperature").value == 0.5
     assert tokens(app)["tokens"] == ["the", "dog", "?"]
     assert not app.exception
+
+
+def test_a_step_that_comes_with_another_prompt_is_made_on_it(open_page):
+    app = open_page("generation")
+    press_run(app, 3)
+    app.text_area[0].set_value("the dog")
+    press(app, "step")
+    assert len(written(app)) == 1
+    assert tokens(app)["tokens"][:2] == ["the", "dog"]
+
+
+@pytest.mark.parametrize("click", ["back", "restart"])
+def test_a_move_that_was_meant_for_another_prompt_is_not_made(open_page, click):
+    app = open_page("generation")
+    press_run(app, 3)
+    choose(app, "generation.n_per_run", 2)
+    app.text_area[0].set_value("the dog").run()
+    press_run(app, 2)
+    app.text_area[0].set_value(TEXT)
+    press(app, click)
+    assert written(app) == ()
+    assert len(tokens(app)["tokens"]) == N_PROMPT + 1
+    assert not app.error
+
+
+def test_a_run_that_is_ended_from_outside_leaves_its_tokens_and_a_whole_page(
+    open_page, hooked, monkeypatch
+):
+    """As Streamlit's own Stop ends it: where something is sent to the browser."""
+    app, shown = open_page("generation"), buttons.DeltaGenerator.progress
+
+    def third_time(bar, value, *told):
+        if told and told[0].startswith("3 of"):
+            monkeypatch.undo()
+            raise StopException
+        return shown(bar, value, *told)
+
+    choose(app, "generation.n_per_run", 9)
+    monkeypatch.setattr(buttons.DeltaGenerator, "progress", third_time)
+    press(app, "run")
+    assert written(app) == greedy_tokens(hooked, 3)
+    assert not any(button.disabled for button in app.button)
+    assert any(heading.value == "Try next" for heading in app.subheader)
+    assert any("What comes next" in text or "Picked" in text for text in text_of(app))
+    press(app, "step")
+    assert written(app) == greedy_tokens(hooked, 4)
+    assert len(tokens(app)["tokens"]) == N_PROMPT + 4 + 1
 
 
 def test_prompt_tokens_show_what_the_model_expected_there(open_page, hooked):

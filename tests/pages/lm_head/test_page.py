@@ -14,7 +14,6 @@ from transformers import (
 )
 
 from model_hooks import AblateHead, Decoding, HookedModel
-from pages.lm_head.seen import NO_NUMBERS
 from tests.conftest import WORDS, tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import PROMPT, choose, view_of, widget
@@ -265,7 +264,7 @@ def test_numbers_that_are_none_get_one_sentence(open_with, open_section, tokeniz
     broken = HookedModel.wrap(model, tokenizer, "broken")
     open_with(lambda name: broken)
     app = open_section("one_score")
-    assert [error.value for error in app.error] == [NO_NUMBERS]
+    assert len(app.error) == 1
     open_section("texts", pos=1)
 
 
