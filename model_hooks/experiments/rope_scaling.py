@@ -25,6 +25,7 @@ from model_hooks.model import HookedModel
 from model_hooks.read.tail import logits_in_pieces
 from model_hooks.run import capture
 from model_hooks.run.interventions import Intervention, check_interventions
+from model_hooks.run.numbers import explained
 
 ScalingType = Literal["linear", "dynamic", "yarn"]
 SCALING_TYPES: tuple[ScalingType, ...] = get_args(ScalingType)
@@ -147,13 +148,11 @@ def _last_stream(
     options: dict[str, Any] = {"use_cache": False}
     if model.abilities.keeps_last_logits:
         options["logits_to_keep"] = 1
-    try:
-        with capture.recording(None, interventions, len(token_ids)) as record:
-            model.model(input_ids=input_ids, **options)
-    except (IndexError, RuntimeError) as error:
-        raise PromptError(
-            f"{model.info.name} ({model.info.family}) cannot run {len(token_ids)} tokens at once."
-        ) from error
+    with (
+        explained(model.model, len(token_ids)),
+        capture.recording(None, interventions, len(token_ids)) as record,
+    ):
+        model.model(input_ids=input_ids, **options)
     last = record.layers[-1].resid_post
     assert last is not None
     return to_array(last)

@@ -15,6 +15,7 @@ from model_hooks.model import HookedModel
 from model_hooks.run import capture
 from model_hooks.run.attention import kv_head_of
 from model_hooks.run.interventions import Intervention
+from model_hooks.run.numbers import explained
 from model_hooks.run.trace import Trace
 
 
@@ -159,6 +160,7 @@ def run_at(
     input_ids = torch.tensor([list(text) for text in texts], device=model.model.device)
     options = _options(model, n_tokens, firsts)
     with (
+        explained(model.model, n_tokens),
         capture.recording(None, interventions, n_tokens) as record,
         _ScoreProducts(record) as products,
     ):

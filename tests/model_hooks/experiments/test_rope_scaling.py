@@ -86,7 +86,7 @@ def test_rotation_that_is_stretched_already_is_left_alone():
 
 
 def test_text_beyond_the_table_is_refused():
-    with pytest.raises(PromptError, match="cannot run 200 tokens"):
+    with pytest.raises(PromptError, match="failed to run 200 tokens"):
         token_losses(hooked("gpt2"), tiny_prompt(200))
 
 

@@ -33,6 +33,7 @@ def hooked(family: str) -> HookedModel:
         ("gemma2", "rotary", ["rotary"] * 4),
         ("smollm3", "rotary", ["rotary", "none"] * 2),
         ("cohere2", "rotary", ["rotary", "none"] * 2),
+        ("gemma3n_text", "rotary", ["rotary"] * 4),
         ("jamba", "none", [None, "none", None, "none"]),
     ],
 )
@@ -42,6 +43,16 @@ def test_kind_of_a_family(family, kind, layers):
     assert list(found.layers) == layers
     assert [rotation is not None for rotation in found.rotations] == [k == "rotary" for k in layers]
     assert (found.table is not None) == (kind in ("learned", "sinusoidal"))
+
+
+def test_alibi_that_a_config_switches_off_in_vain_is_said_to_be_there():
+    """MPT adds its slopes whatever `attn_config` says: equal tokens get unequal weights."""
+    plain = build("mpt", attn_config={"alibi": False})
+    model = HookedModel.wrap(plain, tiny_tokenizer(), "mpt")
+    with torch.no_grad():
+        weights = plain(torch.tensor([[7] * 8]), output_attentions=True).attentions[0][0, 0, -1]
+    assert np.ptp(weights.numpy()) > 1e-3
+    assert model.info.position == "alibi"
 
 
 @pytest.mark.parametrize(
