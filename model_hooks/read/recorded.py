@@ -6,10 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from model_hooks.arrays import read_only
+from model_hooks.errors import PromptError
 from model_hooks.info import ModelInfo
 from model_hooks.model import HookedModel
 from model_hooks.parts.abilities import Abilities
 from model_hooks.read.patterns import mean_over_heads
+from model_hooks.run.prompts import NO_TOKENS
 from model_hooks.run.routing import Routing
 from model_hooks.run.trace import Trace
 
@@ -45,8 +47,15 @@ def bytes_of_tokens(model: HookedModel, token_ids: Sequence[int]) -> tuple[bytes
 
 
 def encode(model: HookedModel, text: str) -> tuple[int, ...]:
-    """Return the token IDs of a text, with special tokens as the tokenizer's default is."""
-    return tuple(int(token_id) for token_id in model.encode(text))
+    """Return the token IDs of a text, with special tokens as the tokenizer's default is.
+
+    Raises:
+        PromptError: The text is not empty, and becomes no token.
+    """
+    token_ids = tuple(int(token_id) for token_id in model.encode(text))
+    if text and not token_ids:
+        raise PromptError(NO_TOKENS)
+    return token_ids
 
 
 def tokens_of(model: HookedModel, token_ids: Sequence[int]) -> tuple[str, ...]:

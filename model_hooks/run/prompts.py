@@ -8,6 +8,10 @@ from model_hooks.errors import PromptError
 
 Prompt = str | Sequence | np.ndarray
 """A text, or token IDs."""
+NO_TOKENS = (
+    "This prompt has no tokens: the tokenizer drops all of it, because its vocabulary lacks these "
+    "characters or takes them for nothing. Type something else."
+)
 
 
 def checked_ids(
@@ -29,10 +33,7 @@ def checked_ids(
             raise PromptError("The prompt is empty: type at least one word.")
         token_ids = encode(prompt)
         if len(token_ids) == 0:
-            raise PromptError(
-                "This prompt has no tokens: the tokenizer drops all of it, because its vocabulary "
-                "lacks these characters or takes them for nothing. Type something else."
-            )
+            raise PromptError(NO_TOKENS)
     else:
         token_ids = prompt.tolist() if isinstance(prompt, np.ndarray) else list(prompt)
     if len(token_ids) == 0:

@@ -3,12 +3,17 @@
 import json
 
 import pytest
+from tokenizers import Tokenizer, normalizers
+from tokenizers.models import WordPiece
+from transformers import PreTrainedTokenizerFast
 
+from model_hooks import HookedModel
 from model_hooks.read.tokenizers import SINGLE_BYTES
 from pages.tokenizer.page import MAX_CHIPS
 from tests.pages.charts import drawn
-from tests.pages.conftest import choose, view_of, widget
+from tests.pages.conftest import choose, opened, view_of, widget
 from tests.pages.tokenizer.conftest import END
+from tests.tiny_models import build
 
 
 def strip(app, label="Tokens of the prompt"):
@@ -223,3 +228,15 @@ def test_a_link_restores_every_choice(open_page):
     assert "**cat** stays as it is" in texts(app)
     assert widget(app, "tokenizer.query").value == "he"
     assert "tale" in widget(app, "tokenizer.second").options
+
+
+def test_a_prompt_that_becomes_no_token_gets_one_sentence(open_with):
+    backend = Tokenizer(WordPiece({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer()  # takes a zero-width space for nothing
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
+    model = HookedModel.wrap(build("llama"), tokenizer, "word_piece")
+    open_with(lambda name: model)
+    app = opened("tokenizer", prompt="\u200b")
+    assert not app.exception
+    said = [element.value for element in [*app.error, *app.info, *app.warning]]
+    assert any("no tokens" in sentence for sentence in said)
