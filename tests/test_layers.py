@@ -82,6 +82,7 @@ ORDER = (
     "errors",
     "info",
     "arrays",
+    "opening",
     "text",
     "parts",
     "run",
