@@ -114,6 +114,34 @@ def test_marks_of_the_picture_are_the_differences_on_offer(open_page, no_twins, 
         assert view_of(app).block_architecture.difference in (of.topic, None)
 
 
+def test_sizes_in_words_are_those_of_the_chosen_token(open_page, no_twins, hooked):
+    app = open_page("block_architecture", pos=2, layer=1)
+    trace = hooked.trace(PROMPT)
+    first, last = (np.linalg.norm(v[2]) for v in (trace.embedding, trace.layer_output(-1)))
+    assert f"from size {first:.3g} (embedding) to {last:.3g} (after the last" in text_of(app)
+    choose(app, "block_architecture.difference", "2 · Kind of norm")
+    vector = trace.layers[1].resid_pre[2].astype(float)
+    share = 1 - np.linalg.norm(vector - vector.mean()) ** 2 / np.linalg.norm(vector) ** 2
+    assert f"**{share**0.5:.1%}** of the vector's size" in text_of(app)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_parts_side_by_side_are_told_with_their_own_sizes(open_page, no_twins, open_with):
+    falcon = HookedModel.wrap(build("falcon"), tiny_tokenizer(), "falcon")
+    open_with(lambda name: falcon)
+    app = open_page(
+        "block_architecture",
+        prompt="w12 w20 w33",
+        pos=1,
+        layer=1,
+        block_architecture__difference="wiring",
+    )
+    layer = falcon.trace("w12 w20 w33").layers[1]
+    attention, feedforward = (np.linalg.norm(v[1]) for v in (layer.attn_out, layer.mlp_out))
+    assert f"a vector of size {attention:.3g}, the feedforward one of" in text_of(app)
+    assert f"one of size {feedforward:.3g}" in text_of(app)
+
+
 def test_parameters_on_screen_add_up_to_the_model(open_page, no_twins, hooked):
     app = open_page("block_architecture")
     bars = chart(app, "Parameters per part")["data"][0]
@@ -174,6 +202,14 @@ def test_share_of_neurons_off_is_that_of_the_pre_activations(open_page, no_twins
     neurons = hooked.neurons(hooked.trace(PROMPT), 0)
     share = (neurons.pre_activation[2] <= 0).mean()
     assert f"**{share:.0%}** of the {neurons.activation.shape[1]:,} neurons" in text_of(app)
+    row_sizes = np.linalg.norm(neurons.output_rows, axis=1)
+    sizes = np.abs(neurons.activation[2]) * row_sizes
+    top = int(sizes.argmax())
+    gate, up = neurons.activated[2, top], neurons.activation[2, top] / neurons.activated[2, top]
+    assert (
+        f"Neuron {top} adds most: gate {gate:.3g} × up {up:.3g} × its output row of size "  # noqa: RUF001
+        f"{row_sizes[top]:.3g} = a vector of size **{sizes[top]:.3g}**"
+    ) in text_of(app)
 
 
 def test_numbers_are_those_of_the_run_with_parts_switched_off(open_page, no_twins, hooked):
@@ -245,7 +281,8 @@ def test_two_twins_read_the_same_prompt(open_page, tiny_twins):
     other = chart(app, "Probability that")["data"][1]
     expected = truth[range(len(ids) - 1), ids[1:]].numpy()
     np.testing.assert_allclose(numbers(other["y"]), expected, rtol=1e-3)
-    following = chart(app, "Probabilities of the next token")["data"][1]
+    before, following = chart(app, "Probabilities of the next token")["data"]
+    assert (before["name"], following["name"]) == ("twin-original-2017", "twin-pre-norm")
     np.testing.assert_allclose(
         np.sort(numbers(following["x"])), np.sort(truth[-1].numpy()), rtol=1e-3
     )
@@ -284,6 +321,7 @@ def test_speed_of_the_twins_is_measured_when_asked(open_page, tiny_twins, monkey
     app.button(key="block_architecture.measure_speed").click().run()
     assert not app.exception
     assert all(cell.endswith(" ms") for cell in app.table[0].value["reads 128 tokens in"])
+    assert all(int(cell) > 1 for cell in app.table[0].value["writes tokens per second"])
     assert app.query_params["block_architecture.speed"] == "1"
 
 

@@ -3,6 +3,7 @@
 import copy
 import functools
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -69,6 +70,12 @@ def chart(app, axis):
     )
 
 
+def strip(app):
+    """What is sent to the strip of tokens."""
+    sent = [json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.json]
+    return next(one for one in sent if "tokens" in one)
+
+
 def greedy(hooked, n):
     ids = torch.tensor([hooked.encode(TEXT)])
     output = hooked.model.generate(
@@ -128,6 +135,10 @@ def test_facts_of_a_step_are_its_own(open_page, hooked):
     info = hooked.info
     n_bytes = 2 * info.n_layers * info.n_kv_heads * info.d_head * 4 * 8
     assert f"<td>{n_bytes / 1e3:.3g} kB</td>" in facts
+    on, off = (1e3 * run.steps[2].seconds for run in (taken(app).on, taken(app).off))
+    assert f"<td>{on:,.1f} ms</td><td>{off:,.1f} ms</td>" in facts
+    assert strip(app)["selected"] == N_PROMPT + 2
+    assert strip(app)["marks"][N_PROMPT + 2] == "3"
     assert not app.exception
 
 
@@ -263,6 +274,9 @@ def test_dropping_the_oldest_gives_the_distribution_of_the_rest(open_page, hooke
     with torch.no_grad():
         logits = hooked.model(torch.tensor([rest])).logits[0, -1]
     assert drawn_after(app) == pytest.approx(most_probable(logits), abs=1e-5)
+    whole = hooked.trace(hooked.encode(TEXT) + list(greedy(hooked, OPENING))).last_logits
+    gap = torch.softmax(torch.tensor(whole), -1) - torch.softmax(logits, -1)
+    assert f"**{float(gap.abs().sum()) / 2:.0%}** of the probability moved" in said(app)
     assert not app.exception
 
 
@@ -328,6 +342,9 @@ def test_texts_that_part_are_explained(open_page, hooked, monkeypatch):
     app = open_page("kv_cache")
     assert "The texts part at step 3" in said(app)
     assert "rounding in float32" in said(app)
+    margins = [run.steps[2].margin for run in (taken(app).on, taken(app).off)]
+    assert margins[0] != margins[1]
+    assert f"only {min(margins):.2g} apart" in said(app)
     assert not app.exception
 
 
