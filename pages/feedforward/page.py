@@ -1,8 +1,8 @@
 """Feedforward: where does the model keep what it knows?"""
 
-import numpy as np
 import streamlit as st
 
+from model_hooks import InlookError
 from model_hooks.arrays import log_softmax
 from model_hooks.host import Run
 from model_hooks.parts.abilities import Abilities
@@ -14,12 +14,12 @@ from pages.feedforward import activation, experts, neurons, steps, switched_off
 from pages.feedforward.choices import Tab
 from pages.feedforward.scene import Scene
 from pages.state.visit import put, view
+from pages.text import escape_markdown
 from pages.widgets.bind import tabs
 from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
-from pages.widgets.tail import NO_NUMBERS
 from pages.widgets.words import pick_word, token_name
 
 SHAWSHANK = "The Shawshank"
@@ -76,12 +76,13 @@ def _explore(asked: Run, tokens: tuple[str, ...]) -> None:
         on_pick=lambda picked: put(pos=picked),
         label="Token to look at",
     )
-    output = log_softmax(_logits(*asked, pos))
     by_number, words = st.columns([1, 2], vertical_alignment="bottom")
     with by_number:
         pick_position(tokens, label="Token to look at")
-    if not np.isfinite(output.max()):
-        st.error(NO_NUMBERS, icon=":material/error:")
+    try:
+        output = log_softmax(_logits(*asked, pos))
+    except InlookError as error:
+        st.error(escape_markdown(str(error)), icon=":material/error:")
         return
     with words:
         word = pick_word(output, "feedforward.word", label="Next word to follow")

@@ -5,11 +5,13 @@ import pandas as pd
 import streamlit as st
 from jaxtyping import Float, Int
 
+from model_hooks import InlookError
 from model_hooks.read.feedforward import FeedforwardLens, feedforward_lens
 from pages.ask.computed import computed
 from pages.feedforward.choices import Measure
 from pages.feedforward.scene import Scene, bold
 from pages.state.visit import put
+from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
@@ -37,37 +39,17 @@ _lens = computed(feedforward_lens)
 def draw(scene: Scene) -> int:
     """Draw the word's way across all feedforwards; return the layer to look into."""
     st.subheader("Which layer brings the word?", help=HELP)
-    lens: FeedforwardLens = _lens(*scene.asked, scene.word, scene.pos)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         layer = pick_layer(scene.info)
-    measure: Measure = bind(
-        right.segmented_control,
-        "Show",
-        "feedforward.measure",
-        options=[*MEASURES],
-        format_func=MEASURES.__getitem__,
-        required=True,
-        help=MEASURE_HELP,
-    )
-    st.markdown(answer(lens, scene.name, layer))
-    best = best_layer(lens)
-    if best is not None and best != layer:
-        st.button(
-            f"Look into layer {best}",
-            icon=":material/search:",
-            key="feedforward_best",
-            on_click=put,
-            kwargs={"layer": best},
-        )
-    chart(
-        feedforward_steps(values_of(lens, measure), scene.name, measure=measure, selected=layer),
-        key="feedforward_steps",
-        on_click=lambda point: put(layer=int(point.customdata)),
-        alt=f"{measure} of {scene.name} before and after each layer's feedforward",
-    )
-    read_from(scene.info, scene.abilities, len(lens.layers), 2)
-    csv_button(lambda: table_of(lens), "feedforward_steps")
+    try:
+        lens: FeedforwardLens = _lens(*scene.asked, scene.word, scene.pos)
+    except InlookError as error:
+        st.info(escape_markdown(str(error)), icon=":material/info:")
+        return layer
+    with right:
+        measure = _pick_measure()
+    _draw_steps(scene, lens, layer, measure)
     return layer
 
 
@@ -115,6 +97,39 @@ def table_of(lens: FeedforwardLens) -> pd.DataFrame:
         for i, side in enumerate(("before", "after"))
     }
     return pd.DataFrame({"layer": rows, **sides})
+
+
+def _pick_measure() -> Measure:
+    return bind(
+        st.segmented_control,
+        "Show",
+        "feedforward.measure",
+        options=[*MEASURES],
+        format_func=MEASURES.__getitem__,
+        required=True,
+        help=MEASURE_HELP,
+    )
+
+
+def _draw_steps(scene: Scene, lens: FeedforwardLens, layer: int, measure: Measure) -> None:
+    st.markdown(answer(lens, scene.name, layer))
+    best = best_layer(lens)
+    if best is not None and best != layer:
+        st.button(
+            f"Look into layer {best}",
+            icon=":material/search:",
+            key="feedforward_best",
+            on_click=put,
+            kwargs={"layer": best},
+        )
+    chart(
+        feedforward_steps(values_of(lens, measure), scene.name, measure=measure, selected=layer),
+        key="feedforward_steps",
+        on_click=lambda point: put(layer=int(point.customdata)),
+        alt=f"{measure} of {scene.name} before and after each layer's feedforward",
+    )
+    read_from(scene.info, scene.abilities, len(lens.layers), 2)
+    csv_button(lambda: table_of(lens), "feedforward_steps")
 
 
 def _step(lens: FeedforwardLens, layer: int) -> str:

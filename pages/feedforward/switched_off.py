@@ -1,5 +1,7 @@
 """What would be lost without one feedforward? The prediction without it, and without each."""
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -106,11 +108,9 @@ def _without_each(scene: Scene) -> Float[np.ndarray, "layer"]:
 
     Each layer is a question of its own, whose answer holds for every word.
     """
-    return np.array(
-        [
-            _without(*scene.asked, layer, scene.pos)[scene.word]
-            if abilities.changes_feedforward
-            else np.nan
-            for layer, abilities in enumerate(scene.abilities.layers)
-        ]
-    )
+    found = np.full(scene.info.n_layers, np.nan)
+    for layer, abilities in enumerate(scene.abilities.layers):
+        if abilities.changes_feedforward:
+            with suppress(InlookError):  # without this one, the values are no numbers any more
+                found[layer] = _without(*scene.asked, layer, scene.pos)[scene.word]
+    return found

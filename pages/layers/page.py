@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from model_hooks import InlookError
 from model_hooks.host import Run
 from model_hooks.parts.abilities import Abilities
 from model_hooks.read.recorded import abilities_of
@@ -12,13 +13,12 @@ from pages.ask.session import info, run, tokens_of_run
 from pages.layers import growth, halves, parts, reading, table, watched
 from pages.layers.choices import Tab
 from pages.state.visit import put
-from pages.text import visible
+from pages.text import escape_markdown, visible
 from pages.widgets.bind import tabs
 from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, pick_layer, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
-from pages.widgets.tail import NO_NUMBERS
 from pages.widgets.words import pick_words, token_name
 
 # What lies below the table, one at a time: a click redraws only what is seen.
@@ -63,9 +63,10 @@ def _explore(asked: Run, tokens: Sequence[str]) -> None:
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
         pick_position(tokens, label="Token to read")
-    read = reading.read(asked, pos)
-    if not read.has_numbers:
-        st.error(NO_NUMBERS, icon=":material/error:")
+    try:
+        read = reading.read(asked, pos)
+    except InlookError as error:
+        st.error(escape_markdown(str(error)), icon=":material/error:")
         return
     name = token_name(read.final_id)
     in_words.markdown(reading.answer(read, info(), name, visible(tokens[pos])))

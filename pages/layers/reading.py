@@ -31,14 +31,13 @@ class Reading(NamedTuple):
         """The token that the model ends on."""
         return int(self.log_probs[-1].argmax())
 
-    @property
-    def has_numbers(self) -> bool:
-        """Whether the output is made of numbers; a damaged model's may not be."""
-        return bool(np.isfinite(self.log_probs[-1].max()))
-
 
 def read(asked: Run, pos: int) -> Reading:
-    """Read the lens at one position, in full, and compare its last row with the output."""
+    """Read the lens at one position, in full, and compare its last row with the output.
+
+    Raises:
+        InlookError: The model's tail cannot be run alone, or gives no numbers here.
+    """
     log_probs, output = _log_probs(*asked, pos), _output(*asked, pos)
     difference = float(np.abs(np.exp(log_probs[-1]) - np.exp(output)).max())
     return Reading(_points(asked.model_name), log_probs, difference)

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from model_hooks import ModelInfo
+from model_hooks import InlookError, ModelInfo
 from model_hooks.host import Run
 from model_hooks.parts.abilities import Abilities
 from model_hooks.read.lens import Lens, Point, read_lens, stream_points
 from pages.ask.computed import computed
 from pages.layers.choices import Show
 from pages.state.visit import put
-from pages.text import visible
+from pages.text import escape_markdown, visible
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
@@ -58,7 +58,11 @@ def draw(
     """Draw the table and its controls; a click on a cell looks at its token and layer."""
     st.subheader("The guess after each layer", help=HELP)
     show, span, by_half = _controls(asked, info, abilities, len(tokens), pos)
-    lens: Lens = _lens(*asked, span.start, span.stop, by_half)
+    try:
+        lens: Lens = _lens(*asked, span.start, span.stop, by_half)
+    except InlookError as error:  # at another token, the tail gives no numbers
+        st.info(escape_markdown(str(error)), icon=":material/info:")
+        return
     rows = row_labels(lens.points, info)
     texts = token_texts([*lens.top_ids[..., 0].ravel().tolist(), *lens.final_ids.tolist()])
     labels = {token_id: visible(text) for token_id, text in texts.items()}

@@ -8,11 +8,6 @@ import streamlit as st
 from model_hooks import ModelInfo
 from model_hooks.parts.abilities import Abilities
 
-NO_NUMBERS = (
-    "At this token the model computes values that are not numbers (NaN), so there is no prediction "
-    "to take apart. Its weights look damaged: choose another model in the sidebar."
-)
-
 
 def read_from(
     info: ModelInfo, abilities: Abilities, *shape: int, blocks: str | None = None

@@ -4,10 +4,12 @@ import json
 import pickle
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -15,6 +17,7 @@ from streamlit.util import calc_hash
 from model_hooks import HookedModel
 from model_hooks.host import Host, Question
 from pages.ask import computed
+from tests.conftest import tiny_llama, with_random_weights
 from tests.tiny_models import build, tiny_tokenizer
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -101,6 +104,35 @@ def of_unknown_wiring(open_with) -> HookedModel:
     assert {block.wiring for block in model.anatomy.blocks} == {"unknown"}
     open_with(lambda name: model)
     return model
+
+
+@pytest.fixture
+def without_numbers_at(open_with, tokenizer) -> Callable[[int], None]:
+    """Return a function that loads a model whose tail gives no numbers at one position.
+
+    So does a tail in a narrow number format where a vector is very long.
+    """
+
+    def without_numbers_at(pos: int) -> None:
+        model = with_random_weights(tiny_llama)
+        broken = HookedModel.wrap(model, tokenizer, "broken")
+        entered = float(broken.trace(PROMPT).layers[-1].resid_post[pos, 0])
+
+        def spoil(norm: Any, given: tuple, out: torch.Tensor) -> torch.Tensor:
+            return torch.where((given[0][..., :1] - entered).abs() < 1e-6, torch.nan, out)
+
+        model.model.norm.register_forward_hook(spoil)
+        open_with(lambda name: broken)
+
+    return without_numbers_at
+
+
+@pytest.fixture
+def without_tail(open_with, tokenizer) -> None:
+    """Load a model whose final norm and LM head cannot be run without its blocks."""
+    model = HookedModel.wrap(with_random_weights(tiny_llama), tokenizer, "without_tail")
+    model.abilities = replace(model.abilities, has_tail=False)
+    open_with(lambda name: model)
 
 
 def opened(page: str | None = None, **link: object) -> AppTest:

@@ -1,5 +1,7 @@
 """The Feedforward page shows the model's own numbers, and its sums hold."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from model_hooks import HookedModel
 from model_hooks.read.neurons import neuron_effects
 from pages.feedforward.hidden import N_STRONGEST
 from pages.feedforward.page import SHAWSHANK
-from tests.conftest import WORDS, tiny_llama, with_random_weights
+from tests.conftest import WORDS
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import PROMPT, choose, view_of, widget
 from tests.tiny_models import build, tiny_tokenizer
@@ -25,16 +27,48 @@ def text_of(app):
     return " ".join(e.value for e in [*app.markdown, *app.caption, *app.info])
 
 
-def test_the_strongest_neurons_on_screen_are_those_of_the_model(open_page, hooked, trace):
-    app = open_page("feedforward", layer=1, pos=5)
+@pytest.mark.parametrize("order", ["effect", "size"])
+@pytest.mark.parametrize("pos", [3, 5])
+def test_the_strongest_neurons_on_screen_are_those_of_the_model(
+    open_page, hooked, trace, pos, order
+):
+    app = open_page("feedforward", layer=1, pos=pos, feedforward__order=order)
     assert not app.exception
-    word = int(np.argmax(trace.last_logits))
-    effects = neuron_effects(hooked, trace, 1, word, 5).effects
-    strongest = np.argsort(-np.abs(effects))[:N_STRONGEST]
+    word = int(hooked.logits(trace)[pos].argmax())
+    effects = neuron_effects(hooked, trace, 1, word, pos)
+    values = effects.effects if order == "effect" else effects.sizes
+    strongest = np.argsort(-np.abs(values), kind="stable")[:N_STRONGEST]
     [bars] = [data for data in chart(app, TAB) if data["type"] == "bar"]
     assert numbers(bars["customdata"]).tolist() == strongest.tolist()
-    np.testing.assert_allclose(numbers(bars["x"]), effects[strongest], rtol=1e-4)
+    np.testing.assert_allclose(numbers(bars["x"]), values[strongest], rtol=1e-4)
     assert "Checked" in text_of(app)
+
+
+def test_a_neuron_pushes_what_the_models_tail_makes_of_it(open_page, hooked, trace):
+    """The truth: the logits with the neuron's vector left out, the final norm held."""
+    app = open_page("feedforward", layer=1, pos=2, feedforward__neuron=4)
+    neurons = hooked.neurons(trace, 1)
+    write = neurons.activation[2, 4] * neurons.output_rows[4].astype(np.float64)
+    after = trace.layers[1].resid_post[2].astype(np.float64)
+    model = hooked.model
+    if hasattr(model, "transformer"):
+        norm, centred = model.transformer.ln_f, write - write.mean()
+        divided = centred / np.sqrt(after.var() + norm.eps)
+    else:
+        norm = model.model.norm
+        divided = write / np.sqrt((after**2).mean() + norm.variance_epsilon)
+    by_hand = model.lm_head.weight.detach().numpy() @ (divided * norm.weight.detach().numpy())
+    [bars] = [drawn.figure["data"][0] for drawn in drawn(app) if "neuron 4 promotes" in drawn.alt]
+    ranked = np.sort(by_hand)[::-1]
+    np.testing.assert_allclose(numbers(bars["x"]), [*ranked[:3], *ranked[-3:]], atol=1e-4)
+
+
+def test_a_neurons_activation_stands_under_every_token(open_page, hooked, trace):
+    app = open_page("feedforward", layer=0, feedforward__neuron=6)
+    sent = [json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.json]
+    [strip] = [one for one in sent if "neuron 6 at every token" in one.get("label", "")]
+    expected = hooked.neurons(trace, 0).activation[:, 6]
+    np.testing.assert_allclose([float(note) for note in strip["notes"]], expected, atol=5e-3)
 
 
 def test_the_page_is_about_the_run_with_what_is_switched_off(open_page, hooked):
@@ -87,14 +121,14 @@ def test_dots_on_the_curve_are_the_recorded_numbers(open_page, hooked, trace):
 
 
 def test_switching_off_shows_what_zeroing_by_hand_gives(open_page, hooked, trace):
-    app = open_page("feedforward", layer=0, feedforward__tab="off")
+    app = open_page("feedforward", layer=0, pos=3, feedforward__tab="off")
     assert not app.exception
-    word = int(np.argmax(trace.last_logits))
+    word = int(hooked.logits(trace)[3].argmax())
     for layer, shown in enumerate(numbers(chart(app, TAB)[0]["y"])):
         mlp = hooked.anatomy.blocks[layer].module.mlp
         handle = mlp.register_forward_hook(lambda module, args, output: torch.zeros_like(output))
         with torch.no_grad():
-            logits = hooked.model(torch.tensor([trace.token_ids.tolist()])).logits[0, -1]
+            logits = hooked.model(torch.tensor([trace.token_ids.tolist()])).logits[0, 3]
         handle.remove()
         assert shown == pytest.approx(float(logits.softmax(-1)[word]), abs=1e-5)
 
@@ -192,12 +226,20 @@ def test_a_family_whose_parts_are_unknown_is_no_crash(open_page, of_unknown_wiri
     assert not open_page("feedforward", layer=0, feedforward__tab=tab).exception
 
 
-def test_numbers_that_are_none_get_one_sentence(open_page, open_with, tokenizer):
-    model = with_random_weights(tiny_llama)
-    with torch.no_grad():
-        model.model.embed_tokens.weight[WORDS.index("on")] = float("nan")
-    broken = HookedModel.wrap(model, tokenizer, "broken")
-    open_with(lambda name: broken)
-    app = open_page("feedforward")
+def test_numbers_that_are_none_get_one_sentence(open_page, without_numbers_at):
+    without_numbers_at(2)
+    app = open_page("feedforward", pos=2)
     assert not app.exception
-    assert "not numbers" in app.error[0].value
+    assert len(app.error) == 1
+    assert "range of float32" in app.error[0].value
+    app = open_page("feedforward", pos=4)
+    assert not app.exception
+    assert not app.error
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_family_whose_tail_cannot_be_run_alone_gets_one_sentence(open_page, without_tail, tab):
+    app = open_page("feedforward", layer=0, feedforward__tab=tab)
+    assert not app.exception
+    assert "no telling what its layers would predict" in app.info[0].value
+    assert any("without each" in one.alt for one in drawn(app)) == (tab == "off")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from model_hooks import HookedModel
 from pages.layers.choices import Choices
-from tests.conftest import WORDS, tiny_llama, with_random_weights
+from tests.conftest import WORDS
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import PROMPT, choose, view_of, widget
 
@@ -58,13 +57,14 @@ def test_the_whole_page_is_about_the_run_with_what_is_switched_off(open_page, ho
     assert "Checked: the last row equals" in text_of(app)
 
 
-def test_parts_on_screen_sum_to_the_logit(open_page, hooked):
-    app = open_page("layers", layers__tab="parts")
+@pytest.mark.parametrize("pos", [1, 5])
+def test_parts_on_screen_sum_to_the_logit(open_page, hooked, pos):
+    app = open_page("layers", layers__tab="parts", pos=pos)
     assert not app.exception
     bars = {bar["name"]: numbers(bar["y"]) for bar in chart(app, TAB)["data"]}
     total = sum(values.sum() for name, values in bars.items() if name != "sum so far")
     with torch.inference_mode():
-        logits = hooked.model(torch.tensor([hooked.encode(PROMPT)])).logits[0, -1]
+        logits = hooked.model(torch.tensor([hooked.encode(PROMPT)])).logits[0, pos]
     assert total == pytest.approx(float(logits.max()), abs=1e-3)
     assert "Checked: the parts sum to" in text_of(app)
 
@@ -109,6 +109,28 @@ def test_norms_on_screen_are_those_of_the_trace(open_page, hooked, trace):
     np.testing.assert_allclose(numbers(growth[0]["y"]), expected, rtol=1e-5)
     last = numbers(growth[3]["y"])
     assert last[-1] == pytest.approx(1)
+
+
+def test_ranks_of_watched_words_end_at_their_place_in_the_output(open_page, hooked):
+    app = open_page("layers", layers__measure="rank", watched="6.1")
+    assert not app.exception
+    places = np.argsort(np.argsort(-output(hooked))) + 1
+    ends = [numbers(line["y"])[-1] for line in chart(app, TAB)["data"]]
+    np.testing.assert_allclose(ends, places[[6, 1]])
+
+
+@torch.inference_mode()
+def test_the_halves_of_a_layer_are_the_lens_before_between_and_after(open_page, hooked, trace):
+    app = open_page("layers", layer=1, pos=3, layers__tab="halves")
+    assert not app.exception
+    model = hooked.model
+    norm = model.transformer.ln_f if hasattr(model, "transformer") else model.model.norm
+    layer = trace.layers[1]
+    states = torch.tensor(np.stack([layer.resid_pre, layer.resid_mid, layer.resid_post]))[:, 3]
+    expected = torch.softmax(model.lm_head(norm(states)), -1).numpy()
+    for bars, row in zip(chart(app, TAB)["data"], expected, strict=True):
+        tokens = [WORDS.index(html.unescape(name)) for name in bars["customdata"]]
+        np.testing.assert_allclose(numbers(bars["x"]), row[tokens], atol=1e-5)
 
 
 def test_every_view_of_the_table_draws(open_page):
@@ -188,19 +210,23 @@ def test_a_link_restores_every_choice(open_page):
     assert "“sat” minus “on”" in str(chart(app, TAB))
 
 
-def test_numbers_that_are_none_get_one_sentence(open_page, open_with, tokenizer):
-    model = with_random_weights(tiny_llama)
-    with torch.no_grad():
-        model.model.embed_tokens.weight[WORDS.index("on")] = float("nan")
-    broken = HookedModel.wrap(model, tokenizer, "broken")
-    open_with(lambda name: broken)
-    app = open_page("layers")
+def test_numbers_that_are_none_get_one_sentence(open_page, without_numbers_at):
+    without_numbers_at(2)
+    app = open_page("layers", pos=2)
     assert not app.exception
     assert len(app.error) == 1
-    assert "not numbers" in app.error[0].value
-    app = open_page("layers", prompt="the cat", pos=1)
+    assert "range of float32" in app.error[0].value
+    app = open_page("layers", pos=4)
     assert not app.exception
     assert not app.error
+    assert "range of float32" in app.info[0].value  # the table holds the other token too
+    assert "the model ends on" in text_of(app)
+
+
+def test_a_family_whose_tail_cannot_be_run_alone_gets_one_sentence(open_page, without_tail):
+    app = open_page("layers")
+    assert not app.exception
+    assert "no telling what its layers would predict" in app.error[0].value
 
 
 def test_no_parts_are_drawn_where_they_cannot_be_told_apart(open_page, of_unknown_wiring):

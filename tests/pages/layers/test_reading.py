@@ -58,12 +58,6 @@ def test_a_layer_without_attention_mixes(hooked):
     assert point_name(Point(0, "feedforward"), hybrid) == "after feedforward 0"
 
 
-def test_a_reading_without_numbers_knows_it():
-    broken = reading([0] * 5)
-    assert broken.has_numbers
-    assert not broken._replace(log_probs=np.full((5, 3), np.nan)).has_numbers
-
-
 @pytest.mark.parametrize(
     ("difference", "dtype", "verdict"),
     [
