@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.widgets.components import head_tiles
 from pages.text import escape_markdown, visible
+from pages.widgets.components import head_tiles
 
 
 def causal(n_layers, n_heads, n_tokens):
