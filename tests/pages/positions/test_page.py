@@ -151,6 +151,18 @@ def test_moved_text_is_noticed_by_absolute_positions_alone(open_page, hooked):
         assert "takes a moved text for another one" in text_of(app)
 
 
+def test_the_chosen_move_is_on_the_line_with_what_the_model_itself_predicts(open_page, hooked):
+    app = open_tab(open_page, "shift", positions__by=7)
+    line = chart(app, "Share of the prediction")["data"][0]
+    changed = dict(zip(line["x"], numbers(line["y"]), strict=True))
+    ids = torch.tensor([hooked.encode(PROMPT)])
+    with torch.inference_mode():
+        logits = hooked.model(ids, position_ids=torch.arange(7, 7 + ids.shape[1])[None]).logits
+    moved = torch.softmax(logits[0, -1].double(), -1).numpy()
+    expected = 1 - np.minimum(moved, output(hooked, ids[0].tolist())).sum()
+    assert changed[7] == pytest.approx(expected, abs=1e-5)
+
+
 def test_losses_on_screen_are_the_models(open_page, hooked, monkeypatch):
     monkeypatch.setattr(longer, "N_BUCKETS", 1)
     monkeypatch.setattr(long_lines, "N_WINDOWS", 1)
