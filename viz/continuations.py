@@ -26,10 +26,25 @@ _LABEL_GAP = 0.24
 class Text(Protocol):
     """What was written after a prompt, token by token."""
 
-    token_ids: tuple[int, ...]
-    log_probs: tuple[float, ...]
-    ended: bool
-    total: float
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """What was written."""
+        ...
+
+    @property
+    def log_probs(self) -> tuple[float, ...]:
+        """The log-probability of each token."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last token ends the text."""
+        ...
+
+    @property
+    def total(self) -> float:
+        """The log-probability of the whole."""
+        ...
 
 
 class Branch(NamedTuple):

@@ -24,9 +24,20 @@ _LABEL_LENGTH = 18
 class Stage(Protocol):
     """A distribution over the whole vocabulary, as one stage of decoding leaves it."""
 
-    name: str
-    scores: Float[np.ndarray, "vocab"]
-    probabilities: Float[np.ndarray, "vocab"]
+    @property
+    def name(self) -> str:
+        """`raw`, or the option that made it."""
+        ...
+
+    @property
+    def scores(self) -> Float[np.ndarray, "vocab"]:
+        """Minus infinity where a filter removed the token."""
+        ...
+
+    @property
+    def probabilities(self) -> Float[np.ndarray, "vocab"]:
+        """Softmax of the scores; they sum to one."""
+        ...
 
 
 class Candidate(NamedTuple):

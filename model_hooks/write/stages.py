@@ -19,9 +19,14 @@ class Stage:
     scores: Float[np.ndarray, "vocab"]
     """Logits after this stage; minus infinity where a filter removed the token."""
 
-    @cached_property
+    @property
     def probabilities(self) -> Float[np.ndarray, "vocab"]:
         """Softmax of the scores over the whole vocabulary, in float64; sums to one."""
+        return self._probabilities
+
+    @cached_property
+    def _probabilities(self) -> Float[np.ndarray, "vocab"]:
+        # Apart: to a type checker, a cached property does not count as one of a protocol.
         return softmax(self.scores)
 
     @property
