@@ -113,8 +113,8 @@ def _draw_text(asked: Run) -> None:
 def _looked_at(asked: Run, draft: Draft, layer: int, message: DeltaGenerator) -> Choice:
     """Return the choice at the chosen position; of a full context's next token, at the last."""
     n_tokens = len(draft.token_ids)
-    newest = n_tokens - 1 if draft.steps else n_tokens
-    pos = newest if view().pos is None else min(view().pos, n_tokens)
+    newest, pos = n_tokens - 1 if draft.steps else n_tokens, view().pos
+    pos = newest if pos is None else min(pos, n_tokens)
     try:
         return choice_at(asked, draft, pos, layer)
     except InlookError as error:

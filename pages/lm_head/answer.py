@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.lm_head.seen import Seen, bold
-from pages.state.visit import put
+from pages.lm_head.seen import Seen, bold, follow
 from pages.widgets.bind import bind
 from pages.widgets.candidates import candidate_chart, rows_of
 from pages.widgets.download import csv_button
@@ -24,7 +23,7 @@ def draw(seen: Seen) -> None:
         key="lm_head_candidates",
         view="candidates",
         chosen_is="followed",
-        on_click=lambda token_id: put(**{"lm_head.followed": token_id}),
+        on_click=follow,
     )
     csv_button(lambda: table_of(seen), "candidates")
     _pick_followed(seen)

@@ -1,7 +1,7 @@
 """What do all parts of the LM head page look at? The choice after one position of a run."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -69,9 +69,16 @@ def look(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen | None:
     stages = _stages_after(*asked, decoding, pos)
     if stages is None:
         return None
-    chosen, scores = part(Choices).followed, stages[0].scores
-    known = chosen is not None and 0 <= chosen < len(scores)
-    return Seen(asked, tokens, pos, decoding, stages, chosen if known else int(scores.argmax()))
+    followed, scores = part(Choices).followed, stages[0].scores
+    if followed is None or not 0 <= followed < len(scores):
+        followed = int(scores.argmax())
+    return Seen(asked, tokens, pos, decoding, stages, followed)
+
+
+def follow(token_id: int) -> None:
+    """Choose the token whose numbers are followed; a callback."""
+    changes: dict[str, Any] = {"lm_head.followed": token_id}
+    put(**changes)
 
 
 def bold(token_id: int) -> str:

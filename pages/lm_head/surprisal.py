@@ -7,7 +7,7 @@ from jaxtyping import Bool
 
 from model_hooks.read.choice import Surprisals, surprisals
 from pages.ask.computed import computed
-from pages.lm_head.seen import NO_NUMBERS, Seen, bold
+from pages.lm_head.seen import NO_NUMBERS, Seen, bold, follow
 from pages.state.visit import put
 from pages.text import escape_markdown, visible
 from pages.widgets.components import token_strip
@@ -98,7 +98,7 @@ def _sentence(seen: Seen, found: Surprisals) -> str:
 def look_at_choice_of(pos: int, token_id: int) -> None:
     """Go to the choice that the token at a position came from, and follow that token in it."""
     put(pos=pos - 1, in_link=False)  # which forgets what was followed
-    put(**{"lm_head.followed": token_id})
+    follow(token_id)
 
 
 def table_of(seen: Seen, found: Surprisals) -> pd.DataFrame:
