@@ -60,7 +60,7 @@ def test_losses_under_a_change_are_those_of_the_changed_run():
 
 def test_a_text_that_cannot_be_read_gets_one_sentence():
     said = losses_or_reason(hooked("gpt2"), tuple(tiny_prompt(100)) * 2)
-    assert said.endswith("cannot run 200 tokens at once.")
+    assert "failed to run 200 tokens" in said
 
 
 def test_the_model_goes_on_from_half_of_what_it_sees():
