@@ -4,14 +4,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from model_hooks import Decoding, InlookError
+from model_hooks import Decoding
 from model_hooks.experiments.beams import BeamSearch, search_beams
 from model_hooks.experiments.continuations import Text, text_log_prob, write_texts
 from pages.ask.computed import computed, watched
 from pages.ask.session import info
 from pages.lm_head.continuing import longest, pick_n_tokens, progress, shown_text
 from pages.lm_head.seen import Seen
-from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
@@ -72,12 +71,8 @@ def draw(seen: Seen) -> None:
         required=True,
         help=SCORE_HELP,
     )
-    try:
-        found, greedy = _search(seen, n_beams, n_tokens, 0.0 if score_by == "sum" else 1.0)
-        checked = _text_log_prob(*_text(seen), found.results[0].token_ids, *_way(seen))
-    except InlookError as error:
-        st.error(escape_markdown(str(error)), icon=":material/error:")
-        return
+    found, greedy = _search(seen, n_beams, n_tokens, 0.0 if score_by == "sum" else 1.0)
+    checked = _text_log_prob(*_text(seen), found.results[0].token_ids, *_way(seen))
     _draw_search(seen, found, greedy)
     _check(found, checked)
     csv_button(lambda: steps_table(seen, found, greedy), "beams")

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from model_hooks import InlookError
+from model_hooks.host import Run
 from pages.ask.session import info, run, tokens_of_run
 from pages.lm_head import (
     all_tokens,
@@ -18,9 +20,11 @@ from pages.lm_head import (
     texts,
 )
 from pages.lm_head.choices import Tab
-from pages.lm_head.seen import NO_NUMBERS, Seen, look
+from pages.lm_head.seen import Seen, look
 from pages.state.visit import put
+from pages.text import escape_markdown
 from pages.widgets.bind import tabs
+from pages.widgets.candidates import NO_NUMBERS
 from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, decoding_controls, pick_position
 from pages.widgets.next_pages import link_pages
@@ -98,11 +102,10 @@ def _explore() -> None:
     with options:
         pick_position(tokens, label="Choice after")
         decoding_controls(info())
-    seen = look(asked, tokens, pos)
-    if seen is None:
-        drawing.error(NO_NUMBERS, icon=":material/error:")
-        return
     with drawing:
+        seen = _seen(asked, tokens, pos)
+        if seen is None:
+            return
         answer.draw(seen)
     labels = [section.label for section in SECTIONS.values()]
     opened = tabs("lm_head.tab", [*SECTIONS], labels=labels)
@@ -110,4 +113,24 @@ def _explore() -> None:
         if tab.open:
             with tab:
                 st.subheader(section.title, help=section.help)
-                section.draw(seen)
+                _draw_section(section, seen)
+
+
+def _seen(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen | None:
+    """Look at the choice after a position; say why there is none."""
+    problem = NO_NUMBERS
+    try:
+        if seen := look(asked, tokens, pos):
+            return seen
+    except InlookError as error:
+        problem = escape_markdown(str(error))
+    st.error(problem, icon=":material/error:")
+    return None
+
+
+def _draw_section(section: Section, seen: Seen) -> None:
+    """Draw one part; what a model cannot do gets one sentence."""
+    try:
+        section.draw(seen)
+    except InlookError as error:
+        st.error(escape_markdown(str(error)), icon=":material/error:")

@@ -16,11 +16,6 @@ from pages.state.visit import part, put, view
 from pages.text import escape_markdown, visible
 from pages.widgets.words import token_name
 
-NO_NUMBERS = (
-    "After this token the model computes values that are not numbers (NaN), so there is nothing "
-    "to choose from. Its weights look damaged: choose another model in the sidebar."
-)
-
 _stages_after = computed(stages_after)
 
 

@@ -7,9 +7,10 @@ from jaxtyping import Bool
 
 from model_hooks.read.choice import Surprisals, surprisals
 from pages.ask.computed import computed
-from pages.lm_head.seen import NO_NUMBERS, Seen, bold, follow
+from pages.lm_head.seen import Seen, bold, follow
 from pages.state.visit import put
 from pages.text import escape_markdown, visible
+from pages.widgets.candidates import NO_NUMBERS
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
 from viz.numbers import percent

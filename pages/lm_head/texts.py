@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from model_hooks import Decoding, InlookError
+from model_hooks import Decoding
 from model_hooks.experiments.continuations import Text, texts_at_once, write_texts
 from pages.ask.computed import watched
 from pages.lm_head.choices import Choices
 from pages.lm_head.continuing import LETTERS, longest, pick_n_tokens, progress, shown_text
 from pages.lm_head.seen import Seen, greedy_note
 from pages.state.visit import part, put
-from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
@@ -73,11 +72,7 @@ def draw(seen: Seen) -> None:
     left, right, _ = st.columns([1, 1, 2])
     n_texts = bind(left.number_input, "Texts", "lm_head.n_texts", min_value=2, max_value=MAX_TEXTS)
     n_tokens = pick_n_tokens(seen, right.number_input, "lm_head.n_tokens", MAX_TOKENS)
-    try:
-        written = _write(seen, n_texts, n_tokens)
-    except InlookError as error:
-        st.error(escape_markdown(str(error)), icon=":material/error:")
-        return
+    written = _write(seen, n_texts, n_tokens)
     if len(written.sampled) < n_texts:
         st.info(f"Stopped after {len(written.sampled)} of {n_texts} texts.")
         st.button(

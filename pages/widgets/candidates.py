@@ -13,6 +13,10 @@ from viz.decoding import OTHERS, Candidate, stage_name
 from viz.numbers import percent
 
 N_CANDIDATES = 10
+NO_NUMBERS = (
+    "After this token the model computes values that are not numbers (NaN), so there is nothing "
+    "to choose from. Its weights look damaged: choose another model in the sidebar."
+)
 
 
 def rows_of(stages: Sequence[Stage], chosen: int | None = None) -> list[Candidate]:

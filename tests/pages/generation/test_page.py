@@ -359,6 +359,23 @@ def test_prompt_that_cannot_run_ends_the_page_with_a_sentence(open_page, prompt)
     assert not app.exception
 
 
+def test_a_position_without_numbers_is_one_sentence(open_page, without_numbers_at):
+    without_numbers_at(2)
+    app = open_page("generation", pos=3)
+    assert not app.exception
+    assert len(app.error) == 1
+    press(app, "step")
+    assert len(written(app)) == 1
+    assert not app.error
+
+
+def test_a_model_whose_tail_cannot_be_run_alone_still_writes(open_page, without_tail):
+    app = open_page("generation", pos=3)
+    assert len(app.error) == 1
+    press(app, "step")
+    assert not app.error
+
+
 def test_two_sessions_never_share_a_text(open_page):
     one, other = open_page("generation"), open_page("generation")
     press(one, "step")

@@ -268,6 +268,22 @@ def test_numbers_that_are_none_get_one_sentence(open_with, open_section, tokeniz
     open_section("texts", pos=1)
 
 
+def test_one_choice_without_numbers_leaves_the_others(open_section, without_numbers_at):
+    without_numbers_at(2)
+    app = open_section("stages", pos=2)
+    assert len(app.error) == 1
+    assert "not numbers" in app.error[0].value or "range" in app.error[0].value
+    assert not open_section("stages", pos=4).error
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_model_whose_tail_cannot_be_run_alone_has_a_sentence_for_it(
+    open_section, without_tail, section
+):
+    assert len(open_section(section).error) <= 1
+    assert len(open_section(section, pos=2).error) == 1
+
+
 @torch.inference_mode()
 def test_everything_is_that_of_the_model_without_what_is_switched_off(open_section, hooked):
     off = AblateHead(0, 1)
