@@ -47,3 +47,20 @@ def test_tabs_draw_their_figures_and_nothing_is_wider_than_a_phone(open_browser,
         expect(page.get_by_role("figure", name=figure).locator(".main-svg").first).to_be_visible()
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     assert width <= 400
+
+
+def test_a_link_shows_the_same_in_another_browser(open_browser, app_url):
+    page = open_block(open_browser, app_url)
+    page.get_by_role("radio", name="6 · Gate").click()
+    expect(page.get_by_text("third matrix")).to_be_visible()
+    page.get_by_role("tab", name="The twins").click()
+    page.get_by_role("radio", name="Two side by side").click()
+    twin = page.get_by_role("combobox", name="Twin", exact=True)
+    twin.click()
+    page.get_by_role("option", name="twin-mqa", exact=True).click()
+    expect(page.get_by_text("1 KV head shared by 4 query heads")).to_be_visible()
+    settle(page)
+    other = open_browser(page.url)
+    expect(other.get_by_role("radio", name="6 · Gate")).to_be_checked()
+    expect(other.get_by_text("1 KV head shared by 4 query heads")).to_be_visible()
+    expect(other.get_by_role("figure", name="Training loss of twin-swiglu and")).to_be_visible()

@@ -231,7 +231,22 @@ def test_contents_are_the_tensors_of_transformers_own_cache(open_page, hooked, h
     assert app.dataframe[0].value["Keys"].tolist() == ["1 × 2 × 11 × 4"] * 2  # noqa: RUF001
     assert "Checked: by arithmetic" in said(app)
     assert "just what the tensors take" in said(app)
-    assert chart(app, "dimension")["layout"]["yaxis"]["ticktext"][-1].startswith("10: ")
+    words = hooked.token_strings(ids)
+    assert labels(app) == [f"{pos}: {word}" for pos, word in enumerate(words)]
+
+
+def labels(app):
+    """What the rows of the drawn vectors are called."""
+    return chart(app, "dimension")["layout"]["yaxis"]["ticktext"]
+
+
+def test_a_sliding_window_keeps_the_newest_positions_and_says_which(open_family):
+    app = open_family("gemma3_text", kv_cache__tab="contents", layer=0)
+    assert not app.exception
+    end = taken(app).on.steps[-1].pos
+    assert [int(label.partition(":")[0]) for label in labels(app)] == [*range(end - 7, end)]
+    assert labels(app)[0] == f"{end - 7}: w{11 + end - 7}"
+    assert "just what the tensors take" in said(app)
 
 
 def test_sizes_of_a_public_model_follow_the_formula(open_page):
