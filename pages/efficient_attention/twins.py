@@ -17,6 +17,7 @@ from pages.state.visit import view
 from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.run_whole import say_twins_run_whole
 from viz import converted_and_trained
 
 TWINS = ("twin-swiglu", "twin-gqa", "twin-mqa")
@@ -67,8 +68,7 @@ def draw() -> None:
         + cut * (len(token_ids) < len(whole))
         + ". One prompt is a small sample: the last column of the table is the fairer test."
     )
-    if view().interventions:
-        st.caption("The twins run whole: what you switched off is off in the loaded model only.")
+    say_twins_run_whole()
     kinds = kinds_of(rows)
     if len(token_ids) > 1:
         _picture(rows, kinds)

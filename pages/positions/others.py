@@ -4,6 +4,7 @@ import streamlit as st
 
 from model_hooks import bundled_models
 from pages.state.visit import view
+from pages.widgets.run_whole import say_twins_run_whole
 
 TWINS = {"twin-gelu": "learned absolute positions", "twin-rope": "rotary positions"}
 """Two bundled models that differ in their positions alone."""
@@ -11,7 +12,6 @@ NOT_BUNDLED = (
     "Two small models that differ in their positions alone are not in this copy's `models/`, so "
     "only the selected model is shown."
 )
-RUN_WHOLE = "The twins run whole: what you switched off is off in the selected model only."
 
 
 def twins() -> list[str]:
@@ -23,8 +23,8 @@ def say_which() -> None:
     """Say which of these models are missing, and which ones run otherwise than the selected one."""
     if not all(name in bundled_models() for name in TWINS):
         st.caption(NOT_BUNDLED)
-    if view().interventions and twins():
-        st.caption(RUN_WHOLE)
+    if twins():
+        say_twins_run_whole()
 
 
 def name_of(name: str) -> str:

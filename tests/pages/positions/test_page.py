@@ -8,6 +8,7 @@ from model_hooks import AblateHead, HookedModel
 from model_hooks.read.positions import positions_of
 from pages.positions import long_lines, longer, others
 from pages.positions.page import DEEPER, tabs_of
+from pages.widgets.run_whole import TWINS_RUN_WHOLE
 from tests.conftest import tiny_llama
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import PROMPT, choose, view_of, widget
@@ -301,7 +302,7 @@ def test_swapped_and_moved_texts_run_in_the_model_as_it_is_switched(open_page, h
 def test_twins_are_moved_and_read_as_they_are(open_page, hooked, monkeypatch):
     monkeypatch.setattr(others, "TWINS", {"twin-rope": "rotary positions"})
     app = open_tab(open_page, "shift", interventions=switched_off(0))
-    assert others.RUN_WHOLE in text_of(app)
+    assert TWINS_RUN_WHOLE in text_of(app)
     names = [line["name"] for line in chart(app, "Share of the prediction")["data"]]
     assert names == ["storyteller", "twin-rope (rotary positions)"]
     choose(app, "positions.listed", "twin-rope")
