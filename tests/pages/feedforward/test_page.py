@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from model_hooks import HookedModel
+from model_hooks.arrays import softmax
 from model_hooks.read.neurons import neuron_effects
+from pages.feedforward.experts import MAX_COLUMNS
 from pages.feedforward.hidden import N_STRONGEST
 from pages.feedforward.page import SHAWSHANK
 from tests.conftest import WORDS
@@ -42,6 +44,18 @@ def test_the_strongest_neurons_on_screen_are_those_of_the_model(
     assert numbers(bars["customdata"]).tolist() == strongest.tolist()
     np.testing.assert_allclose(numbers(bars["x"]), values[strongest], rtol=1e-4)
     assert "Checked" in text_of(app)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_the_chosen_layer_and_neuron_are_marked(open_page, layer):
+    app = open_page("feedforward", layer=layer)
+    [band] = drawn(app)[STEPS].figure["layout"]["shapes"]
+    assert band["x0"] < layer < band["x1"]
+    neuron = int(numbers(chart(app, TAB)[0]["customdata"])[2])
+    choose(app, "feedforward.neuron", neuron)
+    labels = drawn(app)[TAB].figure["layout"]["yaxis"]["ticktext"]
+    assert [f"▸ {neuron}<" in label for label in labels].index(True) == 2
+    assert sum("▸" in label for label in labels) == 1
 
 
 def test_a_neuron_pushes_what_the_models_tail_makes_of_it(open_page, hooked, trace):
@@ -114,9 +128,11 @@ def test_dots_on_the_curve_are_the_recorded_numbers(open_page, hooked, trace):
     app = open_page("feedforward", layer=0, pos=2, feedforward__tab="activation")
     assert not app.exception
     neurons = hooked.neurons(trace, 0)
-    dots = next(data for data in chart(app, TAB) if data["mode"] == "markers")
+    dots, star = (data for data in chart(app, TAB) if data["mode"] == "markers")
     np.testing.assert_allclose(numbers(dots["x"]), neurons.pre_activation[2], rtol=1e-5)
     np.testing.assert_allclose(numbers(dots["y"]), neurons.activated[2], rtol=1e-5, atol=1e-7)
+    chosen = widget(app, "feedforward.neuron").value
+    assert numbers(star["x"])[0] == pytest.approx(float(neurons.pre_activation[2, chosen]))
     assert ("Gate and up" in " ".join(chart.alt for chart in drawn(app))) == (neurons.gated)
 
 
@@ -131,6 +147,13 @@ def test_switching_off_shows_what_zeroing_by_hand_gives(open_page, hooked, trace
             logits = hooked.model(torch.tensor([trace.token_ids.tolist()])).logits[0, 3]
         handle.remove()
         assert shown == pytest.approx(float(logits.softmax(-1)[word]), abs=1e-5)
+        if layer == 0:
+            without = logits.softmax(-1).numpy()
+    before, after = drawn(app)[-1].figure["data"]
+    plain = softmax(hooked.logits(trace)[3])
+    order = np.argsort(-np.maximum(plain, without), kind="stable")
+    np.testing.assert_allclose(numbers(before["x"]), plain[order], atol=1e-5)
+    np.testing.assert_allclose(numbers(after["x"]), without[order], atol=1e-5)
 
 
 def test_a_model_that_takes_long_is_asked_for_first(open_page, monkeypatch):
@@ -216,6 +239,11 @@ def test_a_mixture_of_experts_shows_the_routers_choice(open_page, open_with):
     for pos, row in enumerate(logits):
         ran = np.flatnonzero(np.isfinite(weights[:, pos]))
         assert sorted(ran) == sorted(row.topk(n_chosen).indices.tolist())
+    long = open_page("feedforward", layer=0, pos=55, prompt="the cat sat on " * 15)
+    assert not long.exception
+    [heatmap] = [data for data in chart(long, TAB) if data["type"] == "heatmap"]
+    assert len(heatmap["x"]) == MAX_COLUMNS
+    assert heatmap["x"][-1].startswith("59: ")
     app = open_page("feedforward", layer=0, feedforward__tab="neurons")
     assert not app.exception
     assert "experts" in text_of(app)

@@ -111,6 +111,25 @@ def test_norms_on_screen_are_those_of_the_trace(open_page, hooked, trace):
     assert last[-1] == pytest.approx(1)
 
 
+def marked(app, index):
+    """Where the marks of a chart begin."""
+    return [shape["x0"] for shape in chart(app, index)["layout"].get("shapes", ())]
+
+
+@pytest.mark.parametrize("pos", [2, 4])
+def test_the_column_of_the_chosen_token_is_framed(open_page, pos):
+    assert pos - 0.5 in marked(open_page("layers", pos=pos), LENS)
+
+
+@pytest.mark.parametrize("tab", ["words", "parts", "growth"])
+def test_the_chosen_layer_is_marked(open_page, tab):
+    first, second = (
+        marked(open_page("layers", layer=layer, layers__tab=tab), TAB) for layer in (0, 1)
+    )
+    assert len(first) == len(second)
+    assert max(second) > max(first)
+
+
 def test_ranks_of_watched_words_end_at_their_place_in_the_output(open_page, hooked):
     app = open_page("layers", layers__measure="rank", watched="6.1")
     assert not app.exception
