@@ -242,7 +242,7 @@ def _n_rows(skeleton: PreTrainedModel | None) -> int | None:
         weight = skeleton.get_input_embeddings().weight if skeleton is not None else None
     except (AttributeError, NotImplementedError):
         return None
-    return None if weight is None else len(weight)
+    return len(weight) if isinstance(weight, torch.Tensor) else None
 
 
 def _check_listed(name: str, listed: Listed) -> None:

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import SentencePieceExtractor
 
-from model_hooks.errors import BrokenModelError
+from model_hooks.errors import BrokenModelError, ModelError
 from model_hooks.opening.files import read_json
 from model_hooks.opening.reasons import explain, missing_package, needs_code, reason
 
@@ -51,7 +51,7 @@ def check_fits(name: str, tokenizer: PreTrainedTokenizerBase, n_rows: int) -> No
         )
 
 
-def _why_not(name: str, folder: Path, error: Exception) -> BrokenModelError:
+def _why_not(name: str, folder: Path, error: Exception) -> ModelError:
     if "trust_remote_code" in str(error) or _brings_code(name, folder):
         return needs_code(name)
     for file in ("vocab.json", "tekken.json"):
@@ -75,7 +75,7 @@ def _why_not(name: str, folder: Path, error: Exception) -> BrokenModelError:
     )
 
 
-def _why_not_tokenizer_json(name: str, folder: Path, error: Exception) -> BrokenModelError:
+def _why_not_tokenizer_json(name: str, folder: Path, error: Exception) -> ModelError:
     try:
         Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as damage:

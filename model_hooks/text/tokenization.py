@@ -59,7 +59,7 @@ class TokenizerView(Vocabulary):
         described = None if limit is None else limit + LONGEST_CHARACTER
         shown = cut.first(described)
         utf8 = self._in_place(cut, len(shown.ids))
-        kinds = [self._kind(shown, pos) for pos in range(len(shown.ids))]
+        kinds: list[Kind] = [self._kind(shown, pos) for pos in range(len(shown.ids))]
         is_text = [kind == "text" for kind in kinds]
         split = split_characters(utf8, is_text)
         n_shown = len(kinds) if limit is None else min(limit, len(kinds))

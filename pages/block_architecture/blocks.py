@@ -65,7 +65,7 @@ def _draw_loaded(
     def choose(mark: Point) -> None:
         topic = found[int(mark.customdata) - 1].topic
         changes: dict[str, Any] = {"block_architecture.difference": topic}
-        put(**changes)
+        put(changes)
 
     chart(
         block_structure(pieces_of(facts, scene.info.d_model, numbers)),

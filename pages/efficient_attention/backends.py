@@ -93,7 +93,7 @@ def _start() -> None:
     except InlookError as error:
         PROBLEM.leave(str(error))
     else:
-        put(**{"efficient_attention.measured": ticket})
+        put({"efficient_attention.measured": ticket})
 
 
 def _stop() -> None:

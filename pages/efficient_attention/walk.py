@@ -119,7 +119,7 @@ def _pick_step(n_steps: int) -> int:
 
     def move(by: int) -> None:
         change: dict[str, Any] = {"efficient_attention.step": at + by}
-        put(**change)
+        put(change)
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button(

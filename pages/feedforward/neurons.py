@@ -151,7 +151,7 @@ def _draw_strongest(
             selected=neuron,
         ),
         key="feedforward_neurons",
-        on_click=lambda point: put(**{"feedforward.neuron": int(point.customdata)}),
+        on_click=lambda point: put({"feedforward.neuron": int(point.customdata)}),
         alt=f"The {len(which)} strongest neurons of layer {hidden.layer}",
     )
     neurons = hidden.neurons

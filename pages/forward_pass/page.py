@@ -1,7 +1,7 @@
 """Forward pass: what happens between my prompt and the next token?"""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -89,7 +89,7 @@ def _explore(asked: Run) -> None:
             stage=STAGES[number].name,
             details=".st-key-forward-stage",
             key="forward.flow",
-            on_pick=lambda what, value: put(**{PLACES[what]: value}),
+            on_pick=lambda what, value: put({PLACES[what]: value}),
         )
     _try_next(STAGES[number])
 
@@ -145,10 +145,11 @@ def cards(seen: Seen) -> list[Card]:
 def _step_buttons(number: int) -> None:
     """Offer the stage before and the stage after."""
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        for other, icon, place in (
+        neighbours: list[tuple[int, str, Literal["left", "right"]]] = [
             (number - 1, ":material/arrow_back:", "left"),
             (number + 1, ":material/arrow_forward:", "right"),
-        ):
+        ]
+        for other, icon, place in neighbours:
             if 0 <= other < len(STAGES):
                 st.button(
                     TITLES[STAGES[other].name],

@@ -72,7 +72,7 @@ def chosen_step(n_steps: int) -> int:
 def look_at(step: int) -> None:
     """Look at a step, from 1."""
     changes: dict[str, Any] = {"kv_cache.step": step}
-    put(**changes)
+    put(changes)
 
 
 def no_cache(info: ModelInfo) -> str:

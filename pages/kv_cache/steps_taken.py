@@ -107,7 +107,7 @@ def steps_unasked(asked: Run, info: ModelInfo, n_steps: int | None) -> int:
 
 def _ask_for(n_steps: int | None, **changes: Any) -> None:
     changes["kv_cache.n_steps"] = n_steps
-    put(**changes)
+    put(changes)
 
 
 def _wanted() -> int | None:

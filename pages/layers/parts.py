@@ -136,7 +136,7 @@ def _pick(reading: Reading, words: list[int]) -> tuple[int, int | None]:
     )
     others = [None, *(i for i in ids if i != token_id)]
     if chosen.against not in others:
-        put(**{"layers.against": None})
+        put({"layers.against": None})
         st.rerun()
     against = bind(
         right.selectbox,

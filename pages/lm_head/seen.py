@@ -73,7 +73,7 @@ def look(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen | None:
 def follow(token_id: int) -> None:
     """Choose the token whose numbers are followed; a callback."""
     changes: dict[str, Any] = {"lm_head.followed": token_id}
-    put(**changes)
+    put(changes)
 
 
 def bold(token_id: int) -> str:

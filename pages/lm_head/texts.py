@@ -131,7 +131,7 @@ def _question(seen: Seen, batch: Batch, n_tokens: int) -> tuple:
 
 
 def _stop() -> None:
-    put(**{"lm_head.stopped": True})
+    put({"lm_head.stopped": True})
 
 
 def spread_sentence(greedy: Text | None, sampled: Sequence[Text]) -> str:

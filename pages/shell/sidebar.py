@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.bundled import bundled_sizes
 from pages.ask.session import info, n_tokens_of_prompt, open_model
@@ -43,7 +44,7 @@ def _page_links(sections: Mapping[str, Iterable[Place]]) -> None:
         _follow(key="page_links_follow", data={})
 
 
-def _draw_token_count(place: st.delta_generator.DeltaGenerator) -> None:
+def _draw_token_count(place: DeltaGenerator) -> None:
     n_tokens, context_size = n_tokens_of_prompt(), info().context_size
     if n_tokens is None:
         return

@@ -2,13 +2,15 @@
 
     begin(whole_view(), page="attention")   # in app.py, before anything is drawn, in each full run
     put(layer=3)                            # a button's callback
-    put(**{"attention.measure": "size"})
+    put({"attention.measure": "size"})
     st.page_link(page, query_params=link())   # keeps the view, in a new tab too
 
 No clock: the address is believed in a new session and when the browser says that its user stepped
 through the history. In every other run the session's view is the truth and the address follows.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import streamlit as st
@@ -35,7 +37,7 @@ def begin(kind: type, page: str) -> None:
     elif _SET in address and page != state.get(_PAGE):
         told = decode(kind, address)
         names = names_in(kind, address[_SET])
-        put(in_link=False, **{name: value_of(told, name) for name in names})
+        put({name: value_of(told, name) for name in names}, in_link=False)
     state[_PAGE] = page
     if stepped or decode(kind, address) != view():
         st.query_params.from_dict(encode(view()))
@@ -56,13 +58,16 @@ def page_name() -> str:
     return st.session_state[_PAGE]
 
 
-def put(*, in_link: bool = True, **changes: Any) -> None:
+def put(
+    some: Mapping[str, Any] = MappingProxyType({}), /, *, in_link: bool = True, **changes: Any
+) -> None:
     """Change fields by their dotted names.
 
     One call is one step of the browser's history. Inside a fragment the whole page is drawn anew if
     anything outside it shows one of the fields; as that ends the run, put comes last.
 
     Args:
+        some: New values by name, for names with a dot.
         in_link: False waits with the address for the next full run.
         **changes: New values.
 
@@ -70,6 +75,7 @@ def put(*, in_link: bool = True, **changes: Any) -> None:
         ValueError: A value is out of its range.
     """
     before = view()
+    changes = {**some, **changes}
     after = _followed(before, changed_copy(before, changes))
     if after == before:
         return

@@ -175,7 +175,7 @@ def _within_reach(field: str, value: Any, near: Any, keeps: bool) -> Any:
     """Return what can be shown; have the view take it over, unless it keeps what it has."""
     if near == value or keeps:
         return near
-    put(**{field: near})
+    put({field: near})
     st.rerun()  # what was drawn above still has the old value
 
 
@@ -201,4 +201,4 @@ def _take(place: str, n: int, field: str, read: Read, *reported: Any) -> None:
     if n in seen and value != seen[n]:
         seen[n] = value
         if value is not None:  # None: nothing is chosen, so the next run draws the widget anew
-            put(**{field: read(value)})
+            put({field: read(value)})

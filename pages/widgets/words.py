@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import streamlit as st
 from jaxtyping import Float
+from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.read.lens import word_token_ids
 from model_hooks.read.recorded import each_token, tokens_inside
@@ -142,12 +143,12 @@ def pick_word(log_probs: Float[np.ndarray, "vocab"], field: str, *, label: str =
     )
     if word := _typed_word(right, "Another word", typed_field, log_probs, False):
         take = {field: None, typed_field: ""}
-        _take_or_explain(word, typed_field, lambda first: put(**{**take, field: first}), "Take")
+        _take_or_explain(word, typed_field, lambda first: put({**take, field: first}), "Take")
     return token_id
 
 
 def _typed_word(
-    place: st.delta_generator.DeltaGenerator,
+    place: DeltaGenerator,
     label: str,
     field: str,
     log_probs: Float[np.ndarray, "vocab"],
