@@ -105,10 +105,15 @@ def draw(
 ) -> None:
     """Save the ratio against length as a picture, in the app's light colours."""
     figure = ratio_curve(on, off).update_layout(
-        template="simple_white", width=WIDTH, height=HEIGHT, margin={"t": 40, "r": 20},
-        title={"text": "GPT-2 size, random weights: time without the KV cache over time with it",
-               "y": 0.95},
-    )  # fmt: skip
+        template="simple_white",
+        width=WIDTH,
+        height=HEIGHT,
+        margin={"t": 40, "r": 20},
+        title={
+            "text": "GPT-2 size, random weights: time without the KV cache over time with it",
+            "y": 0.95,
+        },
+    )
     page_html = _coloured(figure).to_html(include_plotlyjs=True, config={"displayModeBar": False})
     with sync_playwright() as playwright:
         try:

@@ -252,12 +252,19 @@ def warmup_section() -> str:
             "The transformer of 2017 normalised after each sublayer and raised its learning rate "
             "slowly at first. The\nsame small model trained with AdamW alone, curves kept, weights "
             "not:\n",
-            row("run", "normalisation", "learning rate", "warm-up steps",
-                "bits per byte after 100 steps", "at the end", "largest gradient norm logged"),
+            row(
+                "run",
+                "normalisation",
+                "learning rate",
+                "warm-up steps",
+                "bits per byte after 100 steps",
+                "at the end",
+                "largest gradient norm logged",
+            ),
             "|---|---|---|---|---|---|---|",
             *lines,
         ]
-    )  # fmt: skip
+    )
 
 
 def seeds_of(name: str) -> dict[str, float]:

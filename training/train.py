@@ -32,9 +32,15 @@ from training.tokenizer import train_tokenizer
 
 FOLDER = Path(__file__).parent
 COLUMNS = (
-    "step", "tokens", "seconds", "learning_rate", "train_loss", "gradient_norm",
-    "valid_loss", "valid_bits_per_byte",
-)  # fmt: skip
+    "step",
+    "tokens",
+    "seconds",
+    "learning_rate",
+    "train_loss",
+    "gradient_norm",
+    "valid_loss",
+    "valid_bits_per_byte",
+)
 
 
 class TrainingError(RuntimeError):
@@ -139,9 +145,17 @@ def build_optimizers(model, settings: dict) -> list[torch.optim.Optimizer]:
 class Run:
     """One training run: model, optimizers, data and how far it is."""
 
-    def __init__(self, recipe: dict, texts: list[str], valid: list[str], folder: Path, seed: int,
-                 n_steps: int | None = None, compiled: bool = False,
-                 cache: Path | None = None):  # fmt: skip
+    def __init__(
+        self,
+        recipe: dict,
+        texts: list[str],
+        valid: list[str],
+        folder: Path,
+        seed: int,
+        n_steps: int | None = None,
+        compiled: bool = False,
+        cache: Path | None = None,
+    ):
         self.recipe, self.folder, self.seed, self.valid = recipe, folder, seed, valid
         self.settings = recipe["train"]
         self.n_steps = n_steps or self.settings["steps"]
@@ -199,9 +213,13 @@ class Run:
     def _windows(self) -> Windows:
         n = self._sequence_length()
         return Windows(
-            self.stories, self.facts, self.settings.get("fact_share", 0.0),
-            self.settings["tokens_per_step"] // n, n, self.seed,
-        )  # fmt: skip
+            self.stories,
+            self.facts,
+            self.settings.get("fact_share", 0.0),
+            self.settings["tokens_per_step"] // n,
+            n,
+            self.seed,
+        )
 
     @property
     def checkpoint(self) -> Path:
@@ -213,10 +231,13 @@ class Run:
         buffer = io.BytesIO()
         state = {
             "recipe": json.dumps(self.recipe["model"], sort_keys=True),
-            "step": self.step, "tokens": self.tokens, "seconds": self.seconds,
-            "windows": self.windows.state(), "model": self.model.state_dict(),
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "windows": self.windows.state(),
+            "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-        }  # fmt: skip
+        }
         torch.save(state, buffer)
         write_aside(self.checkpoint, buffer.getvalue())
 
@@ -324,11 +345,15 @@ class Run:
             result = score(self.model, self.tokenizer, self.valid, self.windows.n)
             self.model.train()
         row = [
-            self.step, self.tokens, f"{self.seconds:.1f}",
-            f"{self.optimizers[-1].param_groups[0]['lr']:.6g}", f"{loss:.4f}", f"{norm:.4f}",
+            self.step,
+            self.tokens,
+            f"{self.seconds:.1f}",
+            f"{self.optimizers[-1].param_groups[0]['lr']:.6g}",
+            f"{loss:.4f}",
+            f"{norm:.4f}",
             f"{result.loss:.4f}" if result else "",
             f"{result.bits_per_byte:.4f}" if result else "",
-        ]  # fmt: skip
+        ]
         with self.curve.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(row)
         left = (self.n_steps - self.step) * self.seconds / self.step / 60

@@ -146,6 +146,6 @@ def active_share(facts: FeedforwardFacts) -> float:
     return min(1.0, facts.experts_per_token / facts.n_experts)
 
 
-def cache_numbers_per_token(facts: AttentionFacts) -> int:
+def cache_numbers_per_token(n_kv_heads: int, d_key: int, d_value: int) -> int:
     """Return how many numbers one layer keeps per token: a key and a value per KV head."""
-    return 2 * facts.n_kv_heads * facts.d_head
+    return n_kv_heads * (d_key + d_value)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from model_hooks.info import ModelInfo
+from model_hooks.parts.facts import cache_numbers_per_token
 
 MOST_POSITIONS = 10**12
 """Beyond, a memory counts as never full."""
@@ -28,7 +29,8 @@ class LayerSizes:
     def n_bytes(self, n_positions: int) -> int | float:
         """Return the bytes that this layer holds after `n_positions`."""
         kept = n_positions if self.window is None else min(n_positions, self.window - 1)
-        return kept * self.n_kv_heads * (self.d_key + self.d_value) * self.bytes_per_number
+        numbers = cache_numbers_per_token(self.n_kv_heads, self.d_key, self.d_value)
+        return kept * numbers * self.bytes_per_number
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,8 @@ def _attention(scene: Scene) -> str:
             "unfolded again when needed (multi-head latent attention, DeepSeek-V2 2024): only that "
             f"short vector has to be kept. Attention has {attention.n_heads} heads here."
         )
-    per_token = cache_numbers_per_token(attention)
-    full = 2 * attention.n_heads * attention.d_head
+    per_token = cache_numbers_per_token(attention.n_kv_heads, attention.d_head, attention.d_head)
+    full = cache_numbers_per_token(attention.n_heads, attention.d_head, attention.d_head)
     shared = attention.n_heads // attention.n_kv_heads
     return (
         f"In 2017 each head had its own keys and values. Here {attention.n_heads} query heads "

@@ -19,6 +19,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
+from pages.widgets.run_whole import say_twins_run_whole
 from viz import Depth, loss_curves, stream_and_gradients
 
 AFTER, BEFORE = "twin-original-2017", "twin-pre-norm"
@@ -63,7 +64,7 @@ def draw(scene: Scene) -> None:
     can_build = have_twins or scene.info.n_parameters <= MAX_UNTRAINED
     weights = _pick_weights() if can_build else "trained"
     if have_twins:
-        trained.say_what_stays_on()
+        say_twins_run_whole()
         runs = dict(zip(NAMES.values(), trained.asked_of_twins(*NAMES), strict=True))
         what = f"`{AFTER}` and `{BEFORE}`, which differ in nothing but the place of the norm"
     else:

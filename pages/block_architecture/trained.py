@@ -6,7 +6,6 @@ A twin is a small model that differs from another one in a single choice.
 from collections.abc import Sequence
 
 import numpy as np
-import streamlit as st
 from jaxtyping import Float
 
 from model_hooks import bundled_models
@@ -87,9 +86,3 @@ def cut_note(*names: str) -> str:
 def _trained_length(names: Sequence[str]) -> int | None:
     lengths = [run.trained_length for name in names if (run := training_run(name)) is not None]
     return min(lengths, default=None)
-
-
-def say_what_stays_on() -> None:
-    """Say that what is switched off in the loaded model is not switched off in the twins."""
-    if view().interventions:
-        st.caption("The twins run whole: what you switched off is off in the loaded model only.")

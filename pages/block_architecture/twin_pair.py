@@ -21,6 +21,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
+from pages.widgets.run_whole import say_twins_run_whole
 from viz import loss_curves, probability_by_token
 
 WAITS = "Reading the prompt with both…"
@@ -131,7 +132,7 @@ def _read(asked: Run) -> Reading:
 def _draw_same_prompt(first: str, second: str) -> None:
     one, other = map(_read, trained.asked_of_twins(first, second))
     st.markdown("**The same prompt through both**")
-    trained.say_what_stays_on()
+    say_twins_run_whole()
     if len(one.actual):
         _draw_tokens(one, other, first, second)
     shown = BeforeAfter(one.following, other.following, second, first)

@@ -53,9 +53,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(recipe, text_file, tmp_p
     second.train(log_every=1)
     for mine, other in zip(second.model.parameters(), whole.model.parameters(), strict=True):
         torch.testing.assert_close(mine, other, atol=1e-6, rtol=1e-5)
-    assert [line.split(",")[0] for line in second.curve.read_text().split()] == [
-        "step", *"123456"
-    ]  # fmt: skip
+    assert [line.split(",")[0] for line in second.curve.read_text().split()] == ["step", *"123456"]
 
 
 def test_a_full_disk_keeps_the_last_good_checkpoint(recipe, text_file, tmp_path, monkeypatch):

@@ -197,7 +197,8 @@ def test_cache_counts_a_key_and_a_value_per_kv_head():
     attention = facts_of("llama")[0].attention
     trace = hooked("llama").trace([10, 11, 12])
     layer = trace.layers[0]
-    assert cache_numbers_per_token(attention) == (layer.key.size + layer.value.size) / len(trace)
+    per_token = cache_numbers_per_token(attention.n_kv_heads, attention.d_head, attention.d_head)
+    assert per_token == (layer.key.size + layer.value.size) / len(trace)
 
 
 @pytest.mark.parametrize(
