@@ -94,15 +94,22 @@ def head_tiles(trace: Trace, n_bytes: int, size: int) -> HeadTiles | None:
     """
     layers, pooled = trace.attention_layers, []
     for attention in _each_layer(trace):
-        n_heads, n_tokens, _ = attention.shape
-        most = int((n_bytes / (len(layers) * n_heads)) ** 0.5)
-        starts = np.arange(min(n_tokens, size, most))
-        starts = starts * n_tokens // len(starts)
-        weights = np.sqrt(np.clip(np.nan_to_num(attention), 0, 1)) * 254 + 1.5
-        shown = np.where(readable_keys(attention), weights, 0).astype(np.uint8)
-        rows = np.maximum.reduceat(shown, starts, axis=-2)
-        pooled.append(np.maximum.reduceat(rows, starts, axis=-1))
+        most = int((n_bytes / (len(layers) * len(attention))) ** 0.5)
+        pooled.append(shrunk(attention, min(size, most)))
     return HeadTiles(layers, np.stack(pooled)) if layers else None
+
+
+def shrunk(
+    attention: Float[np.ndarray, "head pos pos"], size: int
+) -> UInt8[np.ndarray, "head size size"]:
+    """Return attention patterns as the bytes of `HeadTiles`, max-pooled to at most `size`."""
+    n_tokens = attention.shape[-1]
+    starts = np.arange(min(n_tokens, size))
+    starts = starts * n_tokens // len(starts)
+    weights = np.sqrt(np.clip(np.nan_to_num(attention), 0, 1)) * 254 + 1.5
+    shown = np.where(readable_keys(attention), weights, 0).astype(np.uint8)
+    rows = np.maximum.reduceat(shown, starts, axis=-2)
+    return np.maximum.reduceat(rows, starts, axis=-1)
 
 
 def weights_of_query(trace: Trace, layer: int, pos: int) -> Float[np.ndarray, "head key"]:

@@ -1,4 +1,4 @@
-"""What one query reads is its row of the attention weights, in texts of any length."""
+"""What one query reads is its row of the weights, and tiles of all heads hide no strong weight."""
 
 import numpy as np
 import pytest
@@ -19,3 +19,37 @@ def test_weights_of_a_query_are_its_row_up_to_itself(trace, monkeypatch, long_fr
 def test_a_layer_that_is_not_there_is_refused(trace):
     with pytest.raises(LayerError):
         heads.weights_of_query(trace, 99, 0)
+
+
+def causal(n_heads, n_tokens):
+    scores = np.random.default_rng(0).random((n_heads, n_tokens, n_tokens))
+    scores = np.tril(scores).astype(np.float32)
+    return scores / scores.sum(-1, keepdims=True)
+
+
+def test_tiles_of_a_short_prompt_hold_every_weight():
+    attention = causal(3, 5)
+    tiles = heads.shrunk(attention, 64).astype(float)
+    np.testing.assert_allclose(np.clip((tiles - 1) / 254, 0, None) ** 2, attention, atol=0.005)
+
+
+def test_tiles_tell_a_masked_key_from_a_weight_too_small_to_see():
+    attention = np.array([[[1, 0, 0], [1, 1e-9, 0], [0.25, 1e-9, 0.75]]], np.float32)
+    readable = np.tril(np.ones((3, 3), bool))
+    np.testing.assert_array_equal(heads.shrunk(attention, 3)[0] > 0, readable)
+
+
+def test_pooling_keeps_a_single_strong_weight():
+    attention = np.zeros((1, 200, 200), np.float32)
+    attention[0, 150, 37] = 1
+    tiles = heads.shrunk(attention, 20)
+    assert tiles.shape == (1, 20, 20)
+    assert tiles[0, 15, 3] == tiles.max() == 255
+
+
+@pytest.mark.parametrize(("n_bytes", "size"), [(400, 64), (10**6, 5)])
+def test_all_tiles_keep_to_their_bytes_and_pixels(trace, n_bytes, size):
+    tiles = heads.head_tiles(trace, n_bytes, size).tiles
+    assert tiles.nbytes <= n_bytes
+    assert tiles.shape[-1] <= size
+    assert tiles.shape[:2] == (trace.n_layers, trace.n_heads)

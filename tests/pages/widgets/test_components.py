@@ -3,34 +3,10 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.text import escape_markdown, visible
-from pages.widgets.components import head_tiles
-
-
-def causal(n_layers, n_heads, n_tokens):
-    scores = np.random.default_rng(0).random((n_layers, n_heads, n_tokens, n_tokens))
-    scores = np.tril(scores).astype(np.float32)
-    return scores / scores.sum(-1, keepdims=True)
-
-
-def test_tiles_of_a_short_prompt_hold_every_weight():
-    attention = causal(2, 3, 5)
-    tiles = head_tiles(attention, 2).astype(float)
-    np.testing.assert_allclose(np.clip((tiles - 1) / 254, 0, None) ** 2, attention, atol=0.005)
-
-
-def test_144_heads_of_128_tokens_fit_into_half_a_megabyte():
-    assert head_tiles(causal(12, 12, 128), 12).nbytes <= 500_000
-
-
-def test_pooling_keeps_a_single_strong_weight():
-    attention = np.zeros((1, 1, 200, 200), np.float32)
-    attention[0, 0, 150, 37] = 1
-    assert head_tiles(attention, 1).max() == 255
 
 
 def strip(tokens, selected):
@@ -87,5 +63,6 @@ def test_markdown_and_latex_are_escaped():
 
 def test_no_chart_hides_its_toolbar():
     pages = Path(__file__).parents[3] / "pages"
-    files = [file for file in pages.glob("*.py") if "displayModeBar" in file.read_text("utf-8")]
-    assert not files
+    files = [*pages.rglob("*.py"), *pages.rglob("*.js")]
+    assert Path(pages / "widgets/browser/chart.js") in files
+    assert not [file for file in files if "displayModeBar: false" in file.read_text("utf-8")]
