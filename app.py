@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.shell import sidebar
+from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
 from pages.state.visit import begin
@@ -61,5 +62,5 @@ else:
     app = st.App(
         __file__,
         routes=[PLOTLY_ROUTE],
-        middleware=[Middleware(NaturalAddresses, places=places)],
+        middleware=[Middleware(Guard), Middleware(NaturalAddresses, places=places)],
     )

@@ -1,0 +1,152 @@
+"""Whom the guard lets in, what it adds to an answer, and that nobody outside is asked."""
+
+import asyncio
+import socket
+
+import pytest
+from starlette.responses import PlainTextResponse
+from streamlit import config
+from streamlit.web import bootstrap
+
+from pages.shell.guard import FRAMES, Guard, framed_by, may_connect, security_headers
+
+HERE = "127.0.0.1:8501"
+
+
+async def inner(scope, receive, send):
+    """An app that lets everybody in, and says which origin it was told."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept", "told": dict(scope["headers"]).get(b"origin")})
+    else:
+        await PlainTextResponse("hello")(scope, receive, send)
+
+
+def answer(kind, method="GET", **headers):
+    """What a client is sent: the first message."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": kind, "method": method, "path": "/", "headers": pairs}
+    asyncio.run(Guard(inner)(scope, None, send))
+    return sent[0]
+
+
+@pytest.fixture
+def nobody_is_asked(monkeypatch):
+    """Refuse every connection, and see that none was tried."""
+    tried = []
+
+    def refuse(*args, **_):
+        tried.append(args)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    yield
+    assert tried == []
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None,
+        f"http://{HERE}",
+        "http://localhost:8501",
+        "http://localhost:3000",
+        "https://127.0.0.1",
+    ],
+)
+@pytest.mark.usefixtures("nobody_is_asked")
+def test_own_pages_and_what_is_no_browser_may_connect(origin):
+    assert may_connect(origin, HERE)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://localhost@evil.example",
+        f"http://evil.example/{HERE}",
+        "null",
+        "",
+        "file://",
+        "http://[",
+        "http://[::1",
+        "//",
+    ],
+)
+@pytest.mark.usefixtures("nobody_is_asked")
+def test_foreign_pages_may_not(origin):
+    assert not may_connect(origin, HERE)
+    assert not may_connect(origin, None)
+    refused = answer("websocket", origin=origin, host=HERE)
+    assert refused["type"] == "websocket.close"
+
+
+@pytest.mark.usefixtures("nobody_is_asked")
+def test_a_page_at_the_name_that_the_visitor_used_may_connect():
+    assert may_connect("https://inlook.school.example", "inlook.school.example")
+
+
+@pytest.mark.usefixtures("nobody_is_asked")
+def test_an_origin_that_the_settings_allow_may_connect(monkeypatch):
+    asked = "https://portal.school.example"
+    assert not may_connect(asked, HERE)
+    values = {"server.corsAllowedOrigins": [asked], "browser.serverAddress": "localhost"}
+    monkeypatch.setattr("streamlit.config.get_option", values.__getitem__)
+    assert may_connect(asked, HERE)
+
+
+def test_who_is_let_in_is_not_asked_again():
+    let_in = answer("websocket", origin=f"http://{HERE}", host=HERE)
+    assert let_in == {"type": "websocket.accept", "told": None}
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH", "TRACE"])
+def test_nothing_is_taken_in(method):
+    assert answer("http", method)["status"] == 405
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_every_answer_has_the_headers(method):
+    found = {name.decode(): value.decode() for name, value in answer("http", method)["headers"]}
+    for name, value in security_headers().items():
+        assert found[name.lower()] == value
+
+
+def test_nothing_is_loaded_from_elsewhere():
+    policy = security_headers()["Content-Security-Policy"]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    allowed = {source for name, rule in rules.items() for source in rule.split()}
+    known = {"'self'", "'none'", "data:", "blob:", "'unsafe-inline'"}
+    assert {source for source in allowed - known if not source.startswith("'sha256-")} == set()
+    assert "'unsafe-inline'" not in rules["script-src"]
+    assert rules["default-src"] == rules["frame-ancestors"] == "'self'"
+
+
+def test_frames_are_allowed_only_where_asked(monkeypatch, caplog):
+    assert security_headers()["X-Frame-Options"] == "SAMEORIGIN"
+    monkeypatch.setenv(
+        FRAMES, "https://school.example http://127.0.0.1:99 *; script-src javascript:"
+    )
+    assert framed_by() == ("https://school.example", "http://127.0.0.1:99")
+    assert "javascript:" in caplog.text
+    headers = security_headers()
+    assert "X-Frame-Options" not in headers
+    policy = headers["Content-Security-Policy"]
+    assert policy.endswith("frame-ancestors 'self' https://school.example http://127.0.0.1:99")
+
+
+@pytest.mark.usefixtures("nobody_is_asked")
+def test_a_server_without_a_browser_asks_nobody_at_its_start(monkeypatch, capsys):
+    monkeypatch.setattr(
+        config,
+        "get_option",
+        lambda name, own=config.get_option: True if name == "server.headless" else own(name),
+    )
+    bootstrap._print_url(False)
+    assert "http://localhost" in capsys.readouterr().out
