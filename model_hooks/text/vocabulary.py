@@ -11,7 +11,7 @@ from typing import Any, Literal
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from model_hooks.text.tokens import TokenText
+from model_hooks.text.tokens import TokenText, clean_text
 
 Kind = Literal["text", "added", "special", "unknown"]
 
@@ -34,12 +34,19 @@ class SpecialToken:
         text: How it is written.
         roles: What the tokenizer calls it, such as `bos_token`; often nothing.
         added: Whether the tokenizer adds it to every text.
+        typed_ids: The tokens that its text becomes when somebody types it, as tried.
     """
 
     token_id: int
     text: str
     roles: tuple[str, ...]
     added: bool
+    typed_ids: tuple[int, ...]
+
+    @property
+    def can_be_typed(self) -> bool:
+        """Whether its text becomes this one token, and nothing else."""
+        return self.typed_ids == (self.token_id,)
 
 
 class Vocabulary:
@@ -148,9 +155,16 @@ class Vocabulary:
         added = {token_id for token_id, flag in flags if flag}
         texts = {token_id: self.piece(token_id) for token_id in sorted(self._special)}
         return tuple(
-            SpecialToken(token_id, text, tuple(roles.get(text, ())), token_id in added)
+            SpecialToken(
+                token_id, text, tuple(roles.get(text, ())), token_id in added, self._typed(text)
+            )
             for token_id, text in texts.items()
         )
+
+    def _typed(self, text: str) -> tuple[int, ...]:
+        """What a text becomes, without what the tokenizer adds to every text."""
+        encoded = self.tokenizer(clean_text(text), add_special_tokens=False, verbose=False)
+        return tuple(int(token_id) for token_id in encoded["input_ids"])
 
     def search(self, query: str) -> list[int]:
         """Return the IDs of tokens whose text contains a query, upper and lower case alike.

@@ -69,11 +69,24 @@ def sentence(tokens: tuple[SpecialToken, ...]) -> str:
         return "This tokenizer has no special tokens."
     added = [f"{_code(token)} (ID {token.token_id})" for token in tokens if token.added]
     adds = f"adds {' and '.join(added)} to every prompt" if added else "adds none to a prompt"
-    example = next((token for token in tokens if "unk_token" not in token.roles), tokens[0])
+    known = [token for token in tokens if "unk_token" not in token.roles] or tokens
+    example = next((token for token in known if token.can_be_typed), known[0])
     return (
         f"This tokenizer has {counted(len(tokens), 'special token')} and {adds}. "
-        f"Type {_code(example)} into the prompt: it becomes that one token, not text."
+        f"Type {_code(example)} into the prompt: {typed(example)}."
     )
+
+
+def typed(token: SpecialToken) -> str:
+    """Say what the text of a special token becomes when it is typed."""
+    if token.can_be_typed:
+        return "it becomes that one token, not text"
+    n_others = len(token.typed_ids) - token.typed_ids.count(token.token_id)
+    if token.token_id in token.typed_ids:
+        return f"it becomes that token and {counted(n_others, 'other one')}"
+    if not token.typed_ids:
+        return "it becomes nothing"
+    return f"it does not become that token, but {counted(n_others, 'other one')}"
 
 
 def table_of(tokens: tuple[SpecialToken, ...]) -> pd.DataFrame:
@@ -84,6 +97,7 @@ def table_of(tokens: tuple[SpecialToken, ...]) -> pd.DataFrame:
             "token": [token.text for token in tokens],
             "what for": ["; ".join(ROLES.get(r, r) for r in token.roles) for token in tokens],
             "added to every prompt": [token.added for token in tokens],
+            "typed, it becomes": [", ".join(map(str, token.typed_ids)) for token in tokens],
         }
     )
 

@@ -242,6 +242,16 @@ def test_special_tokens_have_roles_and_say_whether_they_are_added(byte_view, sen
     assert not any(token.added for token in sentencepiece_view.special_tokens())
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_what_a_special_token_becomes_when_typed_was_tried(byte_level, split):
+    tokenizer = copy.deepcopy(byte_level)
+    tokenizer.split_special_tokens = split
+    (end,) = TokenizerView(tokenizer).special_tokens()
+    assert end.typed_ids == tuple(tokenizer.encode(END, add_special_tokens=False))
+    assert end.can_be_typed is not split
+    assert (len(end.typed_ids) > 1) is split
+
+
 def test_chat_template_writes_the_text_as_a_turn(sentencepiece_view):
     text = sentencepiece_view.chat_text("the cat")
     assert text == "<s>user: the cat<s>assistant:"
