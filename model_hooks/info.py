@@ -1,6 +1,7 @@
 """How large is a model, and how is it built? The facts that pages quote, read when it is loaded."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,6 @@ class ModelInfo:
     bytes_per_number: int
     """Of a weight."""
     device: str
+    generation_settings: tuple[tuple[str, Any], ...] = ()
+    """What the checkpoint's own `generation_config.json` asks for when a token is picked, beyond
+    plain greedy decoding: transformers' names, each with a plain value."""

@@ -18,17 +18,18 @@ from model_hooks.parts.describe import describe, vocab_size_of
 from model_hooks.parts.dissect import dissect
 from model_hooks.run import capture, flops, interface, trials
 from model_hooks.run.interventions import Intervention, check_interventions
-from model_hooks.run.limits import try_context
 from model_hooks.run.neurons import NeuronReader, NeuronTrace
 from model_hooks.run.numbers import are_logits
 from model_hooks.run.prompts import Prompt, check_length, check_token_ids, checked_ids
 from model_hooks.run.routing import Routing, listening
 from model_hooks.run.runner import Ran, Runner
 from model_hooks.run.trace import Segment, Trace, build_trace
+from model_hooks.run.tried import corrected
 from model_hooks.text.tokens import TokenText, clean_text
 from model_hooks.write.decoding import Decoding
 from model_hooks.write.forwards import Forward, Forwards, Variant
 from model_hooks.write.generation import Generation, Step, take_step
+from model_hooks.write.own import own_decoding, own_settings
 from model_hooks.write.trust import try_cache
 
 
@@ -76,9 +77,10 @@ class HookedModel:
         runner, layers = trials.try_recording(runner, probe_ids, name)
         runner = try_cache(trials.try_tail(runner, probe_ids), probe_ids)
         attend = tuple(layer.layer for layer in layers if layer.calls)
-        info = _tried(describe(model, anatomy, name, attend), runner, anatomy, probe_ids)
+        info = corrected(describe(model, anatomy, name, attend), runner, anatomy, probe_ids)
+        own = own_settings(model.generation_config)
         abilities = trials.sum_up(model, anatomy, runner.ways, layers, info.d_model)
-        return cls(runner, tokenizer, info, anatomy, abilities)
+        return cls(runner, tokenizer, replace(info, generation_settings=own), anatomy, abilities)
 
     @property
     def eos_token_ids(self) -> frozenset[int]:
@@ -88,6 +90,12 @@ class HookedModel:
             ids = self.tokenizer.eos_token_id
         several = [] if ids is None else ids if isinstance(ids, list) else [ids]
         return frozenset(int(token_id) for token_id in several)
+
+    @property
+    def default_decoding(self) -> Decoding:
+        """Greedy decoding with what the model's own settings ask for, as `generate()` has it."""
+        own = own_decoding(self.info.generation_settings, self.info.vocab_size)
+        return replace(own.decoding, strategy="greedy")
 
     def encode(self, text: str) -> list[int]:
         """Return the token IDs of a text, with special tokens as the tokenizer's default is."""
@@ -231,7 +239,7 @@ class HookedModel:
 
         Args:
             prompt: A text or token IDs.
-            decoding: How tokens are picked; greedy by default.
+            decoding: How tokens are picked; `default_decoding` by default.
             use_cache: Whether keys and values of earlier positions are kept.
             interventions: What to change in every run of this text.
 
@@ -240,7 +248,7 @@ class HookedModel:
             DecodingError: The options ask for more than the vocabulary has.
             InterventionError: This model lacks what is to be changed.
         """
-        decoding = decoding or Decoding()
+        decoding = decoding or self.default_decoding
         decoding.check_vocabulary(self.info.vocab_size)
         check_interventions(interventions, self.info, self.abilities)
         token_ids = self._checked_ids(prompt)
@@ -271,6 +279,8 @@ class HookedModel:
         use_cache: bool = True,
     ) -> Iterator[Step]:
         """Yield up to `max_new_tokens` steps; stops after a token that ends the text.
+
+        Without a `decoding`, `default_decoding` picks: what `generate(do_sample=False)` writes.
 
         Raises:
             PromptError: The prompt is not runnable, or the context is full.
@@ -373,20 +383,3 @@ class HookedModel:
         ran = self._runner.whole(token_ids, interventions)
         tokens = self.token_strings(token_ids)
         return build_trace((ran.segment,), tokens, ran.logits, interventions)
-
-
-def _tried(
-    info: ModelInfo, runner: Runner, anatomy: Anatomy, probe_ids: tuple[int, ...]
-) -> ModelInfo:
-    """The facts of a model, corrected by what it does where config and names only give a hint."""
-    last = runner.whole(probe_ids[:1]).segment.layers[-1].resid_post
-    width = info.d_model if last is None else last.shape[-1]
-    position = info.position
-    if position in ("none", "alibi", "relative"):
-        position = trials.hears_distance(runner, probe_ids[-1]) or position
-    return replace(
-        info,
-        position=position,
-        context_size=try_context(runner, anatomy, probe_ids, width, info.context_size),
-        sliding_window=trials.windows_of(runner, probe_ids, info.sliding_window),
-    )

@@ -18,6 +18,11 @@ OTHERS = -1
 
 _LEGEND_PX = 44
 _LABEL_LENGTH = 18
+_STAGE_NAMES = {
+    "repetition_penalty": "repetition penalty",
+    "no_repeat_ngram_size": "no-repeat n-gram size",
+    "model_rules": "the model's rules",
+}
 
 
 @runtime_checkable
@@ -53,7 +58,7 @@ class Candidate(NamedTuple):
     penalised: float | None
     """Score after the repetition penalty."""
     tempered: float | None
-    """Score after the temperature."""
+    """Score after the temperature; None for a token that was removed before."""
     removed_by: str | None
     """The filter that took the token out, None if it is still in."""
     raw_probability: float
@@ -105,7 +110,7 @@ def _candidate(stages: Sequence[Stage], i: int, token: str) -> Candidate:
         rank=int((raw.scores > raw.scores[i]).sum()) + 1,
         logit=float(raw.scores[i]),
         penalised=float(penalised.scores[i]),
-        tempered=float(tempered.scores[i]),
+        tempered=None if np.isneginf(tempered.scores[i]) else float(tempered.scores[i]),
         removed_by=next((s.name for s in stages if np.isneginf(s.scores[i])), None),
         raw_probability=float(raw.probabilities[i]),
         probability=float(final.probabilities[i]),
@@ -222,7 +227,7 @@ def _width(rows: Sequence[Candidate]) -> float:
 
 def stage_name(name: str) -> str:
     """Write the name of a stage for people: `top_k` is top-k."""
-    return name.replace("repetition_", "repetition ").replace("_", "-")
+    return _STAGE_NAMES.get(name, name.replace("_", "-"))
 
 
 def _largest(scores: Float[np.ndarray, "vocab"], n: int) -> list[int]:

@@ -6,7 +6,6 @@ transformers' own `generate()` runs the model; what it picks on the way is noted
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -130,9 +129,8 @@ class _Picker(LogitsProcessor):
             self.on_step(self.texts())
         check_numbers(scores)
         own = torch.log_softmax(scores.float(), -1)
-        ids: Any = input_ids
-        for _, processor in self.decodings[0].processors():
-            scores = processor(ids, scores)
+        for _, after in self.decodings[0].applied(input_ids, scores, self.n_prefix):
+            scores = after
         rows = zip(self.decodings, to_array(scores), strict=True)
         picked = [decoding.pick(Stage("final", row), step_id) for decoding, row in rows]
         for i, token_id in enumerate(picked):

@@ -21,7 +21,7 @@ from model_hooks.read.tail import (
     tolerance_of,
 )
 from model_hooks.run.trace import Trace
-from model_hooks.write.decoding import MIN_TEMPERATURE, Decoding
+from model_hooks.write.decoding import MIN_DIVISOR, Decoding
 from model_hooks.write.stages import Stage
 
 
@@ -244,7 +244,7 @@ def entropy_curve(
     filtered = sampling != free
     curves = []
     for options in (free, sampling) if filtered else (free,):
-        at = [replace(options, temperature=max(MIN_TEMPERATURE, float(t))) for t in temperatures]
+        at = [replace(options, temperature=max(MIN_DIVISOR, float(t))) for t in temperatures]
         curves.append([one.stages(logits, prefix_ids)[-1].entropy_bits for one in at])
     return read_only(np.array(curves if filtered else curves * 2) + 0.0)  # no negative zeros
 

@@ -2,20 +2,22 @@
 
 `OPTIONS` is the one table of them: whatever checks, shows, links or explains an option reads its
 row. To add one, add its row to the table and its field to `Decoding`. Every stage is computed by
-one of transformers' own logits processors, in the order in which `generate()` applies them.
+transformers' own logits processors, in the order in which `generate()` applies them.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, no_type_check
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 from transformers import (
     LogitsProcessor,
     MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -24,13 +26,14 @@ from transformers import (
 
 from model_hooks.errors import DecodingError
 from model_hooks.write.options import Number, Option
+from model_hooks.write.rules import NO_RULES, STAGE, Rules
 from model_hooks.write.stages import Stage, rank_of, stage_of
 
 MAX_SEED = 2**63 - 1
 MAX_SHOWN_SEED = 2**53 - 1
 """Browsers cannot count further."""
-MIN_TEMPERATURE = 1e-6
-"""Below it the divided logits overflow float32."""
+MIN_DIVISOR = 1e-6
+"""Below it logits that are divided by it overflow float32."""
 
 
 def _penalty_told(before: Stage, after: Stage, value: Number, token_id: int) -> str:
@@ -75,7 +78,7 @@ OPTIONS: tuple[Option, ...] = (
         high=2.0,
         step=0.05,
         off=1.0,
-        allows=lambda value: MIN_TEMPERATURE <= value < math.inf,
+        allows=lambda value: MIN_DIVISOR <= value < math.inf,
         must="must be above 0, not {value}; for its limit at 0 choose greedy decoding.",
         processor=lambda value: TemperatureLogitsWarper(float(value)),
         tells=_temperature_told,
@@ -137,11 +140,27 @@ OPTIONS: tuple[Option, ...] = (
         high=2.0,
         step=0.05,
         off=1.0,
-        allows=lambda value: 0 < value < math.inf,
+        allows=lambda value: MIN_DIVISOR <= value < math.inf,
         must="must be above 0, not {value}.",
         sampling_only=False,
         processor=lambda value: RepetitionPenaltyLogitsProcessor(float(value)),
         tells=_penalty_told,
+    ),
+    Option(
+        "no_repeat_ngram_size",
+        "No-repeat n-gram size",
+        "Forbids each token with which the last n tokens would stand in the text a second time. 0 "
+        "forbids none.",
+        kind="whole",
+        low=0,
+        high=10,
+        step=1,
+        off=0,
+        allows=lambda value: value >= 0,
+        must="must be a whole number from 0, not {value}.",
+        sampling_only=False,
+        processor=lambda value: NoRepeatNGramLogitsProcessor(int(value)),
+        removes="The last {value} tokens would stand in the text a second time.",
     ),
     Option(
         "seed",
@@ -182,7 +201,10 @@ class Decoding:
         min_p: Keep tokens at least this fraction as probable as the best one (sampling only).
         repetition_penalty: Divides positive and multiplies negative logits of tokens already in
             the text (Keskar et al. 2019, section 4.1); 1 leaves them alone.
+        no_repeat_ngram_size: Forbids tokens that would complete a sequence of n tokens that is
+            in the text already (Paulus et al. 2017, section 2.5); 0 forbids none.
         seed: Makes sampling repeat exactly.
+        rules: What else may not be written; a model's own settings may bring some.
 
     Raises:
         DecodingError: An option is out of its range; the message says which and why.
@@ -194,7 +216,9 @@ class Decoding:
     top_p: float | None = None
     min_p: float | None = None
     repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = field(default=0, kw_only=True)
     seed: int = 0
+    rules: Rules = field(default=NO_RULES, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.strategy not in ("greedy", "sample"):
@@ -217,7 +241,10 @@ class Decoding:
                 )
 
     def stages(
-        self, logits: Float[np.ndarray, "vocab"], prefix_ids: Sequence[int] | np.ndarray
+        self,
+        logits: Float[np.ndarray, "vocab"],
+        prefix_ids: Sequence[int] | np.ndarray,
+        n_written: int = 0,
     ) -> tuple[Stage, ...]:
         """Return the distribution after each stage that these options switch on.
 
@@ -225,19 +252,33 @@ class Decoding:
 
         Args:
             logits: The model's logits after the last position.
-            prefix_ids: The token IDs so far; the repetition penalty looks at them.
+            prefix_ids: The token IDs so far; some options look at them.
+            n_written: How many of them were written after the prompt.
 
         Raises:
             DecodingError: top_k exceeds the vocabulary.
         """
         self.check_vocabulary(len(logits))
-        ids: Any = torch.tensor(np.asarray(prefix_ids).tolist(), dtype=torch.long)[None]
+        ids = torch.tensor(np.asarray(prefix_ids).tolist(), dtype=torch.long)[None]
         scores = torch.tensor(np.asarray(logits, dtype=np.float32))[None]
-        stages = [stage_of("raw", scores)]
-        for name, processor in self.processors():
-            scores = processor(ids, scores)
-            stages.append(stage_of(name, scores))
-        return tuple(stages)
+        after = self.applied(ids, scores, ids.shape[1] - n_written)
+        return (stage_of("raw", scores), *(stage_of(name, made) for name, made in after))
+
+    def applied(self, ids: Tensor, scores: Tensor, n_prompt: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield the scores after each stage, for texts of one length: ids [text, pos].
+
+        A stage that would leave no token of a text to pick leaves its scores as they are.
+
+        Args:
+            ids: The token IDs so far.
+            scores: The model's logits after them, [text, vocab].
+            n_prompt: How many of the tokens are the prompt.
+        """
+        given: Any = ids
+        for name, processor in self.processors(scores.shape[-1], n_prompt):
+            made = processor(given, scores.clone())
+            scores = torch.where(torch.isneginf(made).all(-1, keepdim=True), scores, made)
+            yield name, scores
 
     def pick(self, stage: Stage, step_id: int) -> int:
         """Pick a token ID from the last stage's distribution.
@@ -261,22 +302,33 @@ class Decoding:
             and not (option.sampling_only and self.strategy == "greedy")
         )
 
-    def filters(self) -> tuple[tuple[Option, Number], ...]:
-        """Return those of the active options that remove tokens, each with its value."""
-        return tuple((option, value) for option, value in self.active() if option.is_filter)
+    def filters(self) -> tuple[str, ...]:
+        """Name what removes tokens, each with its value: `top-k 5`."""
+        options = (o.setting(value) for o, value in self.active() if o.is_filter)
+        return (*options, *(["the model's rules"] if self.rules.are_on else []))
 
     def without_filters(self) -> "Decoding":
         """Return the same options, but for those that remove tokens."""
-        defaults = {field.name: field.default for field in fields(self)}
-        return replace(self, **{o.name: defaults[o.name] for o in OPTIONS if o.is_filter})
+        defaults = {of.name: of.default for of in fields(self)}
+        off = {o.name: defaults[o.name] for o in OPTIONS if o.is_filter}
+        return replace(self, **off, rules=NO_RULES)
 
-    def processors(self) -> list[tuple[str, LogitsProcessor]]:
-        """Return the processors that `generate()` builds for these options, in its order."""
-        return [
-            (option.name, option.processor(value))
+    def processors(self, vocab_size: int, n_prompt: int) -> list[tuple[str, LogitsProcessor]]:
+        """Return the processors that `generate()` builds for these options, in its order.
+
+        Args:
+            vocab_size: How many logits there are.
+            n_prompt: How many tokens the prompt has.
+        """
+        made = [
+            (option, option.processor(value))
             for option, value in self.active()
             if option.processor is not None
         ]
+        found = [(option.name, one) for option, one in made if not option.sampling_only]
+        if self.rules.are_on:
+            found.append((STAGE, self.rules.processor(vocab_size, n_prompt)))
+        return [*found, *((option.name, one) for option, one in made if option.sampling_only)]
 
 
 # The mark would hide the types of the fields, which links are read by.
@@ -298,7 +350,11 @@ def way_through(stages: Sequence[Stage], decoding: Decoding, token_id: int) -> t
     for after in stages[1:]:
         if before.removed[token_id]:
             break
-        value = getattr(decoding, after.name)
-        lines.append(option_of(after.name).way_of(before, after, value, token_id))
+        if after.name == STAGE:
+            verdict = "**removed**" if after.removed[token_id] else "stays"
+            lines.append(f"**The model's rules**: {verdict}")
+        else:
+            value = getattr(decoding, after.name)
+            lines.append(option_of(after.name).way_of(before, after, value, token_id))
         before = after
     return tuple(lines)

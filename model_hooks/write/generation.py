@@ -83,6 +83,8 @@ class Step:
     """Whether that run was still kept, so that nothing ran: after going back or looking."""
     forced: bool
     """Whether the caller chose the token."""
+    n_before: int
+    """How many tokens were written before it."""
 
     @property
     def pos(self) -> int:
@@ -97,7 +99,7 @@ class Step:
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The distribution after each decoding stage."""
-        return self.decoding.stages(self.logits, self.forward.token_ids)
+        return self.decoding.stages(self.logits, self.forward.token_ids, self.n_before)
 
     @property
     def probability(self) -> float:
@@ -164,7 +166,7 @@ def take_step(
         choose: A token ID to take instead.
     """
     if (token_id := choose) is None:
-        last = decoding.stages(forward.logits, forward.token_ids)[-1]
+        last = decoding.stages(forward.logits, forward.token_ids, step_id)[-1]
         token_id = decoding.pick(last, step_id)
     return Step(
         token_id=token_id,
@@ -173,6 +175,7 @@ def take_step(
         decoding=decoding,
         reused=reused,
         forced=choose is not None,
+        n_before=step_id,
     )
 
 
@@ -264,7 +267,7 @@ class Generation:
         Raises:
             PromptError: The context is full.
         """
-        return self.decoding.stages(self.next_logits(), self.token_ids)
+        return self.decoding.stages(self.next_logits(), self.token_ids, len(self.steps))
 
     def trace(self) -> Trace:
         """Return one trace of all positions so far, as if the text had been a prompt.

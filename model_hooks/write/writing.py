@@ -166,7 +166,7 @@ def next_distribution(
     """
     variant = _checked(model, prompt_ids, written_ids, decoding, use_cache, interventions)
     forward, _ = _forward(model, prompt_ids, written_ids, variant)
-    return decoding.stages(forward.logits, forward.token_ids)
+    return decoding.stages(forward.logits, forward.token_ids, len(written_ids))
 
 
 def next_attention(

@@ -38,7 +38,7 @@ def cut_note(seen: Seen) -> str:
     """Say what the filters leave."""
     raw, final = seen.stages[0].probabilities, seen.stages[-1].probabilities
     n_left = int((final > 0).sum())
-    if seen.decoding.strategy == "greedy":
+    if seen.decoding.strategy == "greedy" and n_left == len(final):
         return "Greedy decoding cuts nothing off: it takes the first of all, whatever follows."
     if n_left == len(final):
         return "No filter is on: every token can be drawn, be it ever so improbable."

@@ -83,7 +83,7 @@ def bold(token_id: int) -> str:
 
 def settings_of(decoding: Decoding) -> str:
     """Name the filters that are on, with their values."""
-    return " and ".join(option.setting(value) for option, value in decoding.filters())
+    return " and ".join(decoding.filters())
 
 
 def greedy_note(seen: Seen) -> None:

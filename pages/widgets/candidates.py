@@ -97,7 +97,7 @@ def table_html(rows: Sequence[Candidate], decoding: Decoding, chosen: int | None
 def _headings(decoding: Decoding, penalty: bool) -> list[str]:
     sampling = decoding.strategy == "sample"
     divisor = f"÷ {decoding.temperature:g}" if sampling else "not used: greedy"
-    filters = " · ".join(option.setting(value) for option, value in decoding.filters())
+    filters = " · ".join(decoding.filters())
     after_penalty = f"After penalty<small>{decoding.repetition_penalty:g}</small>"
     return [
         *("Token", "ID", "Rank", "Logit", "Model's own probability"),

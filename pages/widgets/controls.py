@@ -11,6 +11,7 @@ A figure or component that lets the reader click calls `put(layer=2, head=5)` in
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -18,9 +19,12 @@ import streamlit as st
 from model_hooks import Decoding, ModelInfo
 from model_hooks.write.decoding import OPTIONS
 from model_hooks.write.options import Option
-from pages.state.visit import view
-from pages.text import visible
+from model_hooks.write.own import OwnDecoding, own_decoding
+from model_hooks.write.rules import NO_RULES, Rules
+from pages.state.visit import put, view
+from pages.text import code_span, visible
 from pages.widgets.bind import bind
+from viz.numbers import counted
 
 MAX_BUTTONS = 12
 """Up to here all choices lie open side by side; more go into a select box."""
@@ -44,6 +48,8 @@ CACHE_HELP = (
     "Keeps the keys and values of earlier tokens, so that each step computes only the new token. "
     "The text stays the same; only the work changes."
 )
+OWN = "This model's own `generation_config.json`"
+OWN_BUTTON = "Use the model's own options"
 
 
 def pick_layer(info: ModelInfo, *, only_attention: bool = False, slot: str = "") -> int:
@@ -154,7 +160,49 @@ def decoding_controls(info: ModelInfo) -> Decoding:
     )
     for option in OPTIONS:
         _option_control(option, info.vocab_size, off=strategy == "greedy" and option.sampling_only)
+    own = own_decoding(info.generation_settings, info.vocab_size)
+    _own_options(own, replace(own.decoding, seed=view().decoding.seed))
     return view().decoding
+
+
+def settings_of(decoding: Decoding) -> str:
+    """Name all that picks a token, with its numbers: `greedy, repetition penalty 1.1`."""
+    how = "sampling" if decoding.strategy == "sample" else "greedy"
+    numbers = [option.setting(value) for option, value in decoding.active()]
+    rules = ["the model's rules"] if decoding.rules.are_on else []
+    return ", ".join([how, *numbers, *rules])
+
+
+def _own_options(own: OwnDecoding, wanted: Decoding) -> None:
+    """Say what the model's own settings ask for, where they do, and offer to apply it."""
+    set_now = view().decoding
+    said = []
+    if wanted not in (set_now, Decoding(seed=wanted.seed)):
+        said.append(f"{OWN} asks for {settings_of(wanted)}, which is not what is set here.")
+        st.button(OWN_BUTTON, key="decoding.own", on_click=put, args=({"decoding": wanted},))
+    if own.left_out:
+        left_out = [f"`{name}` {code_span(visible(value))}" for name, value in own.left_out]
+        said.append(f"{OWN} asks for what Inlook does not do: {', '.join(left_out)}.")
+    if set_now.rules.are_on:
+        said.append(f"The model's rules are on: {rules_told(set_now.rules)}.")
+        lifted = {"decoding.rules": NO_RULES}
+        st.button("Lift the model's rules", key="decoding.lift", on_click=put, args=(lifted,))
+    if said:
+        st.caption(" ".join(said))
+
+
+def rules_told(rules: Rules) -> str:
+    """Say what rules forbid, in a few words."""
+    n_tokens, n_first = len(rules.suppress_tokens), len(rules.begin_suppress_tokens)
+    n_sequences, n_new = len(rules.bad_words_ids), rules.min_new_tokens
+    told = {
+        f"{counted(n_tokens, 'token')} never picked": n_tokens,
+        f"{counted(n_first, 'token')} never picked first": n_first,
+        f"{counted(n_sequences, 'sequence')} never completed": n_sequences,
+        f"no end before {counted(n_new, 'token')} are written": n_new,
+        f"no end before the text has {counted(rules.min_length, 'token')}": rules.min_length,
+    }
+    return ", ".join(words for words, is_on in told.items() if is_on)
 
 
 def cache_control() -> bool:

@@ -42,7 +42,8 @@ def by_hand(hooked, strategy, **options):
     known = {name: value for name, value in options.items() if name != "seed"}
     config = GenerationConfig(do_sample=strategy == "sample", **{"top_k": 0, **known})
     if strategy == "greedy":
-        config = GenerationConfig(repetition_penalty=options.get("repetition_penalty", 1.0))
+        of_greedy = [option.name for option in OPTIONS if not option.sampling_only]
+        config = GenerationConfig(**{name: known[name] for name in of_greedy if name in known})
     processors = hooked.model._get_logits_processor(config, input_ids_seq_length=ids.shape[1])
     scores = processors(ids, hooked.model(ids).logits[:, -1].float())
     return torch.softmax(scores[0].double(), -1).numpy()
@@ -58,9 +59,10 @@ def shown(app, page):
     return found
 
 
-def test_every_field_of_decoding_but_the_strategy_is_an_option():
+def test_every_field_of_decoding_but_strategy_and_rules_is_an_option():
     assert {field.name for field in fields(Decoding)} == {
         "strategy",
+        "rules",
         *(option.name for option in OPTIONS),
     }
 

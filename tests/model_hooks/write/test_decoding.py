@@ -12,6 +12,7 @@ from transformers import GenerationConfig
 
 from model_hooks import Decoding, DecodingError
 from model_hooks.write.decoding import OPTIONS, STAGES, option_of, way_through
+from model_hooks.write.rules import Rules
 
 LOGITS = np.log(np.array([0.5, 0.3, 0.15, 0.05])).astype(np.float32)
 
@@ -161,14 +162,15 @@ def in_the_middle(option):
 
 
 def test_the_table_has_a_row_for_every_field_but_the_strategy():
-    strategy, *numbers = fields(Decoding)
-    assert strategy.name == "strategy"
+    strategy, *numbers, rules = fields(Decoding)
+    assert (strategy.name, rules.name) == ("strategy", "rules")
     assert [option.name for option in OPTIONS] == [field.name for field in numbers]
     assert [option.optional for option in OPTIONS] == [field.default is None for field in numbers]
 
 
 def test_the_types_of_all_fields_can_be_read_and_follow_the_table():
-    strategy, *numbers = typing.get_type_hints(Decoding).items()
+    strategy, *numbers, rules = typing.get_type_hints(Decoding).items()
+    assert rules == ("rules", Rules)
     assert strategy == ("strategy", typing.Literal["greedy", "sample"])
     for option, (name, kind) in zip(OPTIONS, numbers, strict=True):
         number = {"whole": int, "real": float}[option.kind]
@@ -183,7 +185,8 @@ def test_the_processors_are_those_of_generate_in_its_order(hooked, do_sample):
         do_sample=do_sample, **{option.name: options[option.name] for option in applied}
     )
     theirs = hooked.model._get_logits_processor(config, input_ids_seq_length=1)
-    ours = Decoding("sample" if do_sample else "greedy", **options).processors()
+    decoding = Decoding("sample" if do_sample else "greedy", **options)
+    ours = decoding.processors(hooked.info.vocab_size, n_prompt=1)
     assert [type(processor) for _, processor in ours] == [type(processor) for processor in theirs]
 
 
@@ -230,8 +233,7 @@ def test_a_tokens_way_has_the_numbers_of_each_stage_and_ends_where_it_is_removed
 def test_without_filters_scores_change_but_no_token_is_removed():
     decoding = Decoding("sample", temperature=0.5, top_k=1, top_p=0.5, min_p=0.5, seed=3)
     assert decoding.without_filters() == Decoding("sample", temperature=0.5, seed=3)
-    settings = [option.setting(value) for option, value in decoding.filters()]
-    assert settings == ["top-k 1", "top-p 0.5", "min-p 0.5"]
+    assert decoding.filters() == ("top-k 1", "top-p 0.5", "min-p 0.5")
     assert Decoding("greedy", top_k=1).filters() == ()
 
 

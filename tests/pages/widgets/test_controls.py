@@ -3,11 +3,12 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model_hooks.write.decoding import OPTIONS
+from model_hooks.write.decoding import OPTIONS, Decoding
+from model_hooks.write.rules import Rules
 from tests.pages.conftest import choose, view_of, widget
 
 
-def page(n_layers, n_heads, n_tokens):
+def page(n_layers, n_heads, n_tokens, settings):
     """Draw all controls for a model of the given size: the body of a small app."""
     from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ def page(n_layers, n_heads, n_tokens):
         n_layers=n_layers,
         n_heads=n_heads,
         vocab_size=100,
+        generation_settings=settings,
         attention_layers=tuple(range(n_layers)),
     )
     draw = {name: getattr(of, "__wrapped__", of) for name, of in vars(controls).items()}
@@ -35,8 +37,9 @@ def page(n_layers, n_heads, n_tokens):
     }
 
 
-def controls(*, n_layers=2, n_heads=2, n_tokens=3, **link):
-    app = AppTest.from_function(page, args=(n_layers, n_heads, n_tokens), default_timeout=30)
+def controls(*, n_layers=2, n_heads=2, n_tokens=3, settings=(), **link):
+    sizes = n_layers, n_heads, n_tokens
+    app = AppTest.from_function(page, args=(*sizes, settings), default_timeout=30)
     for name, value in link.items():
         app.query_params[name] = str(value)
     app.run()
@@ -60,6 +63,7 @@ def test_link_sets_every_decoding_option():
         "top_p": 0.9,
         "min_p": 0.05,
         "repetition_penalty": 1.2,
+        "no_repeat_ngram_size": 3,
         "seed": 7,
     }
     app = controls(**link, use_cache=False)
@@ -115,3 +119,40 @@ def test_options_of_sampling_are_disabled_when_greedy():
 def test_zero_top_k_means_off():
     app = choose(controls(strategy="sample", top_k=5), "decoding.top_k", 0)
     assert app.session_state["got"]["decoding"].top_k is None
+
+
+OWN = (("do_sample", True), ("num_beams", 4), ("repetition_penalty", 1.1), ("top_k", 20))
+
+
+def test_what_the_models_own_settings_ask_for_is_told_and_one_click_away():
+    app = controls(settings=OWN, seed=5)
+    (told,) = [one.value for one in app.caption]
+    assert "asks for sampling, repetition penalty 1.1, top-k 20, which is not what is set" in told
+    assert "does not do: `num_beams` `4`." in told
+    app = app.button(key="decoding.own").click().run()
+    assert not app.exception
+    decoding = view_of(app).decoding
+    assert decoding == Decoding("sample", top_k=20, repetition_penalty=1.1, seed=5)
+    assert widget(app, "decoding.top_k").value == 20
+    (told,) = [one.value for one in app.caption]
+    assert "`num_beams`" in told
+    assert "not what is set" not in told
+
+
+def test_rules_are_told_kept_in_the_link_and_can_be_lifted():
+    words = ((3, 4), (7,))
+    app = controls(settings=(("bad_words_ids", words), ("suppress_tokens", (1, 2, 5))))
+    app = app.button(key="decoding.own").click().run()
+    rules = Rules(bad_words_ids=words, suppress_tokens=(1, 2, 5))
+    assert view_of(app).decoding.rules == rules
+    (told,) = [one.value for one in app.caption]
+    assert told.endswith("are on: 3 tokens never picked, 2 sequences never completed.")
+    assert view_of(controls(**app.query_params)).decoding.rules == rules
+    app = app.button(key="decoding.lift").click().run()
+    assert view_of(app).decoding == Decoding()
+
+
+def test_a_model_without_settings_of_its_own_gets_no_note():
+    app = controls()
+    assert not app.caption
+    assert not app.button
