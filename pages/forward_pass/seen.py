@@ -19,10 +19,8 @@ from model_hooks.read.recorded import (
 from pages.ask.computed import computed
 from pages.ask.session import info, tokens_of_run
 from pages.state.visit import view
-from pages.text import visible
+from pages.text import code_span, visible
 from pages.widgets.words import token_name
-
-BACKTICK_LOOKALIKE = "\u02cb"
 
 _abilities_of = computed(abilities_of)
 _embedding = computed(embedding)
@@ -99,8 +97,8 @@ def look(asked: Run, pos: int) -> Seen:
 
 
 def code(token: str) -> str:
-    """Return a token as Markdown code; the one character that would end the code is replaced."""
-    return f"`{visible(token).replace('`', BACKTICK_LOOKALIKE)}`"
+    """Return a token as Markdown code."""
+    return code_span(visible(token))
 
 
 def code_of(token_id: int) -> str:

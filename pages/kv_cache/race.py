@@ -110,7 +110,9 @@ def _pick_settings(asked: Run, info: ModelInfo) -> Settings:
             "Model",
             "kv_cache.untrained",
             options=[False, True],
-            format_func=lambda untrained: UNTRAINED_GPT2 if untrained else info.name,
+            format_func=lambda untrained: (
+                UNTRAINED_GPT2 if untrained else escape_markdown(info.name)
+            ),
             required=True,
             help="The second has random weights: it writes nonsense and is here **for timing "
             "only** (124 million parameters, 0.5 GB of memory, built when you first run it).",

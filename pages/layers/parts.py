@@ -51,7 +51,7 @@ def draw(
     if found.is_exact and told_apart:
         _draw_parts(found, layer)
     else:
-        st.info(inexact_reason(info, told_apart), icon=":material/info:")
+        st.info(escape_markdown(inexact_reason(info, told_apart)), icon=":material/info:")
         if not told_apart:
             return
     numbers = sum_text(found)

@@ -1,25 +1,24 @@
 """Text of models and users is drawn as it stands, read by a Markdown parser as browsers read it."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from markdown_it import MarkdownIt
 
 from pages.text import code_span, escape_markdown, visible
+from tests.hostile_texts import AFTER_MARKDOWN, MARKDOWN
 
-ODD = [
-    "<b>",
-    "$x$",
-    "|",
-    "`",
-    "``a`",
-    "**x**",
-    "_x_",
-    "[a](b)",
-    "# a",
-    "1. a",
-    ":red[x]",
-    "\\",
-    "&lt;",
-]
+TAKEN_FOR_MORE = re.compile(
+    r"https?://\S|www\.\S|\w@\w"  # GitHub's Markdown, 6.9: bare addresses
+    r"|:[\w+-]+:"  # shortcodes and icons
+    r"|(^|\s)(<->|->|<-|--|>=|<=|~=)(\s|$)",  # Streamlit's arrows and signs
+    re.IGNORECASE,
+)
+"""What Streamlit replaces in a span of text after Markdown was read, and it shows."""
+EMPTY_SPAN = ":small[]"
+texts = some.text("abcw:./@<>-=~_*`[](){}!#+&;$\\|^ 1", max_size=30)
 
 
 def inline(markdown):
@@ -28,14 +27,40 @@ def inline(markdown):
     return [(one.type, one.content) for one in paragraph.children]
 
 
-@pytest.mark.parametrize("text", ODD)
-def test_escaped_text_reads_as_itself(text):
-    found = inline(f"a {escape_markdown(text)} b")
+def spans(markdown):
+    """The texts between empty spans, as they read; nothing else may be there."""
+    found, runs = inline(markdown), [""]
     assert {kind for kind, _ in found} <= {"text", "text_special"}
-    assert "".join(content for _, content in found) == f"a {text} b"
+    for kind, content in found:
+        first, *more = content.split(EMPTY_SPAN) if kind == "text" else [content]
+        runs[-1] += first
+        runs += more
+    return runs
 
 
-@pytest.mark.parametrize("text", ODD)
+@pytest.mark.parametrize("text", [*MARKDOWN, *AFTER_MARKDOWN])
+def test_escaped_text_reads_as_itself(text):
+    found = spans(f"a {escape_markdown(text)} b")
+    assert "".join(found) == f"a {text} b"
+    assert not [span for span in found if TAKEN_FOR_MORE.search(span)]
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a.example", "www.a.example", "a@b.example", ":cat:", "->"]
+)
+def test_backslashes_alone_would_not_do(text):
+    escaped = re.sub(r"([^\w\s])", r"\\\1", text)
+    assert [span for span in spans(escaped) if TAKEN_FOR_MORE.search(span)]
+
+
+@given(texts)
+def test_any_text_reads_as_itself(text):
+    found = spans(f"a{escape_markdown(text)}b")
+    assert "".join(found) == f"a{text}b"
+    assert not [span for span in found if TAKEN_FOR_MORE.search(span.removeprefix("a"))]
+
+
+@pytest.mark.parametrize("text", MARKDOWN)
 def test_a_code_span_holds_the_text_as_it_stands(text):
     found = inline(f"a {code_span(text)} b")
     assert ("code_inline", text) in found
