@@ -25,11 +25,13 @@ from model_hooks.run.routing import Routing, listening
 from model_hooks.run.runner import Ran, Runner
 from model_hooks.run.trace import Segment, Trace, build_trace
 from model_hooks.run.tried import corrected
+from model_hooks.text.conversations import Conversation
+from model_hooks.text.tokenization import TokenizerView
 from model_hooks.text.tokens import TokenText, clean_text
 from model_hooks.write.decoding import Decoding
 from model_hooks.write.forwards import Forward, Forwards, Variant
 from model_hooks.write.generation import Generation, Step, take_step
-from model_hooks.write.own import own_decoding, own_settings
+from model_hooks.write.own import end_ids, own_decoding, own_settings
 from model_hooks.write.trust import try_cache
 
 
@@ -85,11 +87,10 @@ class HookedModel:
     @property
     def eos_token_ids(self) -> frozenset[int]:
         """The token IDs that end a text."""
-        ids = self.model.generation_config.eos_token_id
-        if ids is None:
-            ids = self.tokenizer.eos_token_id
-        several = [] if ids is None else ids if isinstance(ids, list) else [ids]
-        return frozenset(int(token_id) for token_id in several)
+        if ids := end_ids(self.model.generation_config):
+            return frozenset(ids)
+        last = self.tokenizer.eos_token_id
+        return frozenset(() if last is None else (int(last),))
 
     @property
     def default_decoding(self) -> Decoding:
@@ -100,6 +101,19 @@ class HookedModel:
     def encode(self, text: str) -> list[int]:
         """Return the token IDs of a text, with special tokens as the tokenizer's default is."""
         return self.tokenizer(clean_text(text), verbose=False)["input_ids"]
+
+    def encode_chat(self, conversation: Conversation) -> list[int]:
+        """Return the token IDs of a conversation, up to where the model's answer goes.
+
+        The model's own chat template writes it, the beginning of the text included.
+
+        Args:
+            conversation: Such as `[{"role": "user", "content": "Hi"}]`; a text alone is that turn.
+
+        Raises:
+            PromptError: It is no conversation, there is no chat template, or the template fails.
+        """
+        return list(TokenizerView(self.tokenizer).chat_ids(conversation))
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of token IDs, special tokens included."""

@@ -117,6 +117,16 @@ def chat_tokens(
     return view.tokenize(view.chat_text(text), limit=limit, add_special_tokens=False)
 
 
+def chat_prompt(model: HookedModel, text: str, by: str | None = None) -> str | None:
+    """Return the prompt that becomes the tokens of `chat_tokens`; None where no text does.
+
+    Raises:
+        PromptError: There is no chat template, or it fails.
+        ModelError: There is no tokenizer of that name.
+    """
+    return _view(model, by).chat_prompt(text)
+
+
 def entries(
     model: HookedModel, token_ids: tuple[int, ...], by: str | None = None
 ) -> tuple[Entry, ...]:

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_hooks.errors import PromptError
+from model_hooks.text.conversations import Conversation, turns_of
 from model_hooks.text.cuts import Token, Tokenization, Word, left_out, split_characters
 from model_hooks.text.merges import MergeStep, merge_steps, smallest_pieces
 from model_hooks.text.pieces import SPACE
@@ -106,25 +107,57 @@ class TokenizerView(Vocabulary):
         """Return the IDs that merging a word begins with: bytes, characters, or unknown ones."""
         return smallest_pieces(self, spelling)
 
-    def chat_text(self, text: str) -> str:
-        """Write a text as the user's turn of a conversation, as the chat template does.
+    def chat_text(self, conversation: Conversation) -> str:
+        """Write a conversation as one text, as the chat template does, up to where an answer goes.
+
+        Args:
+            conversation: The turns, each with a `role` and its `content`; a text alone is the
+                turn of a user.
 
         Raises:
-            PromptError: There is no template, or it fails.
+            PromptError: It is no conversation, there is no template, or the template fails.
         """
         if self.chat_template is None:
             raise PromptError("This tokenizer has no chat template.")
         try:
             return self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": clean_text(text)}],
+                turns_of(conversation),
                 chat_template=self.chat_template,
                 tokenize=False,
                 add_generation_prompt=True,
             )
+        except PromptError:
+            raise
         except Exception as error:  # whatever a template from the Hub does
             raise PromptError(
-                "This tokenizer's chat template could not be filled in with one turn of a user."
+                "This tokenizer's chat template could not be filled in with this conversation."
             ) from error
+
+    def chat_ids(self, conversation: Conversation) -> tuple[int, ...]:
+        """Return the token IDs of a conversation; the template alone says where a text begins.
+
+        Raises:
+            PromptError: It is no conversation, there is no template, or the template fails.
+        """
+        return self._cut(self.chat_text(conversation), add_special_tokens=False).ids
+
+    def chat_prompt(self, conversation: Conversation) -> str | None:
+        """Return a text that becomes the token IDs of a conversation when it is a prompt.
+
+        What the tokenizer adds to every prompt is left out of the template's text.
+
+        Returns:
+            None where no text does, such as where an end is added to every prompt.
+
+        Raises:
+            PromptError: It is no conversation, there is no template, or the template fails.
+        """
+        text = self.chat_text(conversation)
+        wanted, whole = self.chat_ids(conversation), self._cut(text, add_special_tokens=True)
+        first = whole.added.index(False) if False in whole.added else 0
+        begin = "".join(self.piece(token_id) for token_id in whole.ids[:first])
+        tried = (self._cut(one, True) for one in (text, text.removeprefix(begin)))
+        return next((cut.text for cut in tried if cut.ids == wanted), None)
 
     def _cut(self, text: str, add_special_tokens: bool) -> "_Cut":
         encoded = self.tokenizer(

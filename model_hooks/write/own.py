@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 from transformers import GenerationConfig
 
 from model_hooks.errors import DecodingError
 from model_hooks.write.decoding import OPTIONS, Decoding
-from model_hooks.write.rules import NO_RULES, Rules
+from model_hooks.write.rules import NO_RULES, Rules, is_token_id
 
 Settings = tuple[tuple[str, Any], ...]
 """Names of `GenerationConfig`, each with a plain value."""
@@ -55,8 +54,15 @@ def own_settings(config: GenerationConfig | None) -> Settings:
         if name not in ELSEWHERE and hasattr(_PLAIN, name) and _changes(name, value)
     }
     if {"min_length", "min_new_tokens", "bad_words_ids"} & set(said):
-        said["eos_token_id"] = _plain(np.atleast_1d(config.eos_token_id or ()).tolist())
+        said["eos_token_id"] = end_ids(config)
     return tuple(sorted(said.items()))
+
+
+def end_ids(config: GenerationConfig) -> tuple[int, ...]:
+    """Return the token IDs that end a text; what is no token ID is left out."""
+    said = config.eos_token_id
+    several = said if isinstance(said, list | tuple) else [said]
+    return tuple(one for one in several if is_token_id(one))
 
 
 def own_decoding(settings: Settings, vocab_size: int) -> OwnDecoding:

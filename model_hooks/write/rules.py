@@ -60,7 +60,7 @@ class Rules:
         for sequence in sequences:
             _check_ids("Each sequence of bad_words_ids", sequence, MAX_SEQUENCE)
         for name in ("min_length", "min_new_tokens"):
-            if not _is_whole(value := getattr(self, name)):
+            if not is_token_id(value := getattr(self, name)):
                 raise DecodingError(f"{name} must be a whole number from 0, not {value!r}.")
 
     @property
@@ -97,11 +97,12 @@ del Rules.__no_type_check__  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _check_ids(name: str, ids: object, most: int) -> None:
-    if not isinstance(ids, tuple) or len(ids) > most or not all(map(_is_whole, ids)):
+    if not isinstance(ids, tuple) or len(ids) > most or not all(map(is_token_id, ids)):
         raise DecodingError(f"{name} must be at most {most:,} token IDs, whole numbers from 0.")
 
 
-def _is_whole(value: object) -> bool:
+def is_token_id(value: object) -> bool:
+    """Whether a value can be a token ID: a whole number from 0."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from model_hooks.text.cuts import Tokenization
 from model_hooks.text.tokens import clean_text
 from pages.state.visit import put
-from pages.text import escape_markdown, visible
+from pages.text import code_span, escape_markdown, visible
 from pages.tokenizer import chips, merging
 from pages.tokenizer.chips import KINDS, TokenizedText, hexadecimal, legend, rank_text
 from pages.widgets.bind import bind, expander
@@ -123,6 +123,19 @@ def change_made(cut: Tokenization) -> tuple[int, str, str] | None:
     return at, was, became
 
 
+def without_second_beginning(cut: Tokenization) -> str | None:
+    """Return a text without the special token that the tokenizer adds before it anyway.
+
+    Returns:
+        None where the text does not begin with it.
+    """
+    ids, kinds = cut.token_ids[:2], [token.kind for token in cut.tokens[:2]]
+    if len(set(ids)) != 1 or kinds != ["added", "special"]:
+        return None
+    rest = cut.text.lstrip().removeprefix(cut.tokens[0].piece)
+    return rest or None
+
+
 def lost_sentence(cut: Tokenization) -> str:
     """Name what no token stands for, though none marks it as unknown (Markdown)."""
     parts = [cut.text[first:stop][:N_QUOTED] for first, stop in cut.lost[:N_LOST]]
@@ -189,6 +202,12 @@ def _draw_checks(text: TokenizedText) -> None:
         )
     if cut.lost:
         st.caption(f":material/info: {lost_sentence(cut)}")
+    if (rest := without_second_beginning(cut)) is not None:
+        st.caption(
+            ":material/info: Your text begins with what the tokenizer puts there by itself: "
+            f"{code_span(visible(cut.tokens[0].piece))}. The model reads it twice."
+        )
+        st.button("Leave mine out", key="tokenizer.once", on_click=put, kwargs={"prompt": rest})
     source = f"Token IDs from the tokenizer (`{text.facts.class_name}`)"
     numbers_from(None, [len(cut.token_ids)], source)
 

@@ -4,9 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from model_hooks import InlookError
-from model_hooks.read.tokenizers import TokenizerFacts, chat_tokens
+from model_hooks.read.tokenizers import TokenizerFacts, chat_prompt, chat_tokens
 from model_hooks.text.vocabulary import SpecialToken
 from pages.ask.computed import computed
+from pages.state.visit import put
 from pages.text import code_span, escape_markdown, visible
 from pages.tokenizer import chips
 from pages.widgets.bind import expander
@@ -35,7 +36,13 @@ CHAT_HELP = (
 NO_CHAT = (
     "This tokenizer has no chat template: its model continues a text and was not trained to answer."
 )
+CHAT_BUTTON = "Make this conversation the prompt"
+NO_PROMPT = (
+    ":material/info: Typed as a prompt, this text would become other tokens, because of those that "
+    "the tokenizer adds to every prompt."
+)
 
+_chat_prompt = computed(chat_prompt)
 _chat_tokens = computed(chat_tokens)
 
 
@@ -58,9 +65,19 @@ def draw(model_name: str, prompt: str, facts: TokenizerFacts) -> None:
         return
     conversation = chips.described(model_name, cut)
     chips.draw(conversation, key="tokenizer_chat", label="Tokens of the conversation", height=256)
+    _offer(model_name, prompt)
     template = expander("The template itself", "tokenizer.template")
     if template.open:
         template.code(facts.chat_template, language="jinja2", wrap_lines=True)
+
+
+def _offer(model_name: str, prompt: str) -> None:
+    """Offer the conversation as the prompt, where a prompt can be these very tokens."""
+    written = _chat_prompt(model_name, prompt)
+    if written is None:
+        st.caption(NO_PROMPT)
+    elif written != prompt:
+        st.button(CHAT_BUTTON, key="tokenizer.chat", on_click=put, kwargs={"prompt": written})
 
 
 def sentence(tokens: tuple[SpecialToken, ...]) -> str:

@@ -181,6 +181,38 @@ def test_a_template_that_fails_gets_one_sentence(open_page, byte_bpe, monkeypatc
     assert "could not be filled in" in app.warning[0].value
 
 
+def test_a_conversation_becomes_the_prompt_with_one_beginning(open_page, byte_bpe, monkeypatch):
+    template = "{{ bos_token }}{% for m in messages %}he {{ m.content }}{% endfor %}"
+    monkeypatch.setattr(byte_bpe, "chat_template", template)
+    app = open_page("tokenizer", prompt="the")
+    theirs = byte_bpe.apply_chat_template([{"role": "user", "content": "the"}], return_dict=False)
+    assert strip(app, "Tokens of the conversation")["ids"] == theirs == [259, 256, 258]
+    app = app.button(key="tokenizer.chat").click().run()
+    assert not app.exception
+    assert view_of(app).prompt == "he the"
+    assert strip(app)["ids"] == theirs
+
+
+def test_a_second_beginning_is_told_and_can_be_left_out(open_page):
+    app = open_page("tokenizer", prompt=f"{END}the")
+    assert not app.exception
+    assert strip(app)["ids"] == [259, 259, 116, 256]
+    assert "The model reads it twice" in texts(app)
+    app = app.button(key="tokenizer.once").click().run()
+    assert view_of(app).prompt == "the"
+    assert strip(app)["ids"] == [259, 116, 256]
+    assert "The model reads it twice" not in texts(app)
+
+
+def test_where_no_prompt_can_be_the_conversation_the_page_says_so(open_page, byte_bpe, monkeypatch):
+    template = "{% for m in messages %}he {{ m.content }}{% endfor %}"
+    monkeypatch.setattr(byte_bpe, "chat_template", template)  # it writes no beginning
+    app = open_page("tokenizer", prompt="the")
+    assert not app.exception
+    assert "would become other tokens" in texts(app)
+    assert not [button for button in app.button if button.key == "tokenizer.chat"]
+
+
 def test_what_is_switched_off_does_not_reach_the_tokenizer_and_the_page_says_so(open_page):
     assert "switched off" not in texts(open_page("tokenizer", prompt="the"))
     app = open_page("tokenizer", prompt="the", interventions="ablate_mlp,0~")
