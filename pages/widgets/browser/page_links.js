@@ -1,9 +1,7 @@
-/**
- * Keeps the links to pages equal to the address: what a click in a part of a page has changed is
- * in them at once, for whoever opens one in a new tab.
- */
+// Keeps the links to pages equal to the address: what a click in a part of a page has changed is
+// in them at once, for whoever opens one in a new tab.
 
-/** Return where a link leads with what is looked at now; one that changes fields stays as it is. */
+// Where a link leads with what is looked at now; one that changes fields stays as it is.
 export function withView(href, search, origin) {
   const url = new URL(href, origin);
   if (url.searchParams.has("set")) return href;

@@ -136,7 +136,7 @@ def test_damaged_weights_leave_nothing_to_pick_from():
     whole = hooked.trace([10, 11, 12])
     with torch.no_grad():
         model.transformer.ln_f.weight[0] = math.nan
-    assert stages_after(hooked, hooked.trace([10, 11, 12]), Decoding()) is None
+    assert stages_after(hooked, whole, Decoding(), 1) is None
     assert stages_after(hooked, whole, Decoding()) is not None
 
 
