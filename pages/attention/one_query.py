@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pages.attention.matrix import Shown
 from pages.state.visit import put
 from pages.text import escape_markdown, visible
-from pages.widgets.components import head_lines, token_strip
+from pages.widgets.components import head_lines, rows_to_send, token_strip
 from pages.widgets.controls import current_position, pick_position
 
 MAX_LINE_TOKENS = 96
@@ -30,6 +30,12 @@ def draw(tokens: Sequence[str], shown: Shown, span: slice) -> int:
         on_pick=lambda pos: put(pos=pos),
         label="Query token",
     )
+    known = rows_to_send(len(tokens), query)
+    if len(known) < len(tokens):
+        st.caption(
+            f"Point at one of the tokens {known.start} to {known.stop - 1} to see what it reads; "
+            "click any other to go there."
+        )
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
         pick_position(tokens, label="Query token")

@@ -29,6 +29,8 @@ MAX_GRID_BYTES = 480_000
 MAX_TILE_PX = 64
 """No tile is drawn larger on screen, so more pixels would only be sent in vain."""
 MAX_LINES = 3000
+MAX_ROW_BYTES = 128_000
+"""What the rows of a strip may weigh; those of a long text grow with the square of its length."""
 
 
 def component(name: str, *, isolate_styles: bool = True) -> Callable[..., Any]:
@@ -73,7 +75,8 @@ def token_strip(
         weights: One number from 0 to 1 per token, shown as a shade and in the tooltip.
         rows: What each token reads, such as one head's attention: hovering over a token shades
             the others by its row and dims those below 0.05. The selected token's row is shown
-            when nothing is hovered, unless `weights` are given.
+            when nothing is hovered, unless `weights` are given. Of a long text only the rows
+            `rows_to_send` go to the browser.
         marks: A short word above some tokens, by position.
         notes: A line of small print per token, at the bottom of its chip.
         hints: What else the tooltip says, per token; instead of its weight, if it has one.
@@ -89,14 +92,11 @@ def token_strip(
     selected = _remembered(key, selected)
     if selected is not None and not 0 <= selected < n_tokens:
         selected = None
-    encoded_rows = None
-    if rows is not None:
-        encoded_rows = base64.b64encode(_to_bytes(np.asarray(rows)).tobytes()).decode()
     data = {
         "tokens": [visible(token) for token in tokens],
         "ids": None if ids is None else [int(token_id) for token_id in ids],
         "weights": None if weights is None else [round(float(weight), 4) for weight in weights],
-        "rows": encoded_rows,
+        "rows": None if rows is None else _encoded_rows(rows, selected),
         "marks": None if not marks else [marks.get(pos) for pos in range(n_tokens)],
         "notes": None if notes is None else list(notes),
         "hints": None if hints is None else list(hints),
@@ -212,6 +212,26 @@ def head_lines(
     }
     _head_lines(key=key, data=data, on_picked_change=lambda: _picked(key, int, on_pick))
     return selected
+
+
+def rows_to_send(n_tokens: int, selected: int | None) -> range:
+    """Return the positions whose rows a strip knows: all of a short text, else those near one.
+
+    They stay the same while the selection moves a little, so that nothing is sent again.
+    """
+    n_rows = max(1, MAX_ROW_BYTES // max(1, n_tokens))
+    if n_rows >= n_tokens:
+        return range(n_tokens)
+    pos = n_tokens - 1 if selected is None else selected
+    step = max(1, n_rows // 2)
+    first = min(max(0, pos // step * step - (n_rows - step) // 2), n_tokens - n_rows)
+    return range(first, first + n_rows)
+
+
+def _encoded_rows(rows: Float[np.ndarray, "pos pos"], selected: int | None) -> dict[str, Any]:
+    sent = rows_to_send(len(rows), selected)
+    weights = _to_bytes(rows[sent.start : sent.stop])
+    return {"first": sent.start, "bytes": base64.b64encode(weights.tobytes()).decode()}
 
 
 def _to_bytes(weights: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:

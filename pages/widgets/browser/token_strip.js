@@ -45,14 +45,17 @@ export function runs(n, groups) {
   return found;
 }
 
+// The bytes of one token's row among those that were sent, or null; of a long text only some were.
+export function rowOf(rows, pos, n) {
+  const at = rows === null || pos === null ? -1 : (pos - rows.first) * n;
+  return at < 0 || at >= rows.bytes.length ? null : rows.bytes.subarray(at, at + n);
+}
+
 // How strongly each of `n` chips is shaded, from 0 to 1, while the pointer is on `hovered` (-1: on none).
 // Without `weights`, the row of the hovered or else the selected token counts; its bytes hold square roots.
 export function shades({ weights, rows, selected, n }, hovered) {
-  const shown = hovered >= 0 ? hovered : selected;
-  const byRow = rows && shown !== null && (hovered >= 0 || !weights);
-  return Array.from({ length: n }, (_, i) =>
-    byRow ? (rows[shown * n + i] / 255) ** 2 : (weights?.[i] ?? 0),
-  );
+  const row = rowOf(rows, hovered, n) ?? (weights ? null : rowOf(rows, selected, n));
+  return Array.from({ length: n }, (_, i) => (row ? (row[i] / 255) ** 2 : (weights?.[i] ?? 0)));
 }
 
 function create(parentElement) {
@@ -89,13 +92,16 @@ function update(strip, data) {
     mark(strip, strip.selected < strip.chips.length ? strip.selected : null);
   }
   strip.weights = weights;
-  strip.rows =
-    data.rows === null ? null : Uint8Array.from(atob(data.rows), (byte) => byte.charCodeAt(0));
+  strip.rows = data.rows === null ? null : { first: data.rows.first, bytes: decoded(data.rows) };
   if (strip.n_sent !== data.n_sent) {
     strip.n_sent = data.n_sent;
     mark(strip, data.selected);
   }
   hover(strip, -1);
+}
+
+function decoded(rows) {
+  return Uint8Array.from(atob(rows.bytes), (byte) => byte.charCodeAt(0));
 }
 
 // Puts the chips of each group into one frame with a heading.
@@ -164,7 +170,7 @@ function reveal(root, made) {
 
 function hover(strip, pos) {
   const { root, chips, weights, rows, selected } = strip;
-  root.classList.toggle("hovering", pos >= 0 && rows !== null);
+  root.classList.toggle("hovering", rowOf(rows, pos, chips.length) !== null);
   for (const [i, weight] of shades({ weights, rows, selected, n: chips.length }, pos).entries()) {
     chips[i].style.setProperty("--w", weight);
     chips[i].classList.toggle("dim", i !== pos && weight < DIM_BELOW);

@@ -1,7 +1,13 @@
 // A strip says and shades what each token is and reads.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chipFacts, pieces, runs, shades } from "../../../../pages/widgets/browser/token_strip.js";
+import {
+  chipFacts,
+  pieces,
+  rowOf,
+  runs,
+  shades,
+} from "../../../../pages/widgets/browser/token_strip.js";
 
 test("a chip says what is known of its token, and its hint in place of its weight", () => {
   const tokens = ["a", "·b"];
@@ -43,7 +49,8 @@ test("runs hold every chip once and in order, and a heading where there is a gro
   assert.deepEqual(runs(0, []), []);
 });
 
-const ROWS = Uint8Array.from([255, 0, 51, 204]); // square roots of 1, 0, 0.04 and 0.64
+// square roots of 1, 0, 0.04 and 0.64
+const ROWS = { first: 0, bytes: Uint8Array.from([255, 0, 51, 204]) };
 
 test("the hovered token's row shades, and the selected one's when nothing is hovered", () => {
   const strip = { weights: null, rows: ROWS, selected: 1, n: 2 };
@@ -63,4 +70,14 @@ test("weights shade until a token is hovered that has a row", () => {
 test("nothing is shaded where nothing is known", () => {
   assert.deepEqual(shades({ weights: null, rows: null, selected: 0, n: 3 }, 1), [0, 0, 0]);
   assert.deepEqual(shades({ weights: null, rows: ROWS, selected: null, n: 2 }, -1), [0, 0]);
+});
+
+test("of a long text only the rows that were sent are known; elsewhere the selected one stays", () => {
+  const rows = { first: 2, bytes: Uint8Array.from([0, 255, 0, 0, 255, 0, 0, 0]) };
+  for (const pos of [null, -1, 0, 1, 4, 99]) assert.equal(rowOf(rows, pos, 4), null);
+  assert.deepEqual([...rowOf(rows, 3, 4)], [255, 0, 0, 0]);
+  const strip = { weights: null, rows, selected: 2, n: 4 };
+  assert.deepEqual(shades(strip, 0), [0, 1, 0, 0]);
+  assert.deepEqual(shades(strip, 3), [1, 0, 0, 0]);
+  assert.deepEqual(shades({ ...strip, selected: 1 }, 0), [0, 0, 0, 0]);
 });
