@@ -24,7 +24,7 @@ from model_hooks.read.patterns import (
     same_token_score,
 )
 from model_hooks.read.recorded import attention_of_heads
-from model_hooks.run.trace import PER_HEAD_FROM, Trace
+from model_hooks.run.trace import Trace
 
 Score = Callable[..., Float[np.ndarray, "head"]]
 SCORES: dict[str, Score] = {
@@ -118,9 +118,7 @@ def weights_of_query(trace: Trace, layer: int, pos: int) -> Float[np.ndarray, "h
     Raises:
         LayerError: There is no such layer, or it has no attention.
     """
-    if len(trace) < PER_HEAD_FROM:
-        return trace.attention(layer)[:, pos, : pos + 1]
-    return np.stack([trace.attention(layer, i)[pos, : pos + 1] for i in range(trace.n_heads)])
+    return trace.attention_rows(layer, pos, pos + 1)[:, 0, : pos + 1]
 
 
 def sizes_read(

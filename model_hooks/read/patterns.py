@@ -91,9 +91,25 @@ def mean_distance(attention: Float[np.ndarray, "head pos pos"]) -> Float[np.ndar
     return _mean((attention * (pos[:, None] - pos)).sum(-1)[:, 1:])
 
 
-def mean_over_heads(attention: Float[np.ndarray, "head pos pos"]) -> Float[np.ndarray, "pos pos"]:
+def mean_over_heads(
+    attention: Float[np.ndarray, "head query key"],
+) -> Float[np.ndarray, "query key"]:
     """Return the mean pattern of all heads of a layer."""
     return attention.mean(0)
+
+
+def largest_of_blocks(
+    pattern: Float[np.ndarray, "pos pos"], size: int
+) -> Float[np.ndarray, "size size"]:
+    """Shrink a pattern to at most `size` cells per side, each with the largest weight of its block.
+
+    A single strong weight stays visible. Cells of keys that come after all their queries are NaN.
+    """
+    n_tokens = len(pattern)
+    size = min(n_tokens, size)
+    seen = np.where(np.tri(n_tokens, dtype=bool), pattern, np.nan)
+    starts = np.arange(size) * n_tokens // size
+    return np.fmax.reduceat(np.fmax.reduceat(seen, starts, axis=0), starts, axis=1)
 
 
 def rollout_step(

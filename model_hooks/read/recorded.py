@@ -10,7 +10,7 @@ from model_hooks.errors import PromptError
 from model_hooks.info import ModelInfo
 from model_hooks.model import HookedModel
 from model_hooks.parts.abilities import Abilities
-from model_hooks.read.patterns import mean_over_heads
+from model_hooks.read.patterns import largest_of_blocks, mean_over_heads
 from model_hooks.run.prompts import NO_TOKENS
 from model_hooks.run.routing import Routing
 from model_hooks.run.trace import Trace
@@ -122,11 +122,43 @@ def attention_of_heads(trace: Trace, layer: int) -> Float[np.ndarray, "head pos 
     return np.stack([trace.attention(layer, head) for head in range(trace.n_heads)])
 
 
-def mean_patterns(trace: Trace) -> tuple[Float[np.ndarray, "pos pos"] | None, ...]:
-    """Return each layer's attention, the mean over its heads; None without attention."""
+def mean_rows(trace: Trace, pos: int) -> tuple[Float[np.ndarray, "pos"] | None, ...]:
+    """Return what a position reads in each layer, the mean over heads; None without attention.
+
+    Raises:
+        PromptError: The trace lacks that position.
+    """
+    rows: list[np.ndarray | None] = [None] * trace.n_layers
+    for layer in trace.attention_layers:
+        rows[layer] = mean_over_heads(trace.attention_rows(layer, pos, pos + 1))[0]
+    return tuple(rows)
+
+
+def mean_window(trace: Trace, layer: int, start: int, stop: int) -> Float[np.ndarray, "row row"]:
+    """Return what some neighbouring positions read of each other, the mean over a layer's heads.
+
+    Raises:
+        LayerError: There is no such layer, or it has no attention.
+        PromptError: The trace lacks such positions.
+    """
+    rows = trace.attention_rows(layer, start, stop)
+    return read_only(mean_over_heads(rows)[:, start:stop].copy())
+
+
+def mean_patterns(trace: Trace, size: int) -> tuple[Float[np.ndarray, "size size"] | None, ...]:
+    """Return each layer's attention, the mean over its heads, as a small picture.
+
+    Args:
+        trace: The run.
+        size: The most cells per side. A cell of a longer text holds the largest weight of its
+            block; what no query there may read is NaN.
+
+    Returns:
+        None for layers without attention.
+    """
     with_attention = trace.attention_layers
     return tuple(
-        attention(trace, layer) if layer in with_attention else None
+        largest_of_blocks(attention(trace, layer), size) if layer in with_attention else None
         for layer in range(trace.n_layers)
     )
 

@@ -7,6 +7,7 @@ come out as the model means them. Knows nothing of hooks.
 import sys
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from model_hooks.run import masks
 
 _PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 """Attention modules that do nothing but scaled dot products under a mask, tried on a probe."""
+_ROW_BY_ROW: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""Attention modules where some queries alone get the weights that they get among all, tried too."""
 
 
 def kv_head_of(head: int, n_heads: int, n_kv_heads: int) -> int:
@@ -92,6 +95,25 @@ class RecordedAttention:
         if self.module not in _PLAIN:
             return self.weights_for(keys)[head]
         return self.formula(keys, head)
+
+    def row_weights(
+        self, rows: range, earlier: "Sequence[AttentionCall]" = ()
+    ) -> Float[Tensor, "head row key"]:
+        """Return the weights of some of the new queries; cheap where they can be computed alone."""
+        keys = self._all_keys(earlier)
+        if self.module not in _ROW_BY_ROW:
+            return self.weights_for(keys)[:, rows.start : rows.stop]
+        return self.rows_alone(rows).weights_for(keys)
+
+    def rows_alone(self, rows: range) -> "RecordedAttention":
+        """Return the call with some of its queries only."""
+        query = self.inputs.query
+        told = query.shape[2], self.n_keys, self.causal, query.device
+        return replace(
+            self,
+            inputs=self.inputs._replace(query=query[:, :, rows.start : rows.stop]),
+            mask=masks.rows_of(self.mask, rows, *told),
+        )
 
     @torch.inference_mode()
     def weights_for(self, keys: Float[Tensor, "1 kv_head key d_head"]) -> Tensor:
@@ -193,6 +215,12 @@ class ReturnedWeights:
         """Return the weights of one head."""
         return self.tensor[0, head]
 
+    def row_weights(
+        self, rows: range, earlier: "Sequence[AttentionCall]" = ()
+    ) -> Float[Tensor, "head row key"]:
+        """Return the weights of some of the new queries."""
+        return self.tensor[0, :, rows.start : rows.stop]
+
     def readable(self) -> Bool[Tensor, "new key"]:
         """Return which keys each query read in any head.
 
@@ -221,7 +249,9 @@ def family_eager(module: nn.Module) -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 def learn_formula(call: RecordedAttention) -> None:
-    """Find out on one call whether its module follows the plain formula.
+    """Find out on one call how its module's weights may be computed.
+
+    By the plain formula, which makes one head cheap; query by query, which makes a row cheap.
 
     Raises:
         LookupError: The family has no attention function of its own to compare with.
@@ -231,3 +261,8 @@ def learn_formula(call: RecordedAttention) -> None:
     plain = torch.stack([call.formula(keys, head) for head in range(len(exact))])
     if plain.shape == exact.shape and torch.allclose(plain, exact, atol=1e-6):
         _PLAIN.add(call.module)
+    with suppress(Exception):  # a bias with a row per query, or whatever else has one
+        each = (call.rows_alone(range(i, i + 1)) for i in range(call.n_rows))
+        alone = torch.cat([one.weights_for(keys) for one in each], 1)
+        if alone.shape == exact.shape and torch.allclose(alone, exact, atol=1e-6):
+            _ROW_BY_ROW.add(call.module)

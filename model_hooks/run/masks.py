@@ -19,6 +19,19 @@ def explicit(
     return allowed.tril(n_keys - n_query) if causal else allowed
 
 
+def rows_of(
+    mask: Tensor | None, rows: range, n_query: int, n_keys: int, causal: bool, device: torch.device
+) -> Tensor:
+    """Return the mask of some of a call's queries alone, made if there is none."""
+    if mask is not None:
+        mask = mask[..., -n_query:, :n_keys]
+        return mask if mask.shape[2] == 1 else mask[:, :, rows.start : rows.stop]
+    last = torch.arange(rows.start, rows.stop, device=device) + (n_keys - n_query)
+    keys = torch.arange(n_keys, device=device)
+    allowed = keys <= last[:, None] if causal else (keys >= 0).expand(len(rows), -1)
+    return allowed[None, None]
+
+
 def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a mask as the summand that eager attention expects."""
     if mask.dtype != torch.bool:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model_hooks.arrays import check_index, read_only, to_array
-from model_hooks.errors import LayerError
+from model_hooks.errors import LayerError, PromptError
 from model_hooks.run.attention import AttentionCall
 from model_hooks.run.capture import LayerRecord
 from model_hooks.run.interventions import Intervention
@@ -158,6 +158,25 @@ class LayerTrace:
         self._check_attention()
         return read_only(self._assemble(check_index("head", head, self.n_heads, LayerError)))
 
+    def rows(self, start: int, stop: int) -> Float[np.ndarray, "head row pos"]:
+        """Return what the queries from `start` up to `stop` attend to, and as few others as can be.
+
+        Raises:
+            LayerError: The layer has no attention.
+        """
+        if "attention" in self.__dict__:
+            return self.attention[:, start:stop]
+        self._check_attention()
+        blocks, end = [], 0
+        for i, call in enumerate(self._calls):
+            first, end = end, end + call.n_rows
+            if start < end and stop > first:
+                inside = range(max(0, start - first), min(stop, end) - first)
+                blocks.append(_call_weights(self._calls, i, None, inside))
+        n_pos = len(self.resid_pre)
+        blocks = [torch.nn.functional.pad(block, (0, n_pos - block.shape[-1])) for block in blocks]
+        return read_only(torch.cat(blocks, -2).float().cpu().numpy())
+
     def _check_attention(self) -> None:
         if not self._calls:
             raise LayerError(
@@ -230,6 +249,22 @@ class Trace:
         chosen = self.layers[check_index("layer", layer, self.n_layers, LayerError)]
         return chosen.attention if head is None else chosen.head(head)
 
+    def attention_rows(
+        self, layer: int, start: int, stop: int
+    ) -> Float[np.ndarray, "head row pos"]:
+        """Return what the queries from `start` up to `stop` attend to in every head of a layer.
+
+        Raises:
+            LayerError: This trace lacks that layer, or the layer has no attention.
+            PromptError: The trace lacks such positions.
+        """
+        chosen = self.layers[check_index("layer", layer, self.n_layers, LayerError)]
+        if not 0 <= start < stop <= len(self):
+            raise PromptError(
+                f"There are no positions {start} to {stop - 1}: this text has {len(self)} tokens."
+            )
+        return chosen.rows(start, stop)
+
     def layer_output(self, layer: int) -> Float[np.ndarray, "pos d_model"]:
         """Return the residual stream after a layer.
 
@@ -268,7 +303,8 @@ def last_attention(segments: Sequence[Segment], layer: int) -> Float[np.ndarray,
     calls = [record.calls[-1] for record in records if record.calls]
     if not calls:
         raise LayerError(f"Layer {layer} has no attention: it mixes positions in another way.")
-    return to_array(_call_weights(calls, len(calls) - 1, None)[:, -1])
+    last = calls[-1].n_rows - 1
+    return to_array(_call_weights(calls, len(calls) - 1, None, range(last, last + 1))[:, 0])
 
 
 def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
@@ -298,10 +334,18 @@ def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
     )
 
 
-def _call_weights(calls: Sequence[AttentionCall], i: int, head: int | None) -> Tensor:
-    """Weights of the positions new to call `i`, [head, new, pos] or [new, pos] for one head."""
+def _call_weights(
+    calls: Sequence[AttentionCall], i: int, head: int | None, rows: range | None = None
+) -> Tensor:
+    """Weights of the positions new to call `i`, [head, new, pos], or [new, pos] of one head.
+
+    With `rows`, of some of these positions only, in all heads.
+    """
     call, end = calls[i], sum(call.n_rows for call in calls[: i + 1])
-    weights = call.weights(calls[:i]) if head is None else call.head_weights(head, calls[:i])
+    if rows is not None:
+        weights = call.row_weights(rows, calls[:i])
+    else:
+        weights = call.weights(calls[:i]) if head is None else call.head_weights(head, calls[:i])
     # A sliding-window cache hands over the last keys only: the rest got no weight. What follows
     # the keys of the positions (DeepSeek-V4's compressed ones) is no position of its own.
     before = max(end - weights.shape[-1], 0)

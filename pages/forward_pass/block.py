@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from model_hooks import ModelInfo
 from model_hooks.parts.abilities import LayerAbilities
-from model_hooks.read.recorded import routing_of
+from model_hooks.read.recorded import mean_window, routing_of
 from pages.ask.computed import computed
 from pages.forward_pass.seen import Seen, code
 from pages.text import visible
@@ -18,6 +18,7 @@ from viz import attention_heatmap, block_diagram, color_limit, vector_strip
 MAX_PATTERN = 48
 """Tokens up to which a pattern is drawn with one label per token."""
 
+_mean_window = computed(mean_window)
 _routing_of = computed(routing_of, says="Asking the routers…")
 
 
@@ -75,11 +76,11 @@ def _attention(
 ) -> None:
     picture, facts = st.columns([3, 2], gap="medium")
     facts.markdown(f":blue-badge[{_mixer(can)}] Here the lanes meet.")
-    pattern = seen.patterns[seen.layer]
-    if pattern is not None:
+    reads = seen.reads[seen.layer]
+    if reads is not None:
         with picture:
-            _pattern(seen, pattern)
-        facts.markdown(_strongest(seen, pattern[seen.pos]))
+            _pattern(seen)
+        facts.markdown(_strongest(seen, reads))
         facts.markdown(attention_facts(seen.info, seen.layer))
     else:
         picture.info("This layer has no attention: it mixes positions in another way.")
@@ -105,15 +106,15 @@ def _feedforward(
         numbers_from(can.mlp_out_path or can.path, seen.embedding.shape, layer=seen.layer)
 
 
-def _pattern(seen: Seen, pattern: Float[np.ndarray, "pos pos"]) -> None:
+def _pattern(seen: Seen) -> None:
     """The mean pattern of one layer; of a long prompt, the last tokens up to the chosen one."""
-    start = max(0, min(seen.pos + 1, len(pattern)) - MAX_PATTERN)
-    end = min(len(pattern), start + MAX_PATTERN)
-    shown = slice(start, end)
+    n_tokens = len(seen.tokens)
+    start = max(0, min(seen.pos + 1, n_tokens) - MAX_PATTERN)
+    end = min(n_tokens, start + MAX_PATTERN)
     chart(
         attention_heatmap(
-            pattern[shown, shown],
-            [visible(token) for token in seen.tokens[shown]],
+            _mean_window(*seen.asked, seen.layer, start, end),
+            [visible(token) for token in seen.tokens[start:end]],
             query=seen.pos,
             start=start,
             measure="mean attention weight",
@@ -121,8 +122,8 @@ def _pattern(seen: Seen, pattern: Float[np.ndarray, "pos pos"]) -> None:
         key="forward.pattern",
         alt=f"Mean attention pattern of layer {seen.layer}: rows read from columns",
     )
-    if len(pattern) > MAX_PATTERN:
-        st.caption(f"Drawn: tokens {start} to {end - 1} of {len(pattern)}.")
+    if n_tokens > MAX_PATTERN:
+        st.caption(f"Drawn: tokens {start} to {end - 1} of {n_tokens}.")
 
 
 def _strongest(seen: Seen, row: Float[np.ndarray, "pos"]) -> str:

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from model_hooks.read.recorded import mean_patterns
+from pages.ask.computed import computed
 from pages.forward_pass import block
 from pages.forward_pass.seen import Seen
 from pages.state.visit import put
@@ -9,6 +11,9 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
 from pages.widgets.provenance import numbers_from
 from viz import added_sizes, layer_thumbnails
+from viz.layers import MAX_CELLS
+
+_mean_patterns = computed(mean_patterns, says="Looking at all layers…")
 
 
 def draw(seen: Seen) -> None:
@@ -31,7 +36,7 @@ def draw(seen: Seen) -> None:
 def _who_reads(seen: Seen) -> None:
     st.markdown("**All layers: who reads from whom**")
     chart(
-        layer_thumbnails(seen.patterns, selected=seen.layer),
+        layer_thumbnails(_mean_patterns(*seen.asked, MAX_CELLS), selected=seen.layer),
         key="forward.layers",
         on_click=lambda point: put(layer=int(point.customdata)),
         alt=f"Attention patterns of all {seen.info.n_layers} layers, side by side",

@@ -91,9 +91,8 @@ def draw_flow(
 
 def lanes(seen: Seen) -> dict[str, Any]:
     """Return what the picture needs of the tokens' lanes: IDs, vectors, and each layer's sizes."""
-    n_tokens, n_layers = len(seen.tokens), len(seen.patterns)
-    reads = [None if pattern is None else pattern[seen.pos] for pattern in seen.patterns]
-    positions = lanes_to_draw(n_tokens, seen.pos, reads)
+    n_tokens, n_layers = len(seen.tokens), len(seen.reads)
+    positions = lanes_to_draw(n_tokens, seen.pos, seen.reads)
     vectors = seen.embedding[positions, :STRIP_LENGTH]
     return {
         "label": f"The forward pass of {n_tokens} tokens through {n_layers} layers",
@@ -108,7 +107,7 @@ def lanes(seen: Seen) -> dict[str, Any]:
             "limit": _short(color_limit(vectors)),
         },
         "layers": [
-            layer_in_picture(seen, layer, positions, row) for layer, row in enumerate(reads)
+            layer_in_picture(seen, layer, positions, row) for layer, row in enumerate(seen.reads)
         ],
     }
 

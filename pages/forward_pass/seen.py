@@ -12,7 +12,7 @@ from model_hooks.read.recorded import (
     abilities_of,
     embedding,
     last_logits,
-    mean_patterns,
+    mean_rows,
     part_sizes,
     vector,
 )
@@ -25,7 +25,7 @@ from pages.widgets.words import token_name
 _abilities_of = computed(abilities_of)
 _embedding = computed(embedding)
 _last_logits = computed(last_logits)
-_mean_patterns = computed(mean_patterns, says="Looking at all layers…")
+_mean_rows = computed(mean_rows, says="Looking at all layers…")
 _part_sizes = computed(part_sizes)
 _vector = computed(vector)
 
@@ -53,8 +53,8 @@ class Seen(NamedTuple):
     layer: int
     embedding: Float[np.ndarray, "pos d_model"]
     sizes: Sizes
-    patterns: tuple[Float[np.ndarray, "pos pos"] | None, ...]
-    """Per layer, the mean attention pattern over its heads; None without attention."""
+    reads: tuple[Float[np.ndarray, "pos"] | None, ...]
+    """Per layer, what the chosen lane reads, the mean over its heads; None without attention."""
     decoding: Decoding
     stages: tuple[Stage, ...]
     """The distribution of the next token after each decoding stage."""
@@ -89,7 +89,7 @@ def look(asked: Run, pos: int) -> Seen:
         layer=min(view().layer, info().n_layers - 1),
         embedding=_embedding(*asked),
         sizes=Sizes(*_part_sizes(*asked).transpose(1, 0, 2)),
-        patterns=_mean_patterns(*asked),
+        reads=_mean_rows(*asked, pos),
         decoding=decoding,
         stages=stages,
         picked=decoding.pick(stages[-1], 0),

@@ -53,6 +53,9 @@ def test_attention_of_every_layer_and_head_equals_the_models_own(model_type):
     assert trace.attention_layers == tuple(range(trace.n_layers))
     assert trace.n_layers == len(reference.attentions)
     for layer, attention in enumerate(reference.attentions):
+        for pos in (0, 7, len(PROMPT) - 1):  # before the whole layer is computed
+            rows = trace.attention_rows(layer, pos, pos + 1)
+            assert_close(rows, attention[:, pos : pos + 1])
         assert_close(trace.attention(layer), attention)
         assert_close(trace.attention(layer, 1), attention[1])
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_hooks import Decoding, InlookError, LayerError, PromptError
+from model_hooks.run.attention import RecordedAttention
 
 PROMPT = "the cat sat on the mat"
 
@@ -77,6 +78,40 @@ def test_one_head_of_a_long_text_equals_its_layer(hooked, monkeypatch):
     monkeypatch.setattr("model_hooks.run.trace.PER_HEAD_FROM", 1)
     alone = hooked.trace(PROMPT).attention(1, 1)
     np.testing.assert_allclose(alone, hooked.trace(PROMPT).attention(1)[1], atol=1e-6)
+
+
+def test_rows_of_a_text_that_was_written_are_those_of_its_layer(hooked):
+    generation = hooked.start(PROMPT, Decoding())
+    for _ in range(4):
+        generation = hooked.step(generation)
+    fresh, whole = generation.trace(), generation.trace()
+    assert "attention" not in fresh.layers[1].__dict__
+    n_tokens = len(fresh)
+    for start in range(n_tokens):
+        for stop in range(start + 1, n_tokens + 1):
+            rows = fresh.attention_rows(1, start, stop)
+            np.testing.assert_allclose(rows, whole.attention(1)[:, start:stop], atol=1e-6)
+    assert "attention" not in fresh.layers[1].__dict__
+
+
+def test_a_row_is_computed_without_the_others(hooked, monkeypatch):
+    asked, original = [], RecordedAttention.weights_for
+
+    def counting(call, keys):
+        asked.append(call.n_rows)
+        return original(call, keys)
+
+    monkeypatch.setattr(RecordedAttention, "weights_for", counting)
+    trace = hooked.trace(PROMPT)
+    trace.attention_rows(0, 2, 3)
+    trace.attention_rows(1, 1, 5)
+    assert asked == [1, 4]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 3), (0, 99), (6, 7)])
+def test_rows_that_are_not_there_are_one_sentence(trace, start, stop):
+    with pytest.raises(PromptError, match="this text has 6 tokens"):
+        trace.attention_rows(0, start, stop)
 
 
 @pytest.mark.parametrize(("layer", "head"), [(2, None), (-3, None), (0, 99), (0, -99)])

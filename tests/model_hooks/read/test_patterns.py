@@ -111,3 +111,16 @@ def test_rollout_of_two_layers_matches_the_paper_by_hand():
     after_first = patterns.rollout_step(None, first)
     equal(after_first, [[1, 0], [0.25, 0.75]])
     equal(patterns.rollout_step(after_first, second), [[1, 0], [0.4375, 0.5625]])
+
+
+@pytest.mark.parametrize("n_tokens", [1, 5, 48, 103])
+def test_a_small_picture_keeps_the_largest_weight_of_each_block(n_tokens):
+    pattern = np.tril(np.random.default_rng(0).random((n_tokens, n_tokens))).astype(np.float32)
+    size = min(n_tokens, 10)
+    expected = np.full((size, size), np.nan)
+    for query, key in zip(*np.tril_indices(n_tokens), strict=True):
+        cell = tuple(
+            sum(i * n_tokens // size <= pos for i in range(1, size)) for pos in (query, key)
+        )
+        expected[cell] = np.fmax(expected[cell], pattern[query, key])
+    np.testing.assert_array_equal(patterns.largest_of_blocks(pattern, 10), expected)

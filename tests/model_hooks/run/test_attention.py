@@ -5,7 +5,12 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaConfig
 
-from model_hooks.run.attention import QueryKeyValue, RecordedAttention, ReturnedWeights
+from model_hooks.run.attention import (
+    QueryKeyValue,
+    RecordedAttention,
+    ReturnedWeights,
+    learn_formula,
+)
 
 N_HEADS, N_KV_HEADS, D_HEAD, N_POS = 4, 2, 8, 6
 
@@ -78,6 +83,26 @@ def test_keys_of_earlier_calls_are_read_too(module, inputs):
     assert (rest.n_rows, rest.n_keys, beginning.n_rows) == (2, N_POS, 4)
 
 
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_rows_alone_are_those_among_all(module, inputs, masked, learned):
+    allowed = np.tri(N_POS, dtype=bool)
+    allowed[4, 1] = not masked
+    mask = torch.tensor(allowed)[None, None] if masked else None
+    for first in (0, 2):
+        own = None if mask is None else mask[:, :, first:]
+        call = recorded(module, inputs, first, own)
+        before = RecordedAttention(
+            module, QueryKeyValue(*(t[:, :, :first] for t in inputs)), first, scaling=module.scaling
+        )
+        if learned:
+            learn_formula(recorded(module, inputs))
+        for start, stop in ((0, 1), (1, 3), (N_POS - first - 1, N_POS - first)):
+            expected = by_hand(inputs, allowed)[:, first + start : first + stop]
+            rows = call.row_weights(range(start, stop), [before] if first else [])
+            np.testing.assert_allclose(rows, expected, atol=1e-6)
+
+
 def test_both_kinds_tell_the_same(module, inputs):
     """As if a family had returned the weights of a recorded call."""
     call = recorded(module, inputs)
@@ -85,6 +110,8 @@ def test_both_kinds_tell_the_same(module, inputs):
     for one in (call, returned):
         assert (one.n_rows, one.n_keys, one.n_heads) == (N_POS, N_POS, N_HEADS)
         np.testing.assert_array_equal(one.readable(), np.tri(N_POS, dtype=bool))
+        rows = one.row_weights(range(2, 5))
+        np.testing.assert_allclose(rows, by_hand(inputs)[:, 2:5], atol=1e-6)
         shorter = one.shortened(4)
         np.testing.assert_allclose(shorter.weights(), by_hand(inputs)[:, :4, :4], atol=1e-6)
         assert shorter.n_keys == shorter.n_rows == 4

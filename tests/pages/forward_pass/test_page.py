@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from model_hooks import Decoding, HookedModel
+from model_hooks.run.attention import RecordedAttention
 from pages.forward_pass.flow import MAX_LANES, lanes_to_draw
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import choose, opened
@@ -85,6 +86,37 @@ def test_picture_shows_what_each_layer_adds_and_reads(open_page, trace):
         np.testing.assert_allclose(shown["reads"], layer.attention.mean(0)[4], atol=1e-3)
         assert sum(shown["reads"]) == pytest.approx(1, abs=0.01)
     assert not app.exception
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "lm_head"])
+def test_the_picture_computes_only_the_row_of_the_chosen_lane(open_page, monkeypatch, stage):
+    asked, original = [], RecordedAttention.weights_for
+
+    def counting(call, keys):
+        asked.append(call.n_rows)
+        return original(call, keys)
+
+    def whole(*args):
+        raise AssertionError("nobody looks at all rows of a head")
+
+    monkeypatch.setattr(RecordedAttention, "weights_for", counting)
+    monkeypatch.setattr(RecordedAttention, "formula", whole)
+    app = open_page(stage=stage, pos=3)
+    assert not app.exception
+    assert asked == [1, 1]
+    assert all(layer["reads"] for layer in picture(app)["layers"])
+
+
+def test_a_block_shows_the_patterns_of_its_layer(open_page, trace):
+    app = open_page(stage="blocks", layer=1, pos=4)
+    assert not app.exception
+    [heatmap] = [one for one in chart(app, "Mean attention pattern") if one["type"] == "heatmap"][
+        :1
+    ]
+    shown, mean = numbers(heatmap["z"]), trace.attention(1).mean(0)
+    below = np.tri(N_TOKENS, dtype=bool)
+    np.testing.assert_allclose(shown[below], mean[below], atol=1e-5)
+    assert any(f"**{mean[4].max():.0%}** of its attention" in text.value for text in app.markdown)
 
 
 def test_embedding_strip_is_what_enters_the_first_block(open_page, eager):
