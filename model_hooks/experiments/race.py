@@ -172,7 +172,7 @@ def step_both(model: HookedModel, pair: SideBySide, off_first: bool = False) -> 
     check_room(model.info.context_size, len(pair.on.prompt_ids), len(pair) + 1)
     cache, cached_ids = None, pair.on.cached_ids
     if cached_ids:
-        cache = model.forwards.cache_for(cached_ids, pair.on.variant)
+        cache = model.forwards.cache_for(cached_ids, pair.on.variant, len(cached_ids) + 1)
     if cached_ids and cache is None:
         _, cache = _run(model, pair.on, cached_ids, 0, None)
     live = _Live(model, pair, cache)
@@ -249,6 +249,8 @@ class _Timed(NamedTuple):
 
 def _timed_step(model: HookedModel, run: TimedRun, cache: Any, choose: int | None) -> _Timed:
     heads, token_ids = _head_sizes(model), run.token_ids
+    if not model.abilities.same_rotation(len(token_ids) - 1, len(token_ids)):
+        cache = None  # keys turn otherwise from this length on: everything runs again
     n_cached = 0 if cache is None else len(token_ids) - 1
     kept = rows_kept(cache, len(heads), n_cached)
 

@@ -54,13 +54,13 @@ def generate(
     config = GenerationConfig(
         **{**_PLAIN, **options},
         max_new_tokens=n_tokens,
-        use_cache=model.abilities.continues,
+        use_cache=_uses_cache(model, ids.shape[1], n_tokens),
         eos_token_id=sorted(model.eos_token_ids) or None,
         pad_token_id=min(model.eos_token_ids, default=0),
     )
     try:
         with torch.inference_mode(), changed_runs(model.model, interventions):
-            cache = _prompt_cache(model, ids, n_rows)
+            cache = _prompt_cache(model, ids, n_rows) if config.use_cache else None
             if "num_beams" not in options:
                 ids = ids.expand(n_rows, -1)
             run: Any = model.model.generate
@@ -141,10 +141,17 @@ def _n_positions(args: tuple, kwargs: dict) -> int:
     return given.shape[1] + (0 if cache is None else cache.get_seq_length())
 
 
+def _uses_cache(model: HookedModel, n_prompt: int, n_tokens: int) -> bool:
+    """Whether a KV cache changes nothing, whatever tokens are written."""
+    can = model.abilities
+    same = can.same_rotation(n_prompt - 1, n_prompt + n_tokens)
+    return can.continues and same and can.uncounted_id is None
+
+
 def _prompt_cache(model: HookedModel, ids: Tensor, n_rows: int) -> DynamicCache | None:
     """Return keys and values of all positions but the last, repeated for every row."""
     can = model.abilities
-    if ids.shape[1] < 2 or not can.continues or can.names_positions:
+    if ids.shape[1] < 2 or can.names_positions:
         return None
     kept = {"logits_to_keep": 1} if can.keeps_last_logits else {}
     output = model.model(input_ids=ids[:, :-1], use_cache=True, **kept)

@@ -70,6 +70,21 @@ class LayerAbilities:
         return self.mlp_out_path is not None
 
 
+class Stretch(NamedTuple):
+    """A rotation of queries and keys that depends on the length of the text."""
+
+    after: int
+    """Texts up to this length turn by the original rotation."""
+    by_length: bool
+    """Whether every length beyond has its own."""
+
+    def is_same(self, n_before: int, n_after: int) -> bool:
+        """Tell whether texts of two lengths turn alike."""
+        if n_before == n_after or max(n_before, n_after) <= self.after:
+            return True
+        return not self.by_length and min(n_before, n_after) > self.after
+
+
 @dataclass(frozen=True)
 class Ways:
     """How a model wants to be run."""
@@ -84,10 +99,8 @@ class Ways:
     one."""
     shortens: bool
     """Whether its KV cache can be cut to fewer positions and used again."""
-    stretches_after: int | None
-    """Texts longer than this turn queries and keys in another way than shorter ones."""
-    stretches_by_length: bool
-    """Whether, beyond that length, every length turns them in its own way."""
+    stretches: tuple[Stretch, ...]
+    """At which lengths queries and keys begin to turn in another way; empty for most models."""
     uncounted_id: int | None
     """A token whose presence makes a KV cache wrong: RoBERTa's padding gets no position of its own
     in a whole text, but one in a text that goes on."""
@@ -102,10 +115,7 @@ class Ways:
 
     def same_rotation(self, n_before: int, n_after: int) -> bool:
         """Whether keys of a text of `n_before` tokens are those of one of `n_after` as well."""
-        if self.stretches_after is None or max(n_before, n_after) <= self.stretches_after:
-            return True
-        both = min(n_before, n_after) > self.stretches_after
-        return n_before == n_after or (both and not self.stretches_by_length)
+        return all(stretch.is_same(n_before, n_after) for stretch in self.stretches)
 
 
 @dataclass(frozen=True)

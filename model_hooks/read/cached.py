@@ -114,7 +114,8 @@ def _cache_after(
 ) -> Any:
     """Return a KV cache of a text, the model's own if it still has it."""
     variant = Variant(True, interventions)
-    if (cache := model.forwards.cache_for(token_ids, variant)) is not None:
+    cache = model.forwards.cache_for(token_ids, variant, n_after=len(token_ids))
+    if cache is not None:
         return cache
     prompt_ids = model.start(token_ids, interventions=interventions).prompt_ids
     ran = model.run_recorded(prompt_ids, len(prompt_ids), None, True, interventions)

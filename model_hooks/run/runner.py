@@ -1,9 +1,7 @@
 """How is a hooked model run? All of a text, or the positions that a KV cache lacks."""
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +14,6 @@ from model_hooks.parts.abilities import Ways
 from model_hooks.run import capture, interface
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.numbers import check_numbers, explained
-from model_hooks.run.rotations import Stretched
 from model_hooks.run.trace import Segment
 
 
@@ -37,9 +34,6 @@ class Runner:
 
     model: PreTrainedModel
     ways: Ways
-    stretched: tuple[Stretched, ...] = ()
-    """Rotations that depend on the length of the text that runs."""
-    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @torch.inference_mode()
     def record(
@@ -89,7 +83,7 @@ class Runner:
             options["logits_to_keep"] = 1
         if self.ways.returns_weights:
             options["output_attentions"] = True
-        with explained(self.model, len(token_ids)), self._rotating_anew():
+        with explained(self.model, len(token_ids)):
             outputs = self.model(input_ids=input_ids, **options)
         return outputs, self._to_go_on_from(outputs) if use_cache else None
 
@@ -118,17 +112,6 @@ class Runner:
             options["logits_to_keep"] = 1
         with explained(self.model, len(resid)), capture.blocks_replaced_by(hidden):
             return to_array(self.model(input_ids=dummy, **options).logits[0])
-
-    @contextmanager
-    def _rotating_anew(self) -> Iterator[None]:
-        """Let no earlier text, nor one in another thread, decide how this one's keys turn."""
-        if not self.stretched:
-            yield
-            return
-        with self._one_at_a_time:
-            for rotation in self.stretched:
-                rotation.reset()
-            yield
 
     def _to_go_on_from(self, outputs: Any) -> Any:
         cache = outputs.get("past_key_values") if self.ways.continues else None

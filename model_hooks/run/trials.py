@@ -20,7 +20,7 @@ from model_hooks.run import interface
 from model_hooks.run.attention import RecordedAttention, learn_formula
 from model_hooks.run.capture import LayerRecord
 from model_hooks.run.reach import tried_windows
-from model_hooks.run.rotations import find_stretched
+from model_hooks.run.rotations import let_each_text_stretch
 from model_hooks.run.runner import Runner
 
 PROBE = (1, 2, 3, 5, 8, 13)
@@ -37,21 +37,19 @@ def probe_ids(vocab_size: int) -> tuple[int, ...]:
 def first_runner(model: PreTrainedModel, returns_weights: bool) -> Runner:
     """Return a runner that nothing was tried with."""
     takes = inspect.signature(model.forward).parameters
-    stretched = find_stretched(model.modules())
     ways = Ways(
         returns_weights=returns_weights,
         continues=True,
         continues_by_many=True,
         shortens=True,
-        stretches_after=min((one.after for one in stretched), default=None),
-        stretches_by_length=any(one.by_length for one in stretched),
+        stretches=let_each_text_stretch(model.modules()),
         uncounted_id=None,
         has_tail=True,
         names_positions=False,
         takes_positions="position_ids" in takes,
         keeps_last_logits="logits_to_keep" in takes,
     )
-    return Runner(model, ways, stretched)
+    return Runner(model, ways)
 
 
 def try_recording(

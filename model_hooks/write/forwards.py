@@ -132,16 +132,25 @@ class Forwards:
             self.keep_cache(token_ids, variant, cache)
         return forward, False
 
-    def cache_for(self, token_ids: tuple[int, ...], variant: Variant) -> Any:
-        """Return a KV cache of exactly these positions, free to grow; None if there is none."""
+    def cache_for(self, token_ids: tuple[int, ...], variant: Variant, n_after: int) -> Any:
+        """Return a KV cache of exactly these positions, free to grow; None if there is none.
+
+        Args:
+            token_ids: The positions.
+            variant: How they are run.
+            n_after: How long the text is that will go on from it.
+        """
         if self._ways.uncounted_id in token_ids:
             return None
-        if (exact := self._caches.get((token_ids, variant))) is not None:
+        exact = self._caches.get((token_ids, variant))
+        if exact is not None and self._fits(len(token_ids), n_after):
             return fork(exact)
+        if not self._ways.shortens:
+            return None
         for (longer, same), cache in self._caches.items():
-            if same == variant and longer[: len(token_ids)] == token_ids:
-                fits = self._ways.shortens and self._fits(len(longer), len(token_ids))
-                return shortened(cache, len(token_ids)) if fits else None
+            begins = same == variant and longer[: len(token_ids)] == token_ids
+            if begins and longer != token_ids and self._fits(len(longer), n_after):
+                return shortened(cache, len(token_ids))
         return None
 
     def _fits(self, n_before: int, n_after: int) -> bool:
@@ -174,7 +183,7 @@ class Forwards:
             n_new = len(token_ids) - _length(segments)
             if not variant.use_cache or not self._goes_on_by(n_new):
                 return segments, None
-            return segments, self.cache_for(token_ids[: _length(segments)], variant)
+            return segments, self.cache_for(token_ids[: _length(segments)], variant, len(token_ids))
         return self._shared_prefix(token_ids, variant) if variant.use_cache else ((), None)
 
     def _goes_on_by(self, n_new: int) -> bool:
@@ -192,9 +201,10 @@ class Forwards:
             )
             if same == variant and common > length and fits:
                 best, length = forward, common
-        if best is None or (cache := self.cache_for(token_ids[:length], variant)) is None:
+        if best is None:
             return (), None
-        segments = _first_positions(best.segments, length)
+        cache = self.cache_for(token_ids[:length], variant, len(token_ids))
+        segments = None if cache is None else _first_positions(best.segments, length)
         return ((), None) if segments is None else (segments, cache)
 
 
