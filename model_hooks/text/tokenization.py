@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_hooks.errors import PromptError
+from model_hooks.text.chat import fill_in
 from model_hooks.text.conversations import Conversation, turns_of
 from model_hooks.text.cuts import Token, Tokenization, Word, left_out, split_characters
 from model_hooks.text.merges import MergeStep, merge_steps, smallest_pieces
@@ -115,23 +116,13 @@ class TokenizerView(Vocabulary):
                 turn of a user.
 
         Raises:
-            PromptError: It is no conversation, there is no template, or the template fails.
+            PromptError: It is no conversation, there is no template, or the template fails or does
+                not end.
         """
         if self.chat_template is None:
             raise PromptError("This tokenizer has no chat template.")
-        try:
-            return self.tokenizer.apply_chat_template(
-                turns_of(conversation),
-                chat_template=self.chat_template,
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-        except PromptError:
-            raise
-        except Exception as error:  # whatever a template from the Hub does
-            raise PromptError(
-                "This tokenizer's chat template could not be filled in with this conversation."
-            ) from error
+        turns = turns_of(conversation)
+        return fill_in(self.chat_template, turns, self.tokenizer.special_tokens_map)
 
     def chat_ids(self, conversation: Conversation) -> tuple[int, ...]:
         """Return the token IDs of a conversation; the template alone says where a text begins.
