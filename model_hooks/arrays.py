@@ -1,5 +1,8 @@
 """How do tensors leave the model as read-only arrays, and logits become probabilities?"""
 
+import reprlib
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -30,11 +33,33 @@ def log_softmax(logits: Float[np.ndarray, "*row vocab"]) -> Float[np.ndarray, "*
     return read_only(torch.log_softmax(given, -1).numpy())
 
 
-def check_index(what: str, index: int, count: int, error: type[Exception]) -> int:
+def check_index(what: str, index: Any, count: int, error: type[Exception]) -> int:
     """Return a possibly negative index as a plain one, or raise `error` with both numbers."""
-    if not -count <= index < count:
-        raise error(f"There is no {what} {index}: this model's run from 0 to {count - 1}.")
-    return index % count
+    plain = as_whole(index)
+    if plain is None or not -count <= plain < count:
+        raise error(
+            f"There is no {what} {reprlib.repr(index)}: this model's run from 0 to {count - 1}."
+        )
+    return plain % count
+
+
+def check_count(
+    what: str, count: Any, error: type[Exception], least: int = 0, most: int | None = None
+) -> int:
+    """Return how many of something are asked for as a plain number, or raise `error`."""
+    plain = as_whole(count)
+    if plain is None or plain < least or (most is not None and plain > most):
+        up_to = "" if most is None else f" to {most:,}"
+        raise error(
+            f"{what} must be a whole number from {least}{up_to}, not {reprlib.repr(count)}."
+        )
+    return plain
+
+
+def as_whole(value: Any) -> int | None:
+    """Return a whole number of Python's or NumPy's as Python's; None for anything else."""
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return int(value) if is_whole else None
 
 
 def has_few_digits(dtype: torch.dtype | str) -> bool:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from model_hooks.arrays import check_count
+from model_hooks.errors import PromptError
 from model_hooks.loading import load_tokenizer
 from model_hooks.model import HookedModel
 from model_hooks.once import once_per_model
 from model_hooks.text.cuts import Tokenization
-from model_hooks.text.merges import MergeStep
+from model_hooks.text.merges import MOST_PIECES, MergeStep
 from model_hooks.text.tokenization import TokenizerView, byte_tokenizer
 from model_hooks.text.vocabulary import Merge, SpecialToken
 
@@ -173,7 +175,9 @@ def merged_word(model: HookedModel, spelling: str, most: int, by: str | None = N
 
     Raises:
         ModelError: There is no tokenizer of that name.
+        PromptError: Too many, or no piece may be there.
     """
+    most = check_count("most", most, PromptError, 1, MOST_PIECES)
     view, part = _view(model, by), spelling[:most]
     while len(view.smallest_pieces(part)) > most:
         part = part[: len(part) // 2]

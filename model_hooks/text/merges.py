@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+from model_hooks.errors import PromptError
+from model_hooks.text.tokens import clean_text
 from model_hooks.text.vocabulary import Merge, Vocabulary
+
+MOST_PIECES = 2000
+"""That are merged step by step: steps and their pieces grow with the square of the length."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,16 @@ def merge_steps(vocabulary: Vocabulary, spelling: str) -> tuple[MergeStep, ...]:
     Args:
         vocabulary: Of a BPE tokenizer.
         spelling: A `Word.spelling`, or a part of one.
+
+    Raises:
+        PromptError: The word is too long for that.
     """
     ids = smallest_pieces(vocabulary, spelling)
+    if len(ids) > MOST_PIECES:
+        raise PromptError(
+            f"A word of {len(ids):,} pieces is too long to be merged step by step: at most "
+            f"{MOST_PIECES:,} are."
+        )
     steps = [MergeStep(tuple(ids))]
     while True:
         pieces = [vocabulary.piece(token_id) for token_id in ids]
@@ -48,7 +61,7 @@ def merge_steps(vocabulary: Vocabulary, spelling: str) -> tuple[MergeStep, ...]:
 
 def smallest_pieces(vocabulary: Vocabulary, spelling: str) -> list[int]:
     """Return the IDs that merging a word begins with: bytes, characters, or unknown ones."""
-    known, settings = vocabulary.ids, vocabulary.settings
+    known, settings, spelling = vocabulary.ids, vocabulary.settings, clean_text(spelling)
     unknown = settings.get("unk_token")
     ids: list[int] = []
     for i, character in enumerate(spelling):

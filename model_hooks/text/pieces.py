@@ -5,13 +5,18 @@ depending on the neighbours. So the decoder is asked. What a spelling seems to s
 that saves questions, and counts where the decoder's text of the whole agrees.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import groupby, zip_longest
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from model_hooks.arrays import as_whole
+from model_hooks.errors import PromptError
 
 SPACE = "▁"
 """How SentencePiece vocabularies write a space."""
@@ -23,6 +28,20 @@ AT_ONCE = 512
 """Tokens of a vocabulary that are asked about together."""
 _BYTE_OF = {char: byte for byte, char in bytes_to_unicode().items()}
 _LOST = "\ufffd"
+
+
+def plain_ids(ids: Any) -> list[int]:
+    """Return token IDs as Python's own numbers.
+
+    Raises:
+        PromptError: These are none, or one is no whole number.
+    """
+    given = ids.tolist() if isinstance(ids, np.ndarray) else ids
+    plain = [as_whole(one) for one in given] if isinstance(given, Iterable) else [None]
+    found = [one for one in plain if one is not None]
+    if len(found) < len(plain):
+        raise PromptError(f"{reprlib.repr(ids)} are no token IDs: IDs are whole numbers.")
+    return found
 
 
 class Pieces:
@@ -68,11 +87,11 @@ class Pieces:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token IDs, special tokens included; of IDs without a token, none."""
-        return self._ask([int(i) for i in ids if self.spelling(int(i)) is not None])
+        return self._ask([i for i in plain_ids(ids) if self.spelling(i) is not None])
 
     def decode_after(self, before: Sequence[int], ids: Sequence[int]) -> str:
         """Return what token IDs add to the text of those before them."""
-        whole = self.decode([*before, *ids])
+        whole = self.decode([*plain_ids(before), *plain_ids(ids)])
         return whole[_same(self.decode(before), whole) :]
 
     def _spelling(self, token_id: int) -> str | bytes | None:

@@ -12,6 +12,7 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from model_hooks.arrays import check_count
 from model_hooks.errors import PromptError
 from model_hooks.text.chat import fill_in
 from model_hooks.text.conversations import Conversation, turns_of
@@ -52,6 +53,8 @@ class TokenizerView(Vocabulary):
                 before the limit is finished.
             add_special_tokens: Add what the tokenizer adds by default.
         """
+        if limit is not None:
+            limit = check_count("limit", limit, PromptError)
         cut = self._cut(clean_text(text), add_special_tokens)
         inner = [token_id for token_id, flag in zip(cut.ids, cut.added, strict=True) if not flag]
         decoded = self.text.pieces.decode(inner)
@@ -98,6 +101,7 @@ class TokenizerView(Vocabulary):
             spelling: A `Word.spelling`.
         """
         model: Any = None if self.backend is None else self.backend.model
+        spelling = clean_text(spelling)
         return () if model is None else tuple(token.id for token in model.tokenize(spelling))
 
     def merge_steps(self, spelling: str) -> tuple[MergeStep, ...]:

@@ -1,17 +1,26 @@
 """What does each token ID stand for, for people, also where a character is cut in two?"""
 
+import reprlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from model_hooks.text.pieces import Pieces
+from model_hooks.errors import PromptError
+from model_hooks.text.pieces import Pieces, plain_ids
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def clean_text(text: str) -> str:
-    """Return text that every tokenizer accepts: lone surrogates become U+FFFD."""
+def clean_text(text: Any) -> str:
+    """Return text that every tokenizer accepts: lone surrogates become U+FFFD.
+
+    Raises:
+        PromptError: It is no text.
+    """
+    if not isinstance(text, str):
+        raise PromptError(f"{reprlib.repr(text)} is no text.")
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -26,17 +35,17 @@ class TokenText:
 
         They may end inside a character.
         """
-        return self.pieces.each([int(token_id)])[0]
+        return self.pieces.each(plain_ids([token_id]))[0]
 
     def each(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
         """Return what each token reads like in the middle of a text; none as neighbours."""
-        ids = [int(token_id) for token_id in ids]
+        ids = plain_ids(ids)
         pairs = zip(ids, self.pieces.each(ids), strict=True)
         return tuple(self._shown([token_id], [piece])[0] for token_id, piece in pairs)
 
     def inside(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
         """Return one readable string per token of a part of a text, with text around it."""
-        ids = [int(token_id) for token_id in ids]
+        ids = plain_ids(ids)
         return self._shown(ids, self.pieces.inside(ids))
 
     def strings(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
@@ -44,7 +53,7 @@ class TokenText:
 
         See `readable`; an ID without a token appears as its number, `⟨4100⟩`.
         """
-        ids = [int(token_id) for token_id in ids]
+        ids = plain_ids(ids)
         return self._shown(ids, self.pieces.of_text(ids))
 
     def _shown(self, ids: Sequence[int], pieces: Sequence[bytes]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from model_hooks.text.pieces import plain_ids
 from model_hooks.text.tokens import TokenText, clean_text
 
 Kind = Literal["text", "added", "special", "unknown"]
@@ -112,7 +113,7 @@ class Vocabulary:
 
     def piece(self, token_id: int) -> str:
         """Return how the vocabulary spells a token; nothing for an ID without a token."""
-        piece = self.text.pieces.spelling(token_id)
+        piece = self.text.pieces.spelling(*plain_ids([token_id]))
         if piece is None:
             return ""
         return piece.decode("utf-8", "replace") if isinstance(piece, bytes) else piece
@@ -131,10 +132,12 @@ class Vocabulary:
         return None if pair is None else Merge(self.merges[pair], *pair)
 
     def score(self, token_id: int) -> float | None:
-        """Return a Unigram token's natural log-probability; None for other algorithms."""
+        """Return a Unigram token's natural log-probability; None where there is none."""
         if self.algorithm != "Unigram":
             return None
-        return float(self.settings["vocab"][token_id][1])
+        (token_id,) = plain_ids([token_id])
+        known = self.settings["vocab"]
+        return float(known[token_id][1]) if 0 <= token_id < len(known) else None
 
     def kind(self, token_id: int, added: bool) -> Kind:
         """Return what kind of token this is in a text."""
@@ -173,6 +176,7 @@ class Vocabulary:
         upper and lower case, then texts that begin with it; each from short to long. A query
         that is a token ID finds that token first.
         """
+        query = clean_text(query)
         if not query:
             return []
         folded, bare = query.casefold(), query.strip()
