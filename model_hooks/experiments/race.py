@@ -260,7 +260,7 @@ def _timed_step(model: HookedModel, run: TimedRun, cache: Any, choose: int | Non
 
     rows = len(token_ids) - n_cached
     if choose is None:
-        last = run.decoding.stages(logits, token_ids)[-1]
+        last = run.decoding.stages(logits, token_ids, len(run.steps))[-1]
         choose = run.decoding.pick(last, len(run.steps))
     step = TimedStep(
         pos=len(token_ids),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from copy import copy
 from typing import Any
 
 import torch
@@ -14,17 +15,6 @@ from model_hooks.errors import BrokenModelError, InlookError, ModelError
 from model_hooks.model import HookedModel
 from model_hooks.run import capture
 from model_hooks.run.interventions import Intervention
-
-_PLAIN = {
-    "do_sample": False,
-    "num_beams": 1,
-    "num_return_sequences": 1,
-    "repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "min_length": 0,
-    "early_stopping": False,
-}
-"""What a checkpoint's own generation config might otherwise change."""
 
 
 def generate(
@@ -52,7 +42,7 @@ def generate(
     """
     ids = torch.tensor([list(map(int, token_ids))], device=model.model.device)
     config = GenerationConfig(
-        **{**_PLAIN, **options},
+        **options,
         max_new_tokens=n_tokens,
         use_cache=_uses_cache(model, ids.shape[1], n_tokens),
         eos_token_id=sorted(model.eos_token_ids) or None,
@@ -63,7 +53,9 @@ def generate(
             cache = _prompt_cache(model, ids, n_rows) if config.use_cache else None
             if "num_beams" not in options:
                 ids = ids.expand(n_rows, -1)
-            run: Any = model.model.generate
+            plain = copy(model.model)  # the same weights and hooks
+            plain.generation_config = GenerationConfig()  # else the checkpoint's own fills in
+            run: Any = plain.generate
             return run(
                 ids,
                 attention_mask=torch.ones_like(ids),

@@ -113,6 +113,7 @@ def test_more_beams_than_the_vocabulary_are_cut_to_it(ending):
 def test_checkpoints_own_options_do_not_interfere(hooked, monkeypatch):
     before = searched(hooked, IDS, 3, 6)
     own = {"repetition_penalty": 9.0, "temperature": 3.0, "length_penalty": 5.0, "num_beams": 2}
+    own |= {"suppress_tokens": [*range(4)], "bad_words_ids": [[5]], "min_length": 30}
     for name, value in own.items():
         monkeypatch.setattr(hooked.model.generation_config, name, value)
     assert searched(hooked, IDS, 3, 6) == before

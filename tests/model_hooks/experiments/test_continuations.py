@@ -109,6 +109,7 @@ def test_log_probabilities_are_the_models_own(hooked):
 def test_checkpoints_own_options_do_not_interfere(hooked, monkeypatch):
     texts = written(hooked, IDS, SAMPLE, 6, (0, 1, 2))
     own = {"repetition_penalty": 9.0, "no_repeat_ngram_size": 1, "do_sample": True}
+    own |= {"suppress_tokens": [*range(4)], "bad_words_ids": [[5]], "min_length": 30}
     for name, value in own.items():
         monkeypatch.setattr(hooked.model.generation_config, name, value)
     assert written(hooked, IDS, SAMPLE, 6, (0, 1, 2)) == texts
