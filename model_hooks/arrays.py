@@ -56,6 +56,20 @@ def check_count(
     return plain
 
 
+def check_array(what: str, values: Any, n_dims: int, error: type[Exception]) -> np.ndarray:
+    """Return numbers as an array of so many dimensions, or raise `error`."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiu" or array.ndim != n_dims:
+        raise error(
+            f"{what} must be an array of numbers with {n_dims} dimensions, not "
+            f"{reprlib.repr(values)}."
+        )
+    return array
+
+
 def as_whole(value: Any) -> int | None:
     """Return a whole number of Python's or NumPy's as Python's; None for anything else."""
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from model_hooks.arrays import check_index, to_array
-from model_hooks.errors import NotRecordableError, PromptError, RunError
+from model_hooks.arrays import check_count, check_index, to_array
+from model_hooks.errors import DecodingError, NotRecordableError, PromptError, RunError
 from model_hooks.info import ModelInfo
 from model_hooks.parts.abilities import Abilities
 from model_hooks.parts.anatomy import Anatomy
@@ -20,7 +20,7 @@ from model_hooks.run import capture, flops, interface, trials
 from model_hooks.run.interventions import Intervention, check_interventions
 from model_hooks.run.neurons import NeuronReader, NeuronTrace
 from model_hooks.run.numbers import are_logits
-from model_hooks.run.prompts import Prompt, check_length, check_token_ids, checked_ids
+from model_hooks.run.prompts import Prompt, beginning, check_length, check_token_ids, checked_ids
 from model_hooks.run.routing import Routing, listening
 from model_hooks.run.runner import Ran, Runner
 from model_hooks.run.trace import Segment, Trace, build_trace
@@ -28,7 +28,7 @@ from model_hooks.run.tried import corrected
 from model_hooks.text.conversations import Conversation
 from model_hooks.text.tokenization import TokenizerView
 from model_hooks.text.tokens import TokenText, clean_text
-from model_hooks.write.decoding import Decoding
+from model_hooks.write.decoding import Decoding, as_decoding
 from model_hooks.write.forwards import Forward, Forwards, Variant
 from model_hooks.write.generation import Generation, Step, take_step
 from model_hooks.write.own import end_ids, own_decoding, own_settings
@@ -147,8 +147,8 @@ class HookedModel:
             InterventionError: This model or text lacks what is to be changed.
         """
         token_ids = self._checked_ids(prompt)
-        check_interventions(interventions, self.info, self.abilities, len(token_ids))
-        return self._traced(token_ids, interventions)
+        changes = check_interventions(interventions, self.info, self.abilities, len(token_ids))
+        return self._traced(token_ids, changes)
 
     def run_again(
         self, trace: Trace, stop: int | None = None, also: Sequence[Intervention] = ()
@@ -164,9 +164,9 @@ class HookedModel:
             PromptError: No position is left.
             InterventionError: This model lacks what else is to be changed.
         """
-        check_interventions(also, self.info, self.abilities)
-        token_ids = self._checked_ids(trace.token_ids[:stop])
-        return self._traced(token_ids, (*trace.interventions, *also))
+        changes = check_interventions(also, self.info, self.abilities)
+        token_ids = self._checked_ids(beginning(trace.token_ids, stop))
+        return self._traced(token_ids, (*trace.interventions, *changes))
 
     def logits(self, trace: Trace) -> Float[np.ndarray, "pos vocab"]:
         """Return the logits after every position of a trace."""
@@ -180,7 +180,7 @@ class HookedModel:
 
         Raises:
             NotRecordableError: This family's tail cannot be run alone.
-            RunError: The logits are not numbers.
+            RunError: These are no vectors, or the logits are not numbers.
         """
         if not self.abilities.has_tail:
             raise NotRecordableError(
@@ -262,11 +262,11 @@ class HookedModel:
             DecodingError: The options ask for more than the vocabulary has.
             InterventionError: This model lacks what is to be changed.
         """
-        decoding = decoding or self.default_decoding
+        decoding = self.default_decoding if decoding is None else as_decoding(decoding)
         decoding.check_vocabulary(self.info.vocab_size)
-        check_interventions(interventions, self.info, self.abilities)
+        changes = check_interventions(interventions, self.info, self.abilities)
         token_ids = self._checked_ids(prompt)
-        return Generation(self, token_ids, decoding, use_cache, tuple(interventions))
+        return Generation(self, token_ids, decoding, use_cache is not False, changes)
 
     def step(self, generation: Generation, choose: Any = None) -> Generation:
         """Return the generation with one more token.
@@ -298,10 +298,10 @@ class HookedModel:
 
         Raises:
             PromptError: The prompt is not runnable, or the context is full.
-            DecodingError: The options ask for more than the vocabulary has.
+            DecodingError: The options ask for more than there is, or for no number of tokens.
         """
         generation = self.start(prompt, decoding, use_cache)
-        for _ in range(max_new_tokens):
+        for _ in range(check_count("max_new_tokens", max_new_tokens, DecodingError)):
             generation = self.step(generation)
             yield generation.steps[-1]
             if generation.finished:

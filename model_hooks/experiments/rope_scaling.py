@@ -128,7 +128,7 @@ def token_losses(
     """
     if len(token_ids) < 2:
         raise PromptError("The text is too short: a loss needs two tokens or more.")
-    check_interventions(interventions, model.info, model.abilities, len(token_ids))
+    interventions = check_interventions(interventions, model.info, model.abilities, len(token_ids))
     stretched = nullcontext() if scaling is None else scaled_rope(model, scaling)
     with stretched:
         stream = _last_stream(model, token_ids, interventions)[:-1]

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model_hooks.arrays import check_index, to_array
+from model_hooks.arrays import check_array, check_index, to_array
 from model_hooks.errors import LayerError
 from model_hooks.parts.anatomy import BlockAnatomy
 from model_hooks.parts.neurons import NO_HIDDEN_LAYER, Feedforward, find_feedforward, output_rows
@@ -115,6 +115,7 @@ class NeuronReader:
             LayerError: The model lacks that layer, or its feedforward has no single hidden layer.
         """
         feedforward = self.feedforward(layer)
+        inputs = check_array("inputs", inputs, 1, LayerError)
         if feedforward.act is None:
             return None
         weight = output_rows(feedforward.down)

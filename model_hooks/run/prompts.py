@@ -1,9 +1,12 @@
 """Can a model read this prompt? Checked before anything runs, with a sentence if not."""
 
-from collections.abc import Callable, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
+from model_hooks.arrays import as_whole
 from model_hooks.errors import PromptError
 
 Prompt = str | Sequence | np.ndarray
@@ -35,12 +38,26 @@ def checked_ids(
         if len(token_ids) == 0:
             raise PromptError(NO_TOKENS)
     else:
-        token_ids = prompt.tolist() if isinstance(prompt, np.ndarray) else list(prompt)
+        token_ids: Any = prompt.tolist() if isinstance(prompt, np.ndarray) else prompt
+        if not isinstance(token_ids, Iterable):
+            raise PromptError(f"{reprlib.repr(prompt)} is no prompt: give a text or token IDs.")
+        token_ids = list(token_ids)
     if len(token_ids) == 0:
         raise PromptError("The prompt is empty: it has no tokens.")
     check_length(len(token_ids), context_size, generating=False)
     check_token_ids(token_ids, n_embeddings)
     return tuple(int(token_id) for token_id in token_ids)
+
+
+def beginning(token_ids: Sequence | np.ndarray, stop: int | None) -> Sequence | np.ndarray:
+    """Return the first token IDs of a text, up to a position as slices count it.
+
+    Raises:
+        PromptError: It is no position.
+    """
+    if stop is not None and as_whole(stop) is None:
+        raise PromptError(f"{reprlib.repr(stop)} is no number of positions.")
+    return token_ids[:stop]
 
 
 def check_length(length: int, context_size: int | None, generating: bool) -> None:
@@ -68,8 +85,9 @@ def check_token_ids(token_ids: Sequence, n_embeddings: int) -> None:
         PromptError: One is no whole number, or out of range.
     """
     for token_id in token_ids:
-        if isinstance(token_id, bool) or not isinstance(token_id, (int, np.integer)):
-            raise PromptError(f"{token_id!r} is not a token ID: IDs are whole numbers.")
+        if as_whole(token_id) is None:
+            said = reprlib.repr(token_id)
+            raise PromptError(f"{said} is not a token ID: IDs are whole numbers.")
         if not 0 <= token_id < n_embeddings:
             raise PromptError(
                 f"Token ID {token_id} is out of range: this model's run from 0 to "

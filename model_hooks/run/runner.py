@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from transformers import PreTrainedModel, cache_utils
 
-from model_hooks.arrays import to_array
+from model_hooks.arrays import check_array, to_array
+from model_hooks.errors import RunError
 from model_hooks.parts.abilities import Ways
 from model_hooks.run import capture, interface
 from model_hooks.run.interventions import Intervention
@@ -105,6 +106,7 @@ class Runner:
         Raises:
             RunError: The model fails on them.
         """
+        resid = check_array("resid", resid, 2, RunError)
         hidden = torch.tensor(resid, dtype=self.model.dtype, device=self.model.device)[None]
         dummy = torch.full((1, len(resid)), token_id, device=self.model.device)
         options: dict[str, Any] = {"use_cache": False}

@@ -6,6 +6,7 @@ transformers' own logits processors, in the order in which `generate()` applies 
 """
 
 import math
+import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, no_type_check
@@ -24,10 +25,11 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from model_hooks.arrays import check_count
 from model_hooks.errors import DecodingError
 from model_hooks.write.options import Number, Option
 from model_hooks.write.rules import NO_RULES, STAGE, Rules
-from model_hooks.write.stages import Stage, rank_of, stage_of
+from model_hooks.write.stages import Stage, ids_of, rank_of, scores_of, stage_of
 
 MAX_SEED = 2**63 - 1
 MAX_SHOWN_SEED = 2**53 - 1
@@ -221,11 +223,13 @@ class Decoding:
     rules: Rules = field(default=NO_RULES, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.strategy not in ("greedy", "sample"):
+        if not isinstance(self.strategy, str) or self.strategy not in ("greedy", "sample"):
             raise DecodingError(f"strategy must be 'greedy' or 'sample', not {self.strategy!r}.")
         for option in OPTIONS:
             checked = option.checked(getattr(self, option.name))
             object.__setattr__(self, option.name, checked)
+        if not isinstance(self.rules, Rules):
+            raise DecodingError(f"rules must be Rules, not {reprlib.repr(self.rules)}.")
 
     def check_vocabulary(self, vocab_size: int) -> None:
         """Refuse what the vocabulary cannot fill, such as a larger top_k.
@@ -256,11 +260,13 @@ class Decoding:
             n_written: How many of them were written after the prompt.
 
         Raises:
-            DecodingError: top_k exceeds the vocabulary.
+            DecodingError: top_k exceeds the vocabulary, or there is nothing to pick from.
         """
-        self.check_vocabulary(len(logits))
-        ids = torch.tensor(np.asarray(prefix_ids).tolist(), dtype=torch.long)[None]
-        scores = torch.tensor(np.asarray(logits, dtype=np.float32))[None]
+        scores = scores_of(logits)
+        self.check_vocabulary(scores.shape[1])
+        looks_them_up = bool(self.active()) or self.rules.are_on
+        ids = ids_of(prefix_ids, scores.shape[1] if looks_them_up else None)
+        n_written = check_count("n_written", n_written, DecodingError, 0, ids.shape[1])
         after = self.applied(ids, scores, ids.shape[1] - n_written)
         return (stage_of("raw", scores), *(stage_of(name, made) for name, made in after))
 
@@ -288,6 +294,7 @@ class Decoding:
         """
         if self.strategy == "greedy":
             return int(stage.scores.argmax())
+        step_id = check_count("step_id", step_id, DecodingError)
         entropy = np.random.SeedSequence([self.seed, step_id]).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(entropy >> np.uint64(1)))
         probabilities = torch.tensor(stage.probabilities)
@@ -333,6 +340,17 @@ class Decoding:
 
 # The mark would hide the types of the fields, which links are read by.
 del Decoding.__no_type_check__  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def as_decoding(value: Any) -> Decoding:
+    """Return decoding options as they are.
+
+    Raises:
+        DecodingError: They are none.
+    """
+    if not isinstance(value, Decoding):
+        raise DecodingError(f"{reprlib.repr(value)} is no Decoding.")
+    return value
 
 
 def option_of(name: str) -> Option:

@@ -1,5 +1,6 @@
 """How is a text written, one token at a time, as immutable values that can go back and branch?"""
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -8,11 +9,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from model_hooks.arrays import as_whole
 from model_hooks.errors import DecodingError
 from model_hooks.info import ModelInfo
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.trace import Segment, Trace, build_trace
-from model_hooks.write.decoding import Decoding
+from model_hooks.write.decoding import Decoding, as_decoding
 from model_hooks.write.forwards import Forward, Variant
 from model_hooks.write.room import room
 from model_hooks.write.stages import Stage, rank_of
@@ -234,11 +236,13 @@ class Generation:
         Raises:
             DecodingError: Fewer than `n` steps were taken.
         """
-        if not 0 <= n <= len(self.steps):
+        n_back = as_whole(n)
+        if n_back is None or not 0 <= n_back <= len(self.steps):
             raise DecodingError(
-                f"Cannot go back {n} steps: this text has {len(self.steps)} generated tokens."
+                f"Cannot go back {reprlib.repr(n)} steps: this text has {len(self.steps)} "
+                "generated tokens."
             )
-        return replace(self, steps=self.steps[: len(self.steps) - n])
+        return replace(self, steps=self.steps[: len(self.steps) - n_back])
 
     def with_decoding(self, decoding: Decoding) -> "Generation":
         """Return the same text, going on with other decoding options.
@@ -246,7 +250,7 @@ class Generation:
         Raises:
             DecodingError: The options ask for more than the vocabulary has.
         """
-        decoding.check_vocabulary(self.model.info.vocab_size)
+        as_decoding(decoding).check_vocabulary(self.model.info.vocab_size)
         return replace(self, decoding=decoding)
 
     def with_cache(self, use_cache: bool) -> "Generation":

@@ -3,6 +3,8 @@
 The options themselves are the rows of `OPTIONS` in `decoding.py`.
 """
 
+import reprlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -105,6 +107,6 @@ class Option:
         plain: Any = value.item() if isinstance(value, np.generic) else value
         kinds = int if self.kind == "whole" else (int, float)
         is_number = isinstance(plain, kinds) and not isinstance(plain, bool)
-        if not is_number or not self.allows(plain):
-            raise DecodingError(f"{self.name} {self.must.format(value=repr(value))}")
+        if not is_number or abs(plain) > sys.float_info.max or not self.allows(plain):
+            raise DecodingError(f"{self.name} {self.must.format(value=reprlib.repr(value))}")
         return plain

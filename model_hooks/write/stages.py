@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from model_hooks.arrays import softmax
+from model_hooks.arrays import check_array, softmax
+from model_hooks.errors import DecodingError
+from model_hooks.text.pieces import plain_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,37 @@ def stage_of(name: str, scores: Tensor) -> Stage:
     array = scores[0].numpy()
     array.setflags(write=False)
     return Stage(name, array)
+
+
+def scores_of(logits: Any) -> Float[Tensor, "1 vocab"]:
+    """Return logits as scores; minus infinity is a token that the family rules out.
+
+    Raises:
+        DecodingError: No token can be picked by them.
+    """
+    scores = torch.tensor(check_array("logits", logits, 1, DecodingError)).to(torch.float32)
+    if len(scores) == 0 or not bool(torch.isfinite(scores.max())):
+        raise DecodingError("Among these logits is one that is no number, or there is none.")
+    return scores[None]
+
+
+def ids_of(prefix_ids: Any, n_scores: int | None) -> Int[Tensor, "1 pos"]:
+    """Return the token IDs so far.
+
+    Args:
+        prefix_ids: Any sequence of them.
+        n_scores: How many scores there are to look one up for each; None where nobody does.
+
+    Raises:
+        DecodingError: One is no token ID.
+    """
+    ids = plain_ids(prefix_ids)
+    count = 2**31 if n_scores is None else n_scores
+    if wrong := [token_id for token_id in ids if not 0 <= token_id < count]:
+        raise DecodingError(
+            f"Token ID {wrong[0]} is out of range: there are scores from 0 to {count - 1}."
+        )
+    return torch.tensor([ids], dtype=torch.long)
 
 
 def rank_of(scores: Float[np.ndarray, "vocab"], token_id: int) -> int:

@@ -1,12 +1,14 @@
 """What every kind of intervention says of itself: where it acts, what it needs and what it does."""
 
+import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, TypedDict, get_args, no_type_check
 
 import numpy as np
 from torch import Tensor
 
+from model_hooks.arrays import as_whole
 from model_hooks.errors import InterventionError
 from model_hooks.info import ModelInfo
 from model_hooks.parts.abilities import Abilities, LayerAbilities
@@ -14,6 +16,8 @@ from model_hooks.run.masks import NarrowedMask
 
 Place = Literal["key", "value", "mask", "heads", "attn_out", "mlp_out"]
 PLACES: tuple[Place, ...] = get_args(Place)
+LONGEST_TEXT = 2**31 - 1
+"""In tokens: what lies further apart lies nowhere."""
 INSIDE_ATTENTION: frozenset[Place] = frozenset({"key", "value", "mask", "heads"})
 
 
@@ -117,12 +121,12 @@ def intervention_kinds() -> dict[str, type[Intervention]]:
 
 @no_type_check  # it checks itself, with a sentence for the user
 def check_interventions(
-    interventions: Sequence[Intervention],
+    interventions: Iterable[Intervention],
     info: ModelInfo,
     abilities: Abilities,
     n_positions: int | None = None,
-) -> None:
-    """Refuse what would change nothing.
+) -> tuple[Intervention, ...]:
+    """Return interventions, having refused what would change nothing.
 
     Args:
         interventions: What is asked for.
@@ -133,22 +137,28 @@ def check_interventions(
     Raises:
         InterventionError: A model, or a text, lacks what is to be changed.
     """
-    for intervention in interventions:
+    given = tuple(interventions) if _can_be_listed(interventions) else (interventions,)
+    for intervention in given:
         if not isinstance(intervention, Intervention):
             raise InterventionError(
-                f"{intervention!r} is no intervention: choose one of "
+                f"{reprlib.repr(intervention)} is no intervention: choose one of "
                 f"{', '.join(kind.__name__ for kind in intervention_kinds().values())}."
             )
         intervention.check(info, abilities)
         if n_positions is not None:
             intervention.check_text(n_positions)
+    return given
+
+
+def _can_be_listed(value: object) -> bool:
+    is_array = isinstance(value, np.ndarray)
+    return isinstance(value, Iterable) and not (is_array and value.ndim == 0)
 
 
 def is_index(value: object, count: int | None) -> bool:
     """Whether a value is a whole number from 0, and below a count if there is one."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        return False
-    return bool(value >= 0 and (count is None or value < count))
+    plain = as_whole(value)
+    return plain is not None and plain >= 0 and (count is None or plain < count)
 
 
 def check_head(
@@ -173,10 +183,33 @@ def check_head(
 
 
 def freeze_layers(intervention: Any) -> None:
-    """Turn the `layers` of a frozen dataclass into a tuple, which can be compared and hashed."""
-    if intervention.layers is not None:
-        layers = tuple(int(layer) for layer in intervention.layers)
-        object.__setattr__(intervention, "layers", layers)
+    """Turn the `layers` of a frozen dataclass into a tuple, which can be compared and hashed.
+
+    Raises:
+        InterventionError: They are no layers.
+    """
+    layers = intervention.layers
+    if layers is None:
+        return
+    plain = tuple(map(as_whole, layers)) if _can_be_listed(layers) else (None,)
+    if None in plain:
+        raise InterventionError(f"{reprlib.repr(layers)} are no layers: list their numbers.")
+    object.__setattr__(intervention, "layers", plain)
+
+
+def check_sizes(intervention: Any, *names: str) -> None:
+    """Turn fields of a frozen dataclass into plain whole numbers.
+
+    Raises:
+        InterventionError: One is none, or is larger than any text is long.
+    """
+    for name in names:
+        size = as_whole(given := getattr(intervention, name))
+        if size is None or abs(size) > LONGEST_TEXT:
+            raise InterventionError(
+                f"{name} must be a whole number up to {LONGEST_TEXT:,}, not {reprlib.repr(given)}."
+            )
+        object.__setattr__(intervention, name, size)
 
 
 def in_layers(layers: Sequence[int] | None) -> str:

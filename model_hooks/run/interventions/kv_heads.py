@@ -7,7 +7,13 @@ from torch import Tensor
 from model_hooks.errors import InterventionError
 from model_hooks.info import ModelInfo
 from model_hooks.parts.abilities import Abilities
-from model_hooks.run.interventions.base import Effects, Intervention, freeze_layers, in_layers
+from model_hooks.run.interventions.base import (
+    Effects,
+    Intervention,
+    check_sizes,
+    freeze_layers,
+    in_layers,
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class ShareKVHeads(Intervention, name="share_kv_heads"):
 
     def __post_init__(self) -> None:
         freeze_layers(self)
+        check_sizes(self, "n_groups")
         if self.n_groups < 1:
             raise InterventionError(f"{self.n_groups} groups hold no KV head: choose 1 or more.")
 

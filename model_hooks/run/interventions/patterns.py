@@ -8,7 +8,13 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from model_hooks.errors import InterventionError
-from model_hooks.run.interventions.base import Effects, Intervention, freeze_layers, in_layers
+from model_hooks.run.interventions.base import (
+    Effects,
+    Intervention,
+    check_sizes,
+    freeze_layers,
+    in_layers,
+)
 from model_hooks.run.masks import NarrowedMask
 
 PatternKind = Literal["full", "window", "window_first", "strided", "block"]
@@ -46,7 +52,8 @@ class AttentionPattern(Intervention, name="attention_pattern"):
 
     def __post_init__(self) -> None:
         freeze_layers(self)
-        if self.kind not in get_args(PatternKind):
+        check_sizes(self, "window", "n_first", "stride")
+        if not isinstance(self.kind, str) or self.kind not in get_args(PatternKind):
             raise InterventionError(
                 f"There is no attention pattern {self.kind!r}: choose one of "
                 f"{', '.join(get_args(PatternKind))}."
