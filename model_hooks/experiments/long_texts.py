@@ -10,7 +10,7 @@ from model_hooks.experiments.rope_scaling import RopeScaling, token_losses, why_
 from model_hooks.model import HookedModel
 from model_hooks.read.positions import positions_of
 from model_hooks.run.interventions import Intervention
-from model_hooks.text.tokens import clean_text
+from model_hooks.text.encoding import ids_of
 from model_hooks.write.decoding import Decoding
 
 ENDLESS = ("rope", "alibi", "none")
@@ -45,8 +45,7 @@ def limits_of(model: HookedModel) -> Limits:
 
 def text_tokens(model: HookedModel, text: str) -> TextTokens:
     """Return the tokens of a text of any length, apart from those that stand before every text."""
-    plain = model.tokenizer(clean_text(text), add_special_tokens=False, verbose=False)
-    own, whole = plain["input_ids"], model.encode(text)
+    own, whole = ids_of(model.tokenizer, text, add_special_tokens=False), model.encode(text)
     return TextTokens(tuple(whole[: max(0, len(whole) - len(own))]), tuple(own))
 
 

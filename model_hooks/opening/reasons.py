@@ -1,6 +1,8 @@
 """What did a loader's exception say, in one sentence for the person who named the model?"""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from model_hooks.errors import BrokenModelError, ModelError, ModelTooLargeError
@@ -76,3 +78,14 @@ def reason(error: BaseException, folder: str | Path = "") -> str:
     if len(first) > LONGEST_REASON:
         first = f"{first[:LONGEST_REASON]}…"
     return first.rstrip(" .:!") or type(error).__name__
+
+
+@contextmanager
+def panics_are_errors() -> Iterator[None]:
+    """Turn a panic of code in Rust, which is no `Exception`, into one that can be explained."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError(str(error)) from error

@@ -10,7 +10,13 @@ from transformers.convert_slow_tokenizer import SentencePieceExtractor
 
 from model_hooks.errors import BrokenModelError, ModelError
 from model_hooks.opening.files import read_json
-from model_hooks.opening.reasons import explain, missing_package, needs_code, reason
+from model_hooks.opening.reasons import (
+    explain,
+    missing_package,
+    needs_code,
+    panics_are_errors,
+    reason,
+)
 
 WHOLE = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 """Files that hold a whole vocabulary with its rules."""
@@ -27,7 +33,8 @@ def open_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
         BrokenModelError: There is none, or it cannot be read; the message says why.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+        with panics_are_errors():
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:
         raise _why_not(name, folder, error) from error
     _check_own(name, folder, tokenizer)
@@ -77,7 +84,8 @@ def _why_not(name: str, folder: Path, error: Exception) -> ModelError:
 
 def _why_not_tokenizer_json(name: str, folder: Path, error: Exception) -> ModelError:
     try:
-        Tokenizer.from_file(str(folder / "tokenizer.json"))
+        with panics_are_errors():
+            Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as damage:
         return BrokenModelError(
             f"The tokenizer.json of {name} cannot be read: {reason(damage, folder)}."

@@ -17,6 +17,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_hooks.arrays import as_whole
 from model_hooks.errors import PromptError
+from model_hooks.opening.reasons import panics_are_errors
 
 SPACE = "▁"
 """How SentencePiece vocabularies write a space."""
@@ -127,10 +128,9 @@ class Pieces:
     def _ask(self, ids: list[int]) -> str:
         """The decoder's text; what the spellings seem to say where the decoder breaks down."""
         try:
-            return str(self._tokenizer.decode(ids, skip_special_tokens=False))
-        except BaseException as error:  # code in Rust that panics raises no Exception
-            if type(error).__name__ != "PanicException":
-                raise
+            with panics_are_errors():
+                return str(self._tokenizer.decode(ids, skip_special_tokens=False))
+        except Exception:  # whatever code and settings from elsewhere do
             return b"".join(map(self._guess, ids)).decode("utf-8", "replace")
 
     def _says(self, spellings: list[str]) -> str | None:
@@ -138,7 +138,8 @@ class Pieces:
         if not self._has_decoder:
             return "".join(spellings)
         try:
-            return self._tokenizer.convert_tokens_to_string(spellings)
+            with panics_are_errors():
+                return self._tokenizer.convert_tokens_to_string(spellings)
         except Exception:  # whatever a tokenizer in Python does with what it does not know
             return None
 

@@ -8,6 +8,7 @@ from itertools import accumulate, product
 
 from transformers import PreTrainedTokenizerBase
 
+from model_hooks.text.encoding import ids_of
 from model_hooks.text.pieces import Pieces
 from model_hooks.text.tokens import clean_text
 
@@ -55,5 +56,4 @@ def _that_spell(word: bytes, after: bytes, ids: tuple[int, ...], pieces: Pieces)
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-    return tuple(int(token_id) for token_id in ids)
+    return tuple(ids_of(tokenizer, text, add_special_tokens=False))

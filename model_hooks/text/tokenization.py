@@ -4,6 +4,7 @@ Knows tokenizers only; no model is needed for any of this.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
@@ -14,9 +15,11 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_hooks.arrays import check_count
 from model_hooks.errors import PromptError
+from model_hooks.opening.reasons import panics_are_errors
 from model_hooks.text.chat import fill_in
 from model_hooks.text.conversations import Conversation, turns_of
 from model_hooks.text.cuts import Token, Tokenization, Word, left_out, split_characters
+from model_hooks.text.encoding import encoded, failed
 from model_hooks.text.merges import MergeStep, merge_steps, smallest_pieces
 from model_hooks.text.pieces import SPACE
 from model_hooks.text.tokens import clean_text, readable
@@ -99,10 +102,19 @@ class TokenizerView(Vocabulary):
 
         Args:
             spelling: A `Word.spelling`.
+
+        Raises:
+            PromptError: The tokenizer fails on it.
         """
-        model: Any = None if self.backend is None else self.backend.model
         spelling = clean_text(spelling)
-        return () if model is None else tuple(token.id for token in model.tokenize(spelling))
+        if self.backend is None:
+            return ()
+        model: Any = self.backend.model
+        try:
+            with panics_are_errors():
+                return tuple(token.id for token in model.tokenize(spelling))
+        except Exception as error:
+            raise failed(error) from error
 
     def merge_steps(self, spelling: str) -> tuple[MergeStep, ...]:
         """Merge a word as byte-pair encoding does, one merge at a time; see `merges`."""
@@ -155,15 +167,15 @@ class TokenizerView(Vocabulary):
         return next((cut.text for cut in tried if cut.ids == wanted), None)
 
     def _cut(self, text: str, add_special_tokens: bool) -> "_Cut":
-        encoded = self.tokenizer(
+        said = encoded(
+            self.tokenizer,
             text,
             add_special_tokens=add_special_tokens,
             return_special_tokens_mask=True,
-            verbose=False,
         )
-        fast = encoded.encodings[0] if encoded.encodings else None
-        ids = tuple(int(token_id) for token_id in encoded["input_ids"])
-        mask = [bool(flag) for flag in encoded["special_tokens_mask"]]
+        fast = said.encodings[0] if said.encodings else None
+        ids = tuple(int(token_id) for token_id in said["input_ids"])
+        mask = [bool(flag) for flag in said["special_tokens_mask"]]
         return _Cut(
             text=text,
             ids=ids,
@@ -230,7 +242,11 @@ class TokenizerView(Vocabulary):
         """Whether the tokenizer makes the same tokens of this part alone."""
         spelling = self._spelling(part)
         ids = tuple(token.token_id for token in part)
-        return any(token.kind == "unknown" for token in part) or self.cut(spelling) == ids
+        if any(token.kind == "unknown" for token in part):
+            return True
+        with suppress(PromptError):  # alone, some of it may be unknown
+            return self.cut(spelling) == ids
+        return False
 
     def _spelling(self, run: Sequence[Token]) -> str:
         if any(token.kind == "unknown" for token in run):

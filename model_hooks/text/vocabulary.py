@@ -4,6 +4,7 @@ Knows tokenizers only; no model is needed for any of this.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -11,6 +12,8 @@ from typing import Any, Literal
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from model_hooks.errors import PromptError
+from model_hooks.text.encoding import encoded, ids_of
 from model_hooks.text.pieces import plain_ids
 from model_hooks.text.tokens import TokenText, clean_text
 
@@ -153,9 +156,7 @@ class Vocabulary:
         for role, text in self.tokenizer.special_tokens_map.items():
             if isinstance(text, str):
                 roles.setdefault(text, []).append(role)
-        encoded = self.tokenizer("a", return_special_tokens_mask=True, verbose=False)
-        flags = zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)
-        added = {token_id for token_id, flag in flags if flag}
+        added = self._added()
         texts = {token_id: self.piece(token_id) for token_id in sorted(self._special)}
         return tuple(
             SpecialToken(
@@ -164,10 +165,21 @@ class Vocabulary:
             for token_id, text in texts.items()
         )
 
+    def _added(self) -> set[int]:
+        """What the tokenizer adds to a text; one that it fails on adds nothing."""
+        for text in ("a", ""):
+            with suppress(PromptError):
+                said = encoded(self.tokenizer, text, return_special_tokens_mask=True)
+                flags = zip(said["input_ids"], said["special_tokens_mask"], strict=True)
+                return {token_id for token_id, flag in flags if flag}
+        return set()
+
     def _typed(self, text: str) -> tuple[int, ...]:
         """What a text becomes, without what the tokenizer adds to every text."""
-        encoded = self.tokenizer(clean_text(text), add_special_tokens=False, verbose=False)
-        return tuple(int(token_id) for token_id in encoded["input_ids"])
+        try:
+            return tuple(ids_of(self.tokenizer, text, add_special_tokens=False))
+        except PromptError:
+            return ()
 
     def search(self, query: str) -> list[int]:
         """Return the IDs of tokens whose text contains a query, upper and lower case alike.
