@@ -1,14 +1,17 @@
 """Small tokenizers of every kind of decoder, built by hand: their spellings are known."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from sentencepiece import SentencePieceTrainer
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import (
     ByT5Tokenizer,
     CTRLTokenizer,
+    GPTSw3Tokenizer,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
@@ -118,6 +121,71 @@ def byt5() -> PreTrainedTokenizerBase:
     return ByT5Tokenizer(extra_ids=0)
 
 
+def byte_level_with_added() -> PreTrainedTokenizerFast:
+    """RoBERTa: a space put first; added tokens that are text, letters of the byte alphabet too."""
+    backend = _bpe([*bytes_to_unicode().values(), "Ġp"], [("Ġ", "p")])
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    backend.decoder = decoders.ByteLevel()
+    added = ["日", "é so", "Ġ", "\n\n", "👧"]
+    backend.add_tokens([AddedToken(one, normalized=False) for one in added])
+    backend.add_special_tokens(["<s>"])
+    return fast(backend, bos_token="<s>")
+
+
+def unigram_first() -> PreTrainedTokenizerFast:
+    """XGLM: Unigram with bytes for the rest, and a space put before the first word only."""
+    bytes_ = [(f"<0x{byte:02X}>", -9.0) for byte in range(256)]
+    pieces = [(piece, -1.0) for piece in SENTENCEPIECE[2:]]
+    backend = Tokenizer(models.Unigram([("<unk>", 0.0), *bytes_, *pieces], 0, byte_fallback=True))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    backend.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")]
+    )
+    return fast(backend, unk_token="<unk>")
+
+
+def metaspace_never() -> PreTrainedTokenizerFast:
+    """SigLIP 2: no space is put first, and a decoder of three parts."""
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *SENTENCEPIECE[2:]]
+    backend = _bpe(pieces, MERGES, unk_token="<unk>", byte_fallback=True)
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    steps = [decoders.Metaspace(prepend_scheme="never"), decoders.ByteFallback(), decoders.Fuse()]
+    backend.decoder = decoders.Sequence(steps)
+    return fast(backend, unk_token="<unk>")
+
+
+def continued() -> PreTrainedTokenizerFast:
+    """BPE whose pieces inside a word begin with `##`."""
+    pieces = ["[UNK]", *LETTERS, *(f"##{letter}" for letter in LETTERS), "pl", "##ay"]
+    backend = _bpe(
+        pieces,
+        [("p", "##l"), ("##a", "##y")],
+        unk_token="[UNK]",
+        continuing_subword_prefix="##",
+    )
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.decoder = decoders.WordPiece(cleanup=False)
+    return fast(backend, unk_token="[UNK]")
+
+
+def sentencepiece() -> PreTrainedTokenizerBase:
+    """GPT-SW3, written in Python around SentencePiece, with bytes for the rest."""
+    made, texts = BytesIO(), ["play so playing", "so is an é", "pl ay ing so so"]
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(texts * 3),
+        model_writer=made,
+        vocab_size=280,
+        model_type="bpe",
+        byte_fallback=True,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "spiece.model")
+        file.write_bytes(made.getvalue())
+        return GPTSw3Tokenizer(str(file), name_or_path="gpt-sw3")
+
+
 KINDS: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
     make.__name__: make
     for make in (
@@ -131,5 +199,46 @@ KINDS: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
         end_of_word,
         at_signs,
         byt5,
+        byte_level_with_added,
+        unigram_first,
+        metaspace_never,
+        continued,
+        sentencepiece,
     )
 }
+
+STEPS: dict[str, Callable[[], decoders.Decoder]] = {
+    "replace": lambda: decoders.Replace("▁", " "),
+    "replace by pattern": lambda: decoders.Replace(Regex("▁+"), "_"),
+    "replace text": lambda: decoders.Replace("a", "bb"),
+    "fuse": decoders.Fuse,
+    "strip left": lambda: decoders.Strip(" ", 1, 0),
+    "strip right": lambda: decoders.Strip(" ", 0, 1),
+    "strip text": lambda: decoders.Strip("a", 2, 0),
+    "bytes": decoders.ByteFallback,
+    "metaspace": decoders.Metaspace,
+    "metaspace first": lambda: decoders.Metaspace(prepend_scheme="first"),
+    "metaspace never": lambda: decoders.Metaspace(prepend_scheme="never"),
+    "byte level": decoders.ByteLevel,
+    "word piece": decoders.WordPiece,
+    "word piece as it is": lambda: decoders.WordPiece(cleanup=False),
+    "end of word": decoders.BPEDecoder,
+    "CTC": decoders.CTC,
+}
+"""What a decoder can be put together of."""
+ODD_PIECES = [
+    *("a", "b", "ab", "▁", "▁a", "▁▁", "##b", "b</w>", "</w>", "a@@", "Ġ", "Ġa", "Ċ", "æ"),
+    *("<0x41>", "<0xE6>", "<0x97>", "<0xA5>", "é", "Ã", "©", " ", "\n", ".", "'s", "n't"),
+    *("日", "<pad>", "|"),
+]
+"""Spellings that some decoder or other reads in a way of its own."""
+
+
+def of_steps(steps: Sequence[str], clean_up: bool) -> PreTrainedTokenizerFast:
+    """Put a decoder together, for a vocabulary that holds something for each of its parts."""
+    words = {piece: i for i, piece in enumerate(ODD_PIECES)}
+    backend = Tokenizer(models.WordLevel(words, unk_token="a"))
+    backend.decoder = decoders.Sequence([STEPS[step]() for step in steps])
+    backend.add_tokens([AddedToken("  ", normalized=False), AddedToken("▁▁▁", normalized=True)])
+    backend.add_special_tokens(["<s>"])
+    return fast(backend, clean_up_tokenization_spaces=clean_up)

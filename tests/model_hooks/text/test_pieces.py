@@ -1,7 +1,7 @@
 """What each token adds to a text: compared with what the tokenizer's own decoder makes of all."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
@@ -21,6 +21,16 @@ def tokenizer(request):
 @pytest.fixture(scope="module")
 def pieces(tokenizer):
     return Pieces(tokenizer)
+
+
+def decoded(tokenizer, ids):
+    """The decoder's own text; None where it breaks down."""
+    try:
+        return tokenizer.decode(ids, skip_special_tokens=False)
+    except BaseException as error:  # code in Rust that panics raises no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        return None
 
 
 def ids_of(tokenizer, *spellings):
@@ -62,6 +72,27 @@ def test_a_text_that_goes_on_adds_what_it_did_not_have(tokenizer, pieces, data):
         assert prompt + added == whole
 
 
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.sampled_from(sorted(made.STEPS)), max_size=4),
+    st.booleans(),
+    st.lists(st.integers(0, len(made.ODD_PIECES) + 2), max_size=8),
+    st.integers(0, 8),
+)
+def test_whatever_a_decoder_is_put_together_of_its_text_is_shared_out(steps, clean_up, ids, cut):
+    tokenizer = made.of_steps(steps, clean_up)
+    pieces = Pieces(tokenizer)
+    whole, before = decoded(tokenizer, ids), decoded(tokenizer, ids[:cut])
+    assume(whole is not None and before is not None)
+    added = pieces.of_text(ids)
+    assert len(added) == len(ids)
+    if LOST not in whole:
+        assert b"".join(added).decode("utf-8", "ignore") == whole
+    assert whole.endswith(pieces.decode_after(ids[:cut], ids[cut:]))
+    if whole.startswith(before):
+        assert before + pieces.decode_after(ids[:cut], ids[cut:]) == whole
+
+
 @pytest.mark.parametrize(
     ("kind", "texts"),
     [
@@ -74,6 +105,11 @@ def test_a_text_that_goes_on_adds_what_it_did_not_have(tokenizer, pieces, data):
         ("cleaned_up", {"play": " play", "##ing": "ing"}),
         ("end_of_word", {"pl": "pl", "ay</w>": "ay", "<unk>": "<unk>"}),
         ("at_signs", {"pl@@": "pl", "ay": "ay"}),
+        ("byte_level_with_added", {"日": "日", "é so": "é so", "Ġp": " p", "👧": "👧"}),
+        ("unigram_first", {"▁pl": " pl", "ay": "ay", "<0x41>": "A"}),
+        ("metaspace_never", {"▁pl": " pl", "ay": "ay", "<0x41>": "A"}),
+        ("continued", {"pl": " pl", "##ay": "ay"}),
+        ("sentencepiece", {"▁play": " play", "<0x41>": "A"}),
     ],
 )
 def test_on_its_own_a_token_reads_as_inside_a_text(kind, texts):
@@ -100,6 +136,11 @@ def test_many_tokens_at_once_read_as_one_by_one(tokenizer):
         ("byte_fallback", "pl日", ("pl", "日₁", "日₂", "日₃")),
         ("added_spaces", "s    pl  o", ("s", "    ", "pl", "  ", "o")),
         ("byt5", "é!", ("é₁", "é₂", "!")),
+        ("byte_level_with_added", "p日", (" p", "日")),
+        ("unigram_first", "pl ay日", ("pl", " ", "ay", "日₁", "日₂", "日₃")),
+        ("metaspace_never", "pl pl", ("pl", " pl")),
+        ("continued", "play so", ("pl", "ay", " s", "o")),
+        ("sentencepiece", "play so 日", ("play", " so", " ", "日₁", "日₂", "日₃")),
     ],
 )
 def test_tokens_read_as_they_stand_in_their_text(kind, text, texts):
