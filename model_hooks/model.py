@@ -26,8 +26,9 @@ from model_hooks.run.runner import Ran, Runner
 from model_hooks.run.trace import Segment, Trace, build_trace
 from model_hooks.run.tried import corrected
 from model_hooks.text.conversations import Conversation
+from model_hooks.text.encoding import ids_of
 from model_hooks.text.tokenization import TokenizerView
-from model_hooks.text.tokens import TokenText, clean_text
+from model_hooks.text.tokens import TokenText
 from model_hooks.write.decoding import Decoding, as_decoding
 from model_hooks.write.forwards import Forward, Forwards, Variant
 from model_hooks.write.generation import Generation, Step, take_step
@@ -100,7 +101,7 @@ class HookedModel:
 
     def encode(self, text: str) -> list[int]:
         """Return the token IDs of a text, with special tokens as the tokenizer's default is."""
-        return self.tokenizer(clean_text(text), verbose=False)["input_ids"]
+        return ids_of(self.tokenizer, text)
 
     def encode_chat(self, conversation: Conversation) -> list[int]:
         """Return the token IDs of a conversation, up to where the model's answer goes.
