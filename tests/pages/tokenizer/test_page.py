@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 from transformers import PreTrainedTokenizerFast
 
@@ -211,6 +211,14 @@ def test_where_no_prompt_can_be_the_conversation_the_page_says_so(open_page, byt
     assert not app.exception
     assert "would become other tokens" in texts(app)
     assert not [button for button in app.button if button.key == "tokenizer.chat"]
+
+
+def test_a_tokenizer_that_breaks_down_gets_one_sentence(open_page, byte_bpe, monkeypatch):
+    backend = byte_bpe.backend_tokenizer
+    monkeypatch.setattr(backend, "pre_tokenizer", pre_tokenizers.FixedLength(length=0))
+    app = open_page("tokenizer", prompt="the")
+    assert not app.exception
+    assert "tokenizer fails on this text" in app.error[0].value
 
 
 def test_what_is_switched_off_does_not_reach_the_tokenizer_and_the_page_says_so(open_page):
