@@ -70,6 +70,13 @@ def check_array(what: str, values: Any, n_dims: int, error: type[Exception]) -> 
     return array
 
 
+def check_switch(what: str, value: Any, error: type[Exception]) -> bool:
+    """Return whether something is on, or raise `error` for what says neither."""
+    if not isinstance(value, bool | np.bool_):
+        raise error(f"{what} must be True or False, not {reprlib.repr(value)}.")
+    return bool(value)
+
+
 def as_whole(value: Any) -> int | None:
     """Return a whole number of Python's or NumPy's as Python's; None for anything else."""
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)

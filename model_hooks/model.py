@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from model_hooks.arrays import check_count, check_index, to_array
+from model_hooks.arrays import check_count, check_index, check_switch, to_array
 from model_hooks.errors import DecodingError, NotRecordableError, PromptError, RunError
 from model_hooks.info import ModelInfo
 from model_hooks.parts.abilities import Abilities
@@ -267,7 +267,8 @@ class HookedModel:
         decoding.check_vocabulary(self.info.vocab_size)
         changes = check_interventions(interventions, self.info, self.abilities)
         token_ids = self._checked_ids(prompt)
-        return Generation(self, token_ids, decoding, use_cache is not False, changes)
+        keep = check_switch("use_cache", use_cache, DecodingError)
+        return Generation(self, token_ids, decoding, keep, changes)
 
     def step(self, generation: Generation, choose: Any = None) -> Generation:
         """Return the generation with one more token.

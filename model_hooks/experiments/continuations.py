@@ -18,6 +18,7 @@ from model_hooks.experiments.together import check_numbers, generate, length_of
 from model_hooks.model import HookedModel
 from model_hooks.read.choice import surprisals
 from model_hooks.run.interventions import Intervention
+from model_hooks.run.prompts import check_token_ids
 from model_hooks.write.decoding import MAX_SEED, Decoding
 from model_hooks.write.room import check_room
 from model_hooks.write.stages import Stage
@@ -96,6 +97,7 @@ def text_log_prob(
     """
     if not token_ids:
         raise PromptError("An empty continuation has no probability: name one token or more.")
+    check_token_ids(token_ids, model.info.vocab_size)
     # The last token need not be read: a text may be one token longer than the context.
     trace = model.trace([*prefix_ids, *token_ids[:-1]], interventions)
     before = float(surprisals(model, trace).bits[len(prefix_ids) :].sum()) * math.log(2)

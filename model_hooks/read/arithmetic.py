@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import nn
 
 from model_hooks.arrays import check_index, has_few_digits, read_only, to_array
-from model_hooks.errors import LayerError
+from model_hooks.errors import LayerError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.parts.neurons import output_rows
 from model_hooks.read.patterns import readable_keys
@@ -41,7 +41,7 @@ def head_vectors(trace: Trace, layer: int, head: int) -> HeadVectors | None:
     Raises:
         LayerError: The trace lacks that layer, or the layer that head.
     """
-    recorded = trace.layers[check_index("layer", layer, trace.n_layers, LayerError)]
+    recorded = trace.layer_at(layer)
     query, key, value, scale = recorded.query, recorded.key, recorded.value, recorded.scale
     if query is None or key is None or value is None or scale is None:
         return None
@@ -98,7 +98,9 @@ def query_arithmetic(trace: Trace, layer: int, head: int, pos: int) -> QueryArit
 
     Raises:
         LayerError: The trace lacks that layer, or the layer that head, or it has no attention.
+        PromptError: The trace lacks that position.
     """
+    pos = check_index("position", pos, len(trace), PromptError)
     vectors = head_vectors(trace, layer, head)
     if vectors is None:
         return None
@@ -129,8 +131,11 @@ def output_projection(model: HookedModel, trace: Trace, layer: int) -> OutputPro
     Returns:
         None where queries, keys and values were not recorded, or where attn_out is more than one
         linear map of the heads' outputs (such as a norm after attention).
+
+    Raises:
+        LayerError: The trace lacks that layer.
     """
-    recorded, block = trace.layers[layer], model.anatomy.blocks[layer]
+    recorded, block = trace.layer_at(layer), model.anatomy.blocks[layer]
     if recorded.value is None or block.attention is None:
         return None
     outputs = head_outputs(trace, layer)
@@ -202,7 +207,7 @@ def value_norms(
 
 
 def _each_head(trace: Trace, layer: int) -> list[HeadVectors]:
-    query = trace.layers[layer].query
+    query = trace.layer_at(layer).query
     found = [head_vectors(trace, layer, head) for head in range(0 if query is None else len(query))]
     vectors = [one for one in found if one is not None]
     if not vectors:

@@ -19,6 +19,7 @@ from model_hooks.errors import PromptError
 from model_hooks.model import HookedModel
 from model_hooks.read.tail import before_softcap, logits_of_rows, softcap_of, tolerance_of
 from model_hooks.run import capture
+from model_hooks.run.prompts import check_token_ids
 from model_hooks.run.trace import Trace
 
 
@@ -74,9 +75,7 @@ def attribute_logit(
     """
     pos = check_index("position", pos, len(trace), PromptError)
     tokens = [token_id] if against is None else [token_id, against]
-    for token in tokens:
-        if not 0 <= token < model.info.vocab_size:
-            raise PromptError(f"Token ID {token} is out of range for this model.")
+    check_token_ids(tokens, model.info.vocab_size)
     added = [
         np.stack([getattr(layer, name)[pos] for layer in trace.layers])
         for name in ("attn_out", "mlp_out")
@@ -152,7 +151,11 @@ def direct_effects(
         vectors: What is added to the stream, such as one neuron's output.
         final: The residual stream after the last block.
         token_ids: The tokens whose logits to look at.
+
+    Raises:
+        PromptError: The model lacks one of them.
     """
+    check_token_ids(token_ids, model.info.vocab_size)
     vectors, final = vectors.astype(np.float64), final.astype(np.float64)
     return _effects(model, vectors, final, list(token_ids), softcap_of(model))[0]
 
@@ -170,7 +173,11 @@ def token_direction(
         model: The model.
         final: The vector in the residual stream whose scale the final norm keeps.
         token_id: The token whose logit to look at.
+
+    Raises:
+        PromptError: The model lacks that token.
     """
+    check_token_ids([token_id], model.info.vocab_size)
     rows = np.stack([final, np.zeros_like(final)])
     with torch.inference_mode(False), torch.enable_grad():
         hidden = torch.tensor(rows, dtype=model.model.dtype, device=model.model.device)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from model_hooks.arrays import check_index, read_only, to_array
-from model_hooks.errors import PromptError
+from model_hooks.arrays import check_count, check_index, read_only, to_array
+from model_hooks.errors import DecodingError, PromptError, RunError
 from model_hooks.model import HookedModel
 from model_hooks.parts.probing import calls_of
 from model_hooks.read.tail import (
@@ -20,9 +20,12 @@ from model_hooks.read.tail import (
     softcap_of,
     tolerance_of,
 )
+from model_hooks.run.prompts import check_token_ids
 from model_hooks.run.trace import Trace
-from model_hooks.write.decoding import MIN_DIVISOR, Decoding
+from model_hooks.write.decoding import MAX_SEED, MIN_DIVISOR, Decoding
 from model_hooks.write.stages import Stage
+
+MOST_DRAWS = 10**7
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +81,7 @@ def token_score(
         PromptError: The trace lacks that position, or the model that token.
     """
     pos = check_index("position", pos, len(trace), PromptError)
-    if not 0 <= token_id < model.info.vocab_size:
-        raise PromptError(f"Token ID {token_id} is out of range for this model.")
+    check_token_ids([token_id], model.info.vocab_size)
     table = _lm_head_table(model, trace, pos)
     if table is None:
         return None
@@ -185,10 +187,12 @@ def stages_after(
         PromptError: The trace lacks that position.
         DecodingError: The options ask for more than the vocabulary has.
     """
-    logits = logits_after(model, trace, pos)
-    if np.isnan(logits).any() or not np.isfinite(logits.max()):
+    pos = check_index("position", pos, len(trace), PromptError)
+    try:
+        logits = logits_after(model, trace, pos)
+    except RunError:
         return None
-    return decoding.stages(logits, trace.token_ids[: pos % len(trace) + 1])
+    return decoding.stages(logits, trace.token_ids[: pos + 1])
 
 
 def entropies_after(
@@ -204,7 +208,8 @@ def entropies_after(
         PromptError: The trace lacks that position.
         DecodingError: The options ask for more than the vocabulary has.
     """
-    prefix_ids = trace.token_ids[: pos % len(trace) + 1]
+    pos = check_index("position", pos, len(trace), PromptError)
+    prefix_ids = trace.token_ids[: pos + 1]
     return entropy_curve(decoding, logits_after(model, trace, pos), prefix_ids, temperatures)
 
 
@@ -217,7 +222,8 @@ def draws_after(
         PromptError: The trace lacks that position.
         DecodingError: The options ask for more than the vocabulary has.
     """
-    prefix_ids = trace.token_ids[: pos % len(trace) + 1]
+    pos = check_index("position", pos, len(trace), PromptError)
+    prefix_ids = trace.token_ids[: pos + 1]
     last = decoding.stages(logits_after(model, trace, pos), prefix_ids)[-1]
     return draw_counts(last, n_draws, seed)
 
@@ -250,7 +256,13 @@ def entropy_curve(
 
 
 def draw_counts(stage: Stage, n_draws: int, seed: int) -> Int[np.ndarray, "vocab"]:
-    """Draw tokens from a distribution, independently, and count how often each one came."""
+    """Draw tokens from a distribution, independently, and count how often each one came.
+
+    Raises:
+        DecodingError: There is nothing to draw, or no such seed.
+    """
+    n_draws = check_count("n_draws", n_draws, DecodingError, 1, MOST_DRAWS)
+    seed = check_count("seed", seed, DecodingError, 0, MAX_SEED)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.multinomial(
         torch.tensor(stage.probabilities), n_draws, replacement=True, generator=generator

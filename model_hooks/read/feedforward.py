@@ -6,11 +6,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from model_hooks.arrays import check_index, read_only, softmax
-from model_hooks.errors import PromptError
+from model_hooks.errors import LayerError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.read.lens import ranks_of
 from model_hooks.read.tail import logits_in_pieces
 from model_hooks.run.interventions import AblateMLP
+from model_hooks.run.prompts import check_token_ids
 from model_hooks.run.trace import Trace
 
 
@@ -39,10 +40,14 @@ def feedforward_lens(
     that state; it is the sum of what came in and what attention gives.
 
     Raises:
-        PromptError: The trace lacks that position.
+        PromptError: The trace lacks that position, or the model that token.
+        LayerError: No layer has a feedforward.
     """
     pos = check_index("position", pos, len(trace), PromptError)
+    check_token_ids([token_id], model.info.vocab_size)
     layers = model.abilities.feedforward_layers
+    if not layers:
+        raise LayerError("No layer of this model has a feedforward.")
     states = np.stack(
         [
             side[pos]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from model_hooks.arrays import read_only
+from model_hooks.arrays import check_count, read_only
+from model_hooks.errors import PromptError
 from model_hooks.read.arithmetic import head_vectors
 from model_hooks.read.tail import after_softcap
 from model_hooks.run.trace import Trace
@@ -105,8 +106,10 @@ def flash_walk(trace: Trace, layer: int, head: int, rows: int, columns: int) -> 
 
     Raises:
         LayerError: The layer has no attention, or lacks that head.
-        ValueError: A tile is empty.
+        PromptError: A tile is empty.
     """
+    rows = check_count("rows", rows, PromptError, 1)
+    columns = check_count("columns", columns, PromptError, 1)
     vectors, pattern = head_vectors(trace, layer, head), trace.attention(layer, head)
     if vectors is None:
         return None
@@ -114,7 +117,7 @@ def flash_walk(trace: Trace, layer: int, head: int, rows: int, columns: int) -> 
         vectors.query,
         vectors.key,
         vectors.value,
-        trace.layers[layer].readable,
+        trace.layer_at(layer).readable,
         rows,
         columns,
         vectors.scale,

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from model_hooks.arrays import check_count, check_index
+from model_hooks.errors import LayerError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.read.arithmetic import (
     OutputProjection,
@@ -91,11 +93,16 @@ def head_tiles(trace: Trace, n_bytes: int, size: int) -> HeadTiles | None:
 
     Returns:
         None where no layer has attention.
+
+    Raises:
+        PromptError: No byte, or no pixel, may be taken.
     """
+    n_bytes = check_count("n_bytes", n_bytes, PromptError, 1)
+    size = check_count("size", size, PromptError, 1)
     layers, pooled = trace.attention_layers, []
     for attention in _each_layer(trace):
         most = int((n_bytes / (len(layers) * len(attention))) ** 0.5)
-        pooled.append(shrunk(attention, min(size, most)))
+        pooled.append(shrunk(attention, max(1, min(size, most))))
     return HeadTiles(layers, np.stack(pooled)) if layers else None
 
 
@@ -136,12 +143,16 @@ def sizes_read(
 
     Returns:
         None where what attention adds is not simply the sum of its heads.
+
+    Raises:
+        LayerError: The trace lacks that layer, or the layer that head.
     """
     projection = output_projection(model, trace, layer)
     if projection is None:
         return None
     norms = value_norms(trace, layer, projection)
     if head is not None:
+        head = check_index("head", head, len(norms), LayerError)
         return trace.attention(layer, head) * norms[head]
     return (attention_of_heads(trace, layer) * norms[:, None]).mean(0)
 
@@ -153,7 +164,11 @@ def rollout(trace: Trace, layer: int) -> Float[np.ndarray, "pos pos"] | None:
 
     Returns:
         None where some layer has no attention, but mixes positions in another way.
+
+    Raises:
+        LayerError: The trace lacks that layer.
     """
+    layer = check_index("layer", layer, trace.n_layers, LayerError)
     if trace.attention_layers != tuple(range(trace.n_layers)):
         return None
     rolled = None
@@ -167,13 +182,18 @@ def heads_added(model: HookedModel, trace: Trace, layer: int, pos: int) -> Added
 
     Returns:
         None where what attention adds is not simply the sum of its heads.
+
+    Raises:
+        LayerError: The trace lacks that layer.
+        PromptError: The trace lacks that position.
     """
+    pos = check_index("position", pos, len(trace), PromptError)
     projection = output_projection(model, trace, layer)
     if projection is None:
         return None
     added = _added_by_heads(head_outputs(trace, layer)[:, pos], projection)
     total = added.sum(0) if projection.bias is None else added.sum(0) + projection.bias
-    recorded = trace.layers[layer].attn_out[pos]
+    recorded = trace.layer_at(layer).attn_out[pos]
     return Added(
         path=projection.path,
         d_value=projection.rows.shape[1],

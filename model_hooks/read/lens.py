@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from model_hooks.arrays import check_index, read_only, to_array
+from model_hooks.arrays import check_count, check_index, read_only, to_array
 from model_hooks.errors import PromptError
 from model_hooks.model import HookedModel
 from model_hooks.read.tail import logits_of_rows, rows_at_once
@@ -98,8 +98,9 @@ def read_lens(
         n_top: How many of the most probable tokens to keep.
 
     Raises:
-        PromptError: No position is chosen.
+        PromptError: No position is chosen, or no token kept.
     """
+    n_top = check_count("n_top", n_top, PromptError, 1)
     start, stop, _ = slice(start, stop).indices(len(trace))
     if start >= stop:
         raise PromptError(f"There are no positions from {start} to {stop} in this text.")

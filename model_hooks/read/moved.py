@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from model_hooks.arrays import read_only, softmax, to_array
+from model_hooks.arrays import check_count, read_only, softmax, to_array
 from model_hooks.errors import PromptError
 from model_hooks.model import HookedModel
 from model_hooks.run import capture
@@ -17,6 +17,8 @@ from model_hooks.run.attention import kv_head_of
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.numbers import explained
 from model_hooks.run.trace import Trace
+
+HIGHEST_POSITION = 2**31 - 1
 
 
 class QueryKey(NamedTuple):
@@ -207,6 +209,7 @@ def _products(compared: QueryKey, head: int) -> Float[np.ndarray, "pos pos"]:
 
 def _options(model: HookedModel, n_tokens: int, firsts: Sequence[int]) -> dict[str, Any]:
     options: dict[str, Any] = {"use_cache": False}
+    firsts = [check_count("first", first, PromptError, 0, HIGHEST_POSITION) for first in firsts]
     if any(firsts):
         if not model.abilities.takes_positions:
             raise PromptError(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from model_hooks.arrays import check_index, read_only
+from model_hooks.arrays import check_count, check_index, read_only
 from model_hooks.errors import LayerError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.parts.anatomy import BlockAnatomy
@@ -29,6 +29,8 @@ from model_hooks.write.stores import BoundedStore
 AT_ONCE = 2048
 """Neurons whose vectors are held in memory together."""
 KEPT_BYTES = 64 * 2**20
+MOST_POINTS = 10**5
+"""Of a curve."""
 
 
 def neurons_of(model: HookedModel, trace: Trace, layer: int) -> NeuronTrace:
@@ -80,7 +82,9 @@ def neuron_writes(
     """
     pos = check_index("position", pos, len(trace), PromptError)
     neurons = neurons_of(model, trace, layer)
-    which = which if isinstance(which, slice) else list(which)
+    if not isinstance(which, slice):
+        n_neurons = neurons.activation.shape[1]
+        which = [check_index("neuron", one, n_neurons, LayerError) for one in which]
     activation = neurons.activation[pos, which, None].astype(np.float64)
     rows = activation * neurons.output_rows[which]
     return _to_stream(model, trace, neurons, rows, pos)
@@ -114,7 +118,7 @@ def feedforward_write(
         LayerError: Something else stands between the feedforward and the stream.
     """
     pos = check_index("position", pos, len(trace), PromptError)
-    recorded = trace.layers[layer]
+    recorded = trace.layer_at(layer)
     added = recorded.mlp_out[pos].astype(np.float64)
     mid = recorded.resid_mid[pos]
     return _through_sum(model.anatomy.blocks[layer], mid, recorded.mlp_out[pos], added[None])[0]
@@ -153,7 +157,7 @@ def neuron_effects(
         LayerError: Something else stands between the neurons and the stream.
     """
     pos = check_index("position", pos, len(trace), PromptError)
-    after = trace.layers[layer].resid_post[pos]
+    after = trace.layer_output(layer)[pos]
     direction = token_direction(model, after, token_id)
     n_neurons = len(neurons_of(model, trace, layer).output_rows)
     sizes, effects = [], []
@@ -201,6 +205,7 @@ def pushed_tokens(
         PromptError: The trace lacks that position.
         LayerError: Something else stands between the neurons and the stream.
     """
+    n_tokens = check_count("n_tokens", n_tokens, PromptError)
     writes = neuron_writes(model, trace, layer, pos, which)
     return tuple(
         _strongest_pushes(row, n_tokens)
@@ -235,6 +240,7 @@ def activation_curve(
         LayerError: The model lacks that layer, or its feedforward has no single hidden layer.
     """
     pos = check_index("position", pos, len(trace), PromptError)
+    n_points = check_count("n_points", n_points, PromptError, 2, MOST_POINTS)
     inputs = neurons_of(model, trace, layer).pre_activation
     if inputs is None:
         return None
@@ -257,7 +263,8 @@ def promoted_tokens(
     The model's own final norm and LM head do the work. With `neuron_writes`, it tells which tokens
     a neuron promotes and which it suppresses (Geva et al. 2022, section 3).
     """
-    after = trace.layers[layer].resid_post[pos]
+    pos = check_index("position", pos, len(trace), PromptError)
+    after = trace.layer_output(layer)[pos]
     return direct_effects(model, writes, after, range(model.info.vocab_size))
 
 

@@ -17,11 +17,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_hooks.arrays import check_index, to_array
+from model_hooks.arrays import check_count, check_index, to_array
 from model_hooks.errors import LayerError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.parts.probing import calls_of
 from model_hooks.run.trace import Trace
+
+MOST_VECTORS = 10**5
+"""That are timed at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,6 +277,10 @@ def norm_times(model: HookedModel, n_vectors: int) -> NormTimes:
     Args:
         model: The model, of which only the width is used.
         n_vectors: How many vectors are normalised at once.
+
+    Raises:
+        PromptError: There is none, or too many.
     """
+    n_vectors = check_count("n_vectors", n_vectors, PromptError, 1, MOST_VECTORS)
     random = np.random.default_rng(0)
     return time_norms(random.normal(size=(n_vectors, model.info.d_model)).astype(np.float32))

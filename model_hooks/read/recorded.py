@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from model_hooks.arrays import read_only
-from model_hooks.errors import PromptError
+from model_hooks.arrays import check_count, check_index, read_only
+from model_hooks.errors import LayerError, PromptError
 from model_hooks.info import ModelInfo
 from model_hooks.model import HookedModel
 from model_hooks.parts.abilities import Abilities
@@ -156,6 +156,7 @@ def mean_patterns(trace: Trace, size: int) -> tuple[Float[np.ndarray, "size size
     Returns:
         None for layers without attention.
     """
+    size = check_count("size", size, PromptError, 1)
     with_attention = trace.attention_layers
     return tuple(
         largest_of_blocks(attention(trace, layer), size) if layer in with_attention else None
@@ -169,8 +170,7 @@ def readable(trace: Trace, layer: int) -> Bool[np.ndarray, "pos pos"]:
     Raises:
         LayerError: There is no such layer, or it has no attention.
     """
-    trace.layer_output(layer)  # says so if there is no such layer
-    return trace.layers[layer].readable
+    return trace.layer_at(layer).readable
 
 
 def embedding(trace: Trace) -> Float[np.ndarray, "pos d_model"]:
@@ -208,8 +208,15 @@ def vector(trace: Trace, layer: int, part: str, pos: int) -> Float[np.ndarray, "
         layer: The layer, from 0.
         part: One of `PARTS`.
         pos: The position, from 0.
+
+    Raises:
+        LayerError: There is no such layer, or no such part.
+        PromptError: There is no such position.
     """
-    return getattr(trace.layers[layer], part)[pos]
+    pos = check_index("position", pos, len(trace), PromptError)
+    if part not in PARTS:
+        raise LayerError(f"A layer has no part {part!r}: choose one of {', '.join(PARTS)}.")
+    return getattr(trace.layer_at(layer), part)[pos]
 
 
 def last_logits(trace: Trace) -> Float[np.ndarray, "vocab"]:

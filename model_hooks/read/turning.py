@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from model_hooks.arrays import read_only
-from model_hooks.errors import LayerError
+from model_hooks.arrays import check_index, read_only
+from model_hooks.errors import LayerError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.read.moved import at_once
 from model_hooks.read.positions import positions_of
-from model_hooks.run.trace import Trace, check_index
+from model_hooks.run.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,10 @@ def unturned_pair(
 
     Raises:
         LayerError: There is no such layer, or it lacks that head.
+        PromptError: The run lacks one of these positions.
     """
+    query_pos = check_index("position", query_pos, len(trace), PromptError)
+    key_pos = check_index("position", key_pos, len(trace), PromptError)
     layer = check_index("layer", layer, trace.n_layers, LayerError)
     rotation, compared = positions_of(model).rotations[layer], at_once(model, trace)[layer]
     if rotation is None or compared is None:

@@ -240,13 +240,21 @@ class Trace:
         """What enters the first block."""
         return self.layers[0].resid_pre
 
+    def layer_at(self, layer: int) -> LayerTrace:
+        """Return what was recorded of a layer.
+
+        Raises:
+            LayerError: This trace lacks that layer.
+        """
+        return self.layers[check_index("layer", layer, self.n_layers, LayerError)]
+
     def attention(self, layer: int, head: int | None = None) -> Float[np.ndarray, "*head pos pos"]:
         """Return the attention weights of a layer [head, pos, pos], or of one head [pos, pos].
 
         Raises:
             LayerError: This trace lacks that layer or head, or the layer has no attention.
         """
-        chosen = self.layers[check_index("layer", layer, self.n_layers, LayerError)]
+        chosen = self.layer_at(layer)
         return chosen.attention if head is None else chosen.head(head)
 
     def attention_rows(
@@ -258,7 +266,7 @@ class Trace:
             LayerError: This trace lacks that layer, or the layer has no attention.
             PromptError: The trace lacks such positions.
         """
-        chosen = self.layers[check_index("layer", layer, self.n_layers, LayerError)]
+        chosen = self.layer_at(layer)
         if not 0 <= start < stop <= len(self):
             raise PromptError(
                 f"There are no positions {start} to {stop - 1}: this text has {len(self)} tokens."
@@ -271,7 +279,7 @@ class Trace:
         Raises:
             LayerError: This trace lacks that layer.
         """
-        return self.layers[check_index("layer", layer, self.n_layers, LayerError)].resid_post
+        return self.layer_at(layer).resid_post
 
 
 def build_trace(

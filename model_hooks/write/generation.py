@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from model_hooks.arrays import as_whole
+from model_hooks.arrays import as_whole, check_switch
 from model_hooks.errors import DecodingError
 from model_hooks.info import ModelInfo
 from model_hooks.run.interventions import Intervention
@@ -254,8 +254,12 @@ class Generation:
         return replace(self, decoding=decoding)
 
     def with_cache(self, use_cache: bool) -> "Generation":
-        """Return the same text, going on with the KV cache on or off."""
-        return replace(self, use_cache=use_cache)
+        """Return the same text, going on with the KV cache on or off.
+
+        Raises:
+            DecodingError: That says neither.
+        """
+        return replace(self, use_cache=check_switch("use_cache", use_cache, DecodingError))
 
     def next_logits(self) -> Float[np.ndarray, "vocab"]:
         """Return the logits the next step will pick from; that step then runs nothing.
