@@ -6,7 +6,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
-from pages.shell import sidebar
+from pages.shell import sidebar, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
@@ -41,14 +41,16 @@ import_pages(PAGES)
 
 
 def draw() -> None:
-    """Draw one visitor's view: sidebar and page."""
+    """Draw one visitor's view: sidebar, text and page."""
     place, page = opened(PAGES)
     st.set_page_config(page_title=f"{place.title} · Inlook", page_icon="🔎", layout="wide")
     st.html(LOOK / "page.css")
     st.logo(LOOK / "logo.svg", size="large")
     begin(whole_view(), place.folder)
     sidebar.draw(PAGES)
+    write_on = text_bar.draw(place.folder)
     page.run()
+    write_on()
 
 
 if __name__ == "__main__":

@@ -69,10 +69,17 @@ class Move:
     """The prompt that it is meant for; None: whatever the prompt is when it is made."""
     written: Ids | None = None
     """The generated tokens that stay, of any branch; None: all of the current text."""
+    back: int = 0
+    """How many of these are taken back, from the end."""
     writes: bool = False
     """Whether one more token is written after them."""
     choose: int | None = None
     """Its ID, where the reader chooses it; None: the model does."""
+
+    def kept(self, draft: Draft) -> Steps:
+        """Return the steps of a draft that stay."""
+        steps = draft.steps if self.written is None else draft.nearest(self.written)
+        return steps[: max(0, len(steps) - self.back)]
 
     def is_for(self, draft: Draft) -> bool:
         """Whether it was meant for this draft's prompt."""

@@ -1,4 +1,4 @@
-"""What this visitor asks about: the model, its text and what is switched off.
+"""What this visitor asks about: the model, its text so far and what is switched off.
 
     tokens = tokens_of_run()
     lens = lens_of(*run(), pos)
@@ -13,15 +13,18 @@ import streamlit as st
 
 from model_hooks import InlookError, InterventionError, ModelInfo
 from model_hooks.host import Run
-from model_hooks.read.recorded import encode, info_of, run_length, tokens_of
+from model_hooks.read.recorded import decode_after, encode, info_of, run_length, tokens_of
 from pages.ask.computed import computed
 from pages.state.visit import put, view
 from pages.text import escape_markdown
+
+NO_PROMPT = "Press **Edit** at the top of the page and type a prompt to begin."
 
 _info_of = computed(info_of, keep=False)
 _encode = computed(encode)
 _tokens_of = computed(tokens_of)
 _run_length = computed(run_length, says="Running the model…")
+_decode_after = computed(decode_after)
 
 
 def open_model() -> str | None:
@@ -48,7 +51,7 @@ def prompt_ids() -> tuple[int, ...]:
     """Return the prompt's token IDs."""
     info()
     if not view().prompt.strip():
-        st.info("Type a prompt in the sidebar to begin.", icon=":material/edit:")
+        st.info(NO_PROMPT, icon=":material/edit:")
         st.stop()
     try:
         return _encode(view().model, view().prompt)
@@ -56,9 +59,41 @@ def prompt_ids() -> tuple[int, ...]:
         _end_page(error)
 
 
+def prompt_run() -> Run:
+    """Return the run of the prompt alone, which what is written begins with."""
+    return Run(view().model, prompt_ids(), view().interventions)
+
+
+def prompt_run_if_any() -> Run | None:
+    """Return the same, or None where there is no such run; the page goes on either way."""
+    if not view().prompt.strip():
+        return None
+    try:
+        return Run(view().model, _encode(view().model, view().prompt), view().interventions)
+    except InlookError:
+        return None
+
+
+def text_so_far() -> str:
+    """Return the prompt with what was written after it."""
+    prompt, written = view().prompt, view().written
+    return prompt + _decode_after(view().model, prompt_ids(), written) if written else prompt
+
+
+def text_ids() -> tuple[int, ...]:
+    """Return the IDs of the whole text: the prompt's, and those of the tokens written so far."""
+    return prompt_ids() + view().written
+
+
 def run() -> Run:
-    """Return the run that the page is about, once it has been made: `question(*run(), key)`."""
-    asked = Run(view().model, prompt_ids(), view().interventions)
+    """Return the run that the page is about, once it has been made: `question(*run(), key)`.
+
+    That is the whole text; where the newest token has used up the context, the text before it.
+    """
+    token_ids, context_size = text_ids(), info().context_size
+    if view().written and len(token_ids) == (context_size or 0) + 1:
+        token_ids = token_ids[:-1]
+    asked = Run(view().model, token_ids, view().interventions)
     try:
         _run_length(*asked)
     except InterventionError as error:
@@ -74,14 +109,6 @@ def tokens_of_run() -> tuple[str, ...]:
     """Return the run's tokens for people, one string per position."""
     asked = run()
     return _tokens_of(asked.model_name, asked.token_ids)
-
-
-def n_tokens_of_prompt() -> int | None:
-    """Return how many tokens the prompt has; None where it cannot be said."""
-    try:
-        return len(_encode(view().model, view().prompt))
-    except InlookError:
-        return None
 
 
 def _end_page(error: InlookError) -> NoReturn:

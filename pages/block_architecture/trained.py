@@ -13,7 +13,7 @@ from model_hooks.bundled import TrainingRun, training_run, training_runs
 from model_hooks.host import Run
 from model_hooks.read.recorded import encode
 from pages.ask.computed import computed
-from pages.state.visit import view
+from pages.ask.session import text_so_far
 from viz import Curve
 
 NO_TWINS = (
@@ -72,12 +72,12 @@ def asked_of_twins(*names: str) -> tuple[Run, ...]:
         InlookError: A twin cannot be loaded, or its tokenizer cannot read the prompt.
     """
     length = _trained_length(names)
-    return tuple(Run(name, _encode(name, view().prompt)[:length]) for name in names)
+    return tuple(Run(name, _encode(name, text_so_far())[:length]) for name in names)
 
 
 def cut_note(*names: str) -> str:
     """Say how much of a long prompt twins read; nothing where that is all."""
-    length, n_tokens = _trained_length(names), len(_encode(names[0], view().prompt))
+    length, n_tokens = _trained_length(names), len(_encode(names[0], text_so_far()))
     if length is None or n_tokens <= length:
         return ""
     return f" Only the first {length} of {n_tokens} tokens."

@@ -11,9 +11,9 @@ from model_hooks.host import Run
 from model_hooks.read.attention_cost import kv_sharing
 from model_hooks.read.recorded import encode, info_of
 from pages.ask.computed import computed
+from pages.ask.session import text_so_far
 from pages.efficient_attention.loss import bits_of, mean_bits
 from pages.efficient_attention.subject import MEASURED
-from pages.state.visit import view
 from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
@@ -56,7 +56,7 @@ def draw() -> None:
         st.caption(NOT_BUNDLED)
         return
     try:
-        whole = _encode(names[0], view().prompt)
+        whole = _encode(names[0], text_so_far())
         token_ids = whole[: _info_of(names[0]).context_size]
         rows = twins_on(names, token_ids)
     except InlookError as error:

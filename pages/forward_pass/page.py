@@ -7,14 +7,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.host import Run
-from pages.ask.session import info, run, tokens_of_run
+from pages.ask.session import run, tokens_of_run
 from pages.forward_pass import blocks, choice, embedding, lm_head, tokenizer
 from pages.forward_pass.choices import Choices, StageName
 from pages.forward_pass.flow import Card, draw_flow
 from pages.forward_pass.seen import Seen, look
 from pages.state.visit import part, put
 from pages.widgets.bind import bind
-from pages.widgets.controls import decoding_controls, pick_position
+from pages.widgets.controls import pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
 from pages.widgets.words import token_name
@@ -109,18 +109,11 @@ def _heading(number: int) -> tuple[int, DeltaGenerator]:
         required=True,
         wrap=True,
     )
-    title, token, options = st.columns([3, 2, 2], vertical_alignment="bottom")
+    title, token = st.columns([5, 2], vertical_alignment="bottom")
     title.subheader(TITLES[STAGES[number].name])
     with token:
         pos = pick_position(tokens_of_run(), label="Lane of token")
-    if STAGES[number].name == "choice":
-        place, body = st.columns([2, 3], gap="large")
-    else:
-        place = options.popover("Decoding options", icon=":material/tune:", width="stretch")
-        body = st.container()
-    with place:
-        decoding_controls(info())
-    return pos, body
+    return pos, st.container()
 
 
 def cards(seen: Seen) -> list[Card]:

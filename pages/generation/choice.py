@@ -45,7 +45,7 @@ def choice_at(asked: Run, draft: Draft, pos: int, layer: int) -> Choice:
     if pos == 0:
         return Choice(pos, token_id, None, (), None)
     if pos < n_prompt:
-        stages = _stages_after(*asked, view().decoding, pos - 1) or ()
+        stages = _stages_after(*asked, view().decoding, pos - 1)
         return Choice(pos, token_id, None, stages, _weights_of_query(*asked, layer, pos - 1))
     n_before = pos - n_prompt
     text = draft.model_name, draft.prompt_ids, draft.written[:n_before]

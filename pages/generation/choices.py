@@ -13,6 +13,5 @@ Details = Literal["numbers", "costs", "replay"]
 class Choices:
     """The page's part of the view."""
 
-    n_per_run: int = 20
     details: Details = "numbers"
     """What lies below the chart."""

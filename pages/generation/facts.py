@@ -13,7 +13,6 @@ from pages.ask.draft import Draft
 from pages.generation.choice import Choice
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
-from pages.widgets.candidates import NO_NUMBERS
 from viz.numbers import counted, percent
 
 HELP = (
@@ -33,8 +32,6 @@ def draw(asked: Run, draft: Draft, tokens: Sequence[str], choice: Choice) -> Non
         _heading(draft, tokens, choice.pos)
     if choice.pos == 0:
         st.info("Nothing comes before the first token, so the model never predicts it.")
-    elif not choice.stages:
-        st.error(NO_NUMBERS, icon=":material/error:")
     else:
         # One element: each costs the browser a few milliseconds of every step.
         st.markdown(f"{_story(asked, choice)}\n\n{numbers(choice)}", help=HELP)
@@ -50,8 +47,7 @@ def _heading(draft: Draft, tokens: Sequence[str], pos: int) -> None:
                 "Rewind to here",
                 key="generation.rewind",
                 icon=":material/undo:",
-                shortcut="W",
-                help="Take back all tokens after this one (key W).",
+                help="Take back all tokens after this one.",
                 on_click=writing.rewind_to,
                 args=(n_written,),
             )

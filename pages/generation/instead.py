@@ -30,7 +30,7 @@ def draw(rows: list[Candidate], choice: Choice, *, may_take: bool) -> None:
         on_click=take if may_take else None,
     )
     if not may_take:
-        st.caption("The prompt stays as it is; change it in the sidebar.")
+        st.caption("The prompt stays as it is; change it with **Edit** at the top.")
         return
     probabilities = choice.stages[-1].probabilities
     order = np.argsort(-choice.stages[0].scores, kind="stable")[:N_TO_PICK].tolist()

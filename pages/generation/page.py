@@ -9,15 +9,15 @@ from model_hooks.read.recorded import ending_ids, tokens_of
 from pages.ask import writing
 from pages.ask.computed import computed
 from pages.ask.draft import Draft
-from pages.ask.session import info, run
-from pages.generation import branches, buttons, costs, facts, instead, replay, text
+from pages.ask.session import info, prompt_run, run
+from pages.generation import branches, costs, facts, instead, replay, text
 from pages.generation.choice import Choice, choice_at
 from pages.generation.choices import Choices, Details
 from pages.state.visit import part, view
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.candidates import candidate_table, rows_of
-from pages.widgets.controls import cache_control, decoding_controls, pick_head, pick_layer
+from pages.widgets.controls import pick_head, pick_layer
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
 from viz.decoding import Candidate
@@ -39,73 +39,45 @@ _ending_ids = computed(ending_ids)
 
 
 def draw() -> None:
-    """Draw the page.
-
-    A run of many tokens comes last, when everything is drawn: so whatever ends it, Streamlit's own
-    Stop too, leaves a page that works. No part of the page is a fragment meanwhile: a click inside
-    one would wait until the run is over.
-    """
+    """Draw the page."""
     st.title("Generation")
     st.markdown(
         "**Why this token?** A language model writes one token at a time: it gives every token it "
         "knows a probability, one of them is picked, and the text with it goes in again. "
         "Press **Step** and watch."
     )
-    asked, n_to_write = run(), writing.TO_WRITE.take()
-    bar = None if n_to_write is None else buttons.run_bar()
-    left, right = st.columns([2.8, 1], gap="large")
-    with right:
-        st.subheader("How it is picked")
-        decoding_controls(info())
-        cache_control()
-    with left:
-        # On a phone the options come after all the rest.
-        with st.container(key="generation_to_options"):
-            st.markdown(":material/arrow_downward: [Change how it is picked](#how-it-is-picked)")
-        if bar is None:
-            _explore(asked)
-        else:
-            with st.container():
-                _draw_text(asked)
+    run()  # ends the page where the text cannot be run
+    _explore(prompt_run())
     _try_next()
-    if n_to_write is not None and bar is not None:
-        buttons.run_on(asked, n_to_write, bar)
-        st.rerun()
 
 
 @fragment
 def _explore(asked: Run) -> None:
-    """Draw the text, the choice and what led to it; a click here reruns nothing else."""
-    if writing.TO_WRITE.waits:
-        st.rerun()
-    _draw_text(asked)
-
-
-def _draw_text(asked: Run) -> None:
+    """Draw the choice and what led to it; a click here reruns nothing else."""
+    if writing.moves_wait():
+        st.rerun()  # the text is written in the bar
     draft = writing.current_draft(asked)
-    buttons.draw()
     tokens = _tokens_of(asked.model_name, draft.token_ids)
     message = st.empty()
-    if problem := writing.PROBLEM.take():
-        _say_problem(message, problem)
-    elif draft.steps and draft.written[-1] in _ending_ids(asked.model_name):
+    if draft.steps and draft.written[-1] in _ending_ids(asked.model_name):
         message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
-
-    strip = st.container()
-    layer_box, head_box = st.columns([1, 1.9])
+    above, below = st.container(), st.container()
+    with below:
+        st.subheader("Where did it read from?")
+        layer_box, head_box = st.columns([1, 1.9])
     with layer_box:
         layer = pick_layer(info(), only_attention=True)
     with head_box:
         head = pick_head(info(), mean=True)
     choice = _looked_at(asked, draft, layer, message)
-    with strip:
+    with below:
         text.draw(draft, tokens, choice, head)
         st.caption(text.note(tokens, choice, layer, head))
-
-    facts.draw(asked, draft, tokens, choice)
     rows = rows_of(choice.stages, choice.token_id) if choice.stages else []
-    if rows:
-        instead.draw(rows, choice, may_take=choice.pos >= len(draft.prompt_ids))
+    with above:
+        facts.draw(asked, draft, tokens, choice)
+        if rows:
+            instead.draw(rows, choice, may_take=choice.pos >= len(draft.prompt_ids))
     branches.draw(draft)
     _details(draft, rows, choice.token_id)
 

@@ -7,14 +7,13 @@ from model_hooks.experiments.race import SideBySide
 from model_hooks.host import Run
 from model_hooks.read.cached import cache_kind
 from pages.ask.computed import computed
-from pages.ask.session import info, prompt_ids
+from pages.ask.session import info, text_ids
 from pages.kv_cache import contents, full_context, race, sizes, steps
 from pages.kv_cache.choices import Tab
 from pages.kv_cache.steps_taken import restart, steps_taken, take_step
 from pages.state.visit import view
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
-from pages.widgets.controls import decoding_controls
 from pages.widgets.next_pages import link_pages
 
 CACHE_HELP = (
@@ -49,7 +48,7 @@ def draw() -> None:
         "does, if the keys and values of all others were kept: that is the **KV cache**.",
         help=CACHE_HELP,
     )
-    of, asked = info(), Run(view().model, prompt_ids(), view().interventions)
+    of, asked = info(), Run(view().model, text_ids(), view().interventions)
     _draw_buttons(asked, of)
     pair = _draw_steps(asked, of)
     ready = _draw_tabs(asked, of, pair)
@@ -61,12 +60,11 @@ def draw() -> None:
 def _draw_buttons(asked: Run, of: ModelInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "Step",
+            "One more token, both ways",
             key="kv_cache.next",
             icon=":material/play_arrow:",
-            shortcut="N",
             type="primary",
-            help="Write one token, with the cache and without it (key N).",
+            help="Write one token, with the cache and without it.",
             on_click=take_step,
             args=(asked, of),
         )
@@ -74,12 +72,9 @@ def _draw_buttons(asked: Run, of: ModelInfo) -> None:
             "Restart",
             key="kv_cache.restart",
             icon=":material/restart_alt:",
-            shortcut="Shift+B",
-            help="Begin again with the first token after the prompt (Shift and B).",
+            help="Begin again with the first token after the text.",
             on_click=restart,
         )
-        with st.popover("How tokens are picked", icon=":material/tune:"):
-            decoding_controls(of)
 
 
 def _draw_steps(asked: Run, of: ModelInfo) -> SideBySide:
@@ -94,7 +89,8 @@ def _draw_steps(asked: Run, of: ModelInfo) -> SideBySide:
         steps.draw(pair, asked.model_name, of, _kind_of(asked.model_name))
     else:
         st.info(
-            "This model is large, so nothing ran yet: press **Step**.", icon=":material/play_arrow:"
+            "This model is large, so nothing ran yet: press **One more token, both ways**.",
+            icon=":material/play_arrow:",
         )
     return pair
 

@@ -24,7 +24,6 @@ from pages.lm_head.seen import Seen, look
 from pages.state.visit import put
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
-from pages.widgets.candidates import NO_NUMBERS
 from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, decoding_controls, pick_position
 from pages.widgets.next_pages import link_pages
@@ -118,14 +117,11 @@ def _explore() -> None:
 
 def _seen(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen | None:
     """Look at the choice after a position; say why there is none."""
-    problem = NO_NUMBERS
     try:
-        if seen := look(asked, tokens, pos):
-            return seen
+        return look(asked, tokens, pos)
     except InlookError as error:
-        problem = escape_markdown(str(error))
-    st.error(problem, icon=":material/error:")
-    return None
+        st.error(escape_markdown(str(error)), icon=":material/error:")
+        return None
 
 
 def _draw_section(section: Section, seen: Seen) -> None:

@@ -58,12 +58,14 @@ class Seen(NamedTuple):
         return _stages_after(*self.asked, self.sampling, self.pos)
 
 
-def look(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen | None:
-    """Look at the choice after a position; None if the model computes no numbers there."""
+def look(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen:
+    """Look at the choice after a position.
+
+    Raises:
+        InlookError: The model computes no numbers there, or cannot be asked.
+    """
     decoding = view().decoding
     stages = _stages_after(*asked, decoding, pos)
-    if stages is None:
-        return None
     followed, scores = part(Choices).followed, stages[0].scores
     if followed is None or not 0 <= followed < len(scores):
         followed = int(scores.argmax())

@@ -98,7 +98,7 @@ def _sentence(seen: Seen, found: Surprisals) -> str:
 
 def look_at_choice_of(pos: int, token_id: int) -> None:
     """Go to the choice that the token at a position came from, and follow that token in it."""
-    put(pos=pos - 1, in_link=False)  # which forgets what was followed
+    put(pos=pos - 1, now=False)  # which forgets what was followed
     follow(token_id)
 
 

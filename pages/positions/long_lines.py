@@ -11,6 +11,7 @@ from model_hooks.experiments.long_texts import Limits, limits_of, own_text, text
 from model_hooks.experiments.rope_scaling import RopeScaling
 from model_hooks.read.recorded import encode, info_of
 from pages.ask.computed import computed
+from pages.ask.session import text_so_far
 from pages.positions.choices import Choices, Source, Stretch
 from pages.positions.subject import trained_length
 from pages.state.visit import view
@@ -77,7 +78,7 @@ def plan(
             continue
         scalings, said = scalings_of(chosen.stretches, limits, length, trained)
         notes += said
-        prompt = view().prompt if chosen.source == "own" else ""
+        prompt = text_so_far() if chosen.source == "own" else ""
         switched = interventions if name == view().model else ()
         lines += [
             Line(name, scaling, length, trained, chosen.source, prompt, switched)

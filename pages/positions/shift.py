@@ -15,10 +15,10 @@ from model_hooks.host import Run
 from model_hooks.read.moved import moved_share, moved_shares, next_token_at
 from model_hooks.read.recorded import encode, info_of, last_logits
 from pages.ask.computed import computed
+from pages.ask.session import text_so_far
 from pages.positions import others
 from pages.positions.compared import draw_compared
 from pages.positions.subject import Subject
-from pages.state.visit import view
 from pages.text import escape_markdown
 from pages.widgets.before_after import BeforeAfter
 from pages.widgets.bind import bind
@@ -99,7 +99,7 @@ def _rooms(asked: Run) -> dict[Run, int]:
     rooms, reasons = {}, []
     for name in [asked.model_name, *others.twins()]:
         try:
-            one = asked if name == asked.model_name else Run(name, _encode(name, view().prompt))
+            one = asked if name == asked.model_name else Run(name, _encode(name, text_so_far()))
             rooms[one] = _room(one)
         except InlookError as error:
             reasons.append(f"{name}: {error}")

@@ -1,21 +1,18 @@
-"""The sidebar every page shares: pages, prompt, model, and what is switched off."""
+"""The sidebar every page shares: pages, model, what is switched off, and the keys."""
 
 from collections.abc import Iterable, Mapping
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.bundled import bundled_sizes
-from pages.ask.session import info, n_tokens_of_prompt, open_model
+from pages.ask.session import open_model
+from pages.shell.keys import draw_keys
 from pages.shell.navigation import Place
-from pages.shell.presets import PRESETS
 from pages.shell.switched_off import draw_switched_off
 from pages.state.visit import put, view
-from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.components import component
 from pages.widgets.next_pages import link_page
-from viz.numbers import counted
 
 _follow = component("page_links")
 
@@ -24,15 +21,13 @@ def draw(sections: Mapping[str, Iterable[Place]]) -> None:
     """Draw the sidebar, and load the model that it names."""
     with st.sidebar:
         _page_links(sections)
-        bind(st.text_area, "Prompt", "prompt", height=100, everywhere=True)
-        token_count = st.empty()
-        _preset_picker()
         _model_picker()
-        switched_off = st.container()
+        switched_off, keys = st.container(), st.container()
     if open_model() is None:
-        _draw_token_count(token_count)
         with switched_off:
             draw_switched_off()
+        with keys:
+            draw_keys()
 
 
 def _page_links(sections: Mapping[str, Iterable[Place]]) -> None:
@@ -42,18 +37,6 @@ def _page_links(sections: Mapping[str, Iterable[Place]]) -> None:
             for place in places:
                 link_page(place.folder)
         _follow(key="page_links_follow", data={})
-
-
-def _draw_token_count(place: DeltaGenerator) -> None:
-    n_tokens, context_size = n_tokens_of_prompt(), info().context_size
-    if n_tokens is None:
-        return
-    if context_size is None:
-        place.caption(counted(n_tokens, "token"))
-    elif n_tokens > context_size:
-        place.caption(f":red[**{n_tokens:,} of {context_size:,} tokens: too long**]")
-    else:
-        place.caption(f"{n_tokens:,} of {context_size:,} tokens")
 
 
 def _model_picker() -> None:
@@ -89,21 +72,3 @@ def _model_picker() -> None:
 def _open_own_model() -> None:
     if name := st.session_state["own_model"].strip():
         put(model=name)
-
-
-def _preset_picker() -> None:
-    titles = {preset.prompt: preset.title for preset in PRESETS}
-    bind(
-        st.selectbox,
-        "Prompts to try",
-        "prompt",
-        options=[preset.prompt for preset in PRESETS],
-        format_func=titles.__getitem__,
-        blank=True,
-        placeholder="Choose one",
-        slot="preset",
-        everywhere=True,
-    )
-    chosen = next((preset for preset in PRESETS if preset.prompt == view().prompt), None)
-    if chosen:
-        st.caption(escape_markdown(chosen.look_for))

@@ -1,6 +1,6 @@
 """What is asked for once: a click leaves it, the next run of the page takes it.
 
-TO_WRITE = Message[int]("generation.to_write")
+TO_WRITE = Message[int]("writing.to_write")
 st.button("Run", on_click=TO_WRITE.leave, args=(20,))
 if (n_tokens := TO_WRITE.take()) is not None: ...
 """
@@ -25,6 +25,10 @@ class Message(Generic[Asked]):
     def take(self) -> Asked | None:
         """Return the message and forget it; None if there is none."""
         return cast("Asked | None", _box().pop(self._key, None))
+
+    def peek(self) -> Asked | None:
+        """Return the message without taking it; None if there is none."""
+        return cast("Asked | None", _box().get(self._key))
 
     @property
     def waits(self) -> bool:

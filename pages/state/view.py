@@ -41,13 +41,17 @@ class View:
 
     model: str = DEFAULT_MODEL
     prompt: str = DEFAULT_PROMPT
-    pos: int | None = None
+    pos: int | None = field(default=None, metadata=OF_TEXT)
     """A token's position from 0; None is the last one, which makes the prediction."""
     layer: int = field(default=0, metadata=CARRIED)
     head: int | None = field(default=0, metadata={**CARRIED, "none": "mean"})
     """None is the mean over all heads."""
     decoding: Decoding = field(default=Decoding(), metadata={"flat": True})
     use_cache: bool = True
+    n_per_run: int = 20
+    """Tokens that one run writes at the most."""
+    keys: bool = True
+    """Whether single letters are commands."""
     interventions: tuple[Intervention, ...] = field(default=(), metadata=OF_MODEL)
     """What is switched off, on every page."""
     written: tuple[int, ...] = field(default=(), metadata=OF_TEXT)

@@ -20,8 +20,8 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
 from pages.state.link import decode, encode, names_in
 from pages.state.view import View, changed_copy, fields_of, name_of_part, value_of
 
-_VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS = (
-    f"visit.{name}" for name in ("view", "page", "put_away", "drawn", "parents")
+_VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _UNSAID = (
+    f"visit.{name}" for name in ("view", "page", "put_away", "drawn", "parents", "unsaid")
 )
 _SET = "set"
 Part = TypeVar("Part")
@@ -31,13 +31,13 @@ def begin(kind: type, page: str) -> None:
     """Find out what this visitor sees; `page` is the folder of the page about to be drawn."""
     state, address = st.session_state, st.query_params.to_dict()
     stepped = _context().is_history_navigation
-    state[_DRAWN] = {}
+    state[_DRAWN], state[_UNSAID] = {}, set()
     if _VIEW not in state or type(state[_VIEW]) is not kind or stepped:
         state[_VIEW] = decode(kind, address)
     elif _SET in address and page != state.get(_PAGE):
         told = decode(kind, address)
         names = names_in(kind, address[_SET])
-        put({name: value_of(told, name) for name in names}, in_link=False)
+        put({name: value_of(told, name) for name in names}, now=False)
     state[_PAGE] = page
     if stepped or decode(kind, address) != view():
         st.query_params.from_dict(encode(view()))
@@ -59,7 +59,7 @@ def page_name() -> str:
 
 
 def put(
-    some: Mapping[str, Any] = MappingProxyType({}), /, *, in_link: bool = True, **changes: Any
+    some: Mapping[str, Any] = MappingProxyType({}), /, *, now: bool = True, **changes: Any
 ) -> None:
     """Change fields by their dotted names.
 
@@ -68,7 +68,8 @@ def put(
 
     Args:
         some: New values by name, for names with a dot.
-        in_link: False waits with the address for the next full run.
+        now: False waits with the address, and with all that is drawn outside this part of the
+            page, for the next call or full run.
         **changes: New values.
 
     Raises:
@@ -80,9 +81,12 @@ def put(
     if after == before:
         return
     st.session_state[_VIEW] = after
-    if in_link:
-        st.query_params.from_dict(encode(after))
-    changed = [name for name in fields_of(type(after)) if _differs(before, after, name)]
+    changed = {name for name in fields_of(type(after)) if _differs(before, after, name)}
+    changed |= st.session_state.get(_UNSAID, set())
+    st.session_state[_UNSAID] = set() if now else changed
+    if not now:
+        return
+    st.query_params.from_dict(encode(after))
     if _context().fragment_ids_this_run and any(map(_is_drawn_elsewhere, changed)):
         st.rerun()
 

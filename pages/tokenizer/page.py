@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.ask.session import prompt_ids
+from pages.ask.session import prompt_ids, text_so_far
 from pages.state.visit import view
 from pages.tokenizer import chips, compare, prompt, search, special
 from pages.widgets.next_pages import link_pages
@@ -24,7 +24,7 @@ def draw() -> None:
         "number."
     )
     prompt_ids()  # ends the page where there is no text
-    model_name, written = view().model, view().prompt
+    model_name, written = view().model, text_so_far()
     text = chips.read(model_name, written, MAX_CHIPS)
     prompt.draw_sizes(text)
     if view().interventions:

@@ -29,6 +29,8 @@ MAX_GRID_BYTES = 480_000
 MAX_TILE_PX = 64
 """No tile is drawn larger on screen, so more pixels would only be sent in vain."""
 MAX_LINES = 3000
+MAX_CHIPS = 600
+"""Tokens of a text that the bar shows at once, those around the chosen one."""
 MAX_ROW_BYTES = 128_000
 """What the rows of a strip may weigh; those of a long text grow with the square of its length."""
 
@@ -44,6 +46,7 @@ def component(name: str, *, isolate_styles: bool = True) -> Callable[..., Any]:
 
 
 _token_strip = component("token_strip")
+_text_strip = component("text_strip")
 _head_grid = component("head_grid")
 _head_lines = component("head_lines")
 
@@ -107,6 +110,55 @@ def token_strip(
     }
     _token_strip(key=key, data=data, on_picked_change=lambda: _picked(key, int, on_pick))
     return selected
+
+
+def text_strip(
+    tokens: Sequence[str],
+    *,
+    key: str,
+    selected: int,
+    n_prompt: int,
+    follows: tuple[str, str] | None,
+    prompt: str,
+    on_pick: Callable[[int], None],
+    on_prompt: Callable[[str], None],
+    on_keys: Callable[[str], None] | None,
+) -> None:
+    """Show a text that grows, as tokens to choose from, with its prompt to edit and keys for it.
+
+    Args:
+        tokens: Token strings, the prompt's first; none shows the prompt as it was typed.
+        key: The component's key.
+        selected: The position to mark; that after the last one is the token to come.
+        n_prompt: How many of them are the prompt's.
+        follows: The token to come and its probability, for people; None where there is none.
+        prompt: The prompt as it was typed.
+        on_pick: Called with the position that was clicked, before the page reruns.
+        on_prompt: Called with another prompt.
+        on_keys: Called with the keys that were pressed since it was called last, in order: `N`,
+            `B`, `R` for Shift and B, `G`. None leaves keys alone.
+    """
+    first = max(0, min(selected - MAX_CHIPS // 2, len(tokens) - MAX_CHIPS))
+    shown = tokens[first : first + MAX_CHIPS]
+    data = {
+        "tokens": [visible(token) for token in shown],
+        "first": first,
+        "n_tokens": len(tokens),
+        "n_prompt": n_prompt,
+        "next": None if follows is None else [visible(follows[0]), follows[1]],
+        "prompt": prompt,
+        "keys": on_keys is not None,
+        "n_seen": st.session_state.get(f"{key}.seen", 0),
+        **_outline(key, selected),
+    }
+    _text_strip(
+        key=key,
+        data=data,
+        default={"keys": {"n": 0, "log": ""}},
+        on_picked_change=lambda: _picked(key, int, on_pick),
+        on_prompt_change=lambda: on_prompt(str(st.session_state[key]["prompt"])),
+        on_keys_change=lambda: _typed(key, on_keys),
+    )
 
 
 def head_grid(
@@ -250,6 +302,15 @@ def _picked(key: str, convert: Callable[[Any], Any], on_pick: Callable | None) -
         st.session_state[f"{key}.outline"] = outline._replace(shown=value)
     if on_pick is not None:
         on_pick(value)
+
+
+def _typed(key: str, on_keys: Callable[[str], None] | None) -> None:
+    """Pass on the keys that are new: the browser tells how many there were, and the last ones."""
+    told = st.session_state[key]["keys"]
+    n_new = int(told["n"]) - st.session_state.get(f"{key}.seen", 0)
+    st.session_state[f"{key}.seen"] = int(told["n"])
+    if on_keys is not None and n_new > 0:
+        on_keys(str(told["log"])[-n_new:])
 
 
 class _Outline(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -95,6 +95,38 @@ def settle(page: Page) -> None:
     expect(app).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.locator("[data-stale=true]")).to_have_count(0)
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def button(page: Page, name: str) -> Locator:
+    """Return a button of the bar; one with an explanation has a hidden copy beside it."""
+    return page.locator(f".st-key-text_bar-{name} button").first
+
+
+def tokens_in_bar(page: Page) -> Locator:
+    """Return the tokens of the text, with the one to come."""
+    return page.locator(".st-key-text_bar_strip .token")
+
+
+def write_prompt(page: Page, prompt: str) -> None:
+    """Write another prompt into the bar."""
+    page.get_by_role("button", name="Edit the prompt").click()
+    page.get_by_role("textbox", name="Prompt").fill(prompt)
+    page.get_by_role("button", name="Use this prompt").click()
+    settle(page)
+
+
+def expect_prompt(page: Page, prompt: str) -> None:
+    """Look up which prompt the bar offers to edit, and give it up."""
+    settle(page)
+    page.get_by_role("button", name="Edit the prompt").click()
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value(prompt)
+    page.keyboard.press("Escape")
+
+
+def open_options(page: Page) -> None:
+    """Open what says how the next token is picked."""
+    page.locator(".st-key-text_bar-how button").first.click()
+    expect(page.get_by_label("Tokens per run")).to_be_visible()
 
 
 def go_to(page: Page, title: str) -> None:

@@ -7,14 +7,17 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.state.view import DEFAULT_PROMPT
-from tests.browser.driving import go_to, serve, settle
+from tests.browser.driving import (
+    expect_prompt,
+    go_to,
+    open_options,
+    serve,
+    settle,
+    write_prompt,
+)
 
 GENERATION = "/why-this-token"
 ATTENTION = "/what-each-head-reads"
-
-
-def prompt_box(page):
-    return page.get_by_role("textbox", name="Prompt")
 
 
 def page_links(page):
@@ -25,17 +28,11 @@ def layers(page):
     return page.get_by_role("radiogroup", name=re.compile("^Layer"))
 
 
-def write_prompt(page, text):
-    prompt_box(page).fill(text)
-    prompt_box(page).press("Control+Enter")
-    settle(page)
-
-
 def test_fresh_server_answers_a_deep_link_with_the_whole_app(open_browser, tmp_path):
     with serve(tmp_path / "log.txt") as url:
         page = open_browser(f"{url}{ATTENTION}?prompt=The%20cat")
         expect(page.get_by_role("heading", level=1, name="Attention")).to_be_visible()
-        expect(prompt_box(page)).to_have_value("The cat")
+        expect_prompt(page, "The cat")
         expect(page.get_by_text("Page not found")).to_have_count(0)
 
 
@@ -49,7 +46,7 @@ def test_click_before_the_first_page_is_drawn_keeps_the_prompt(chromium, app_url
         link.click()
         expect(page.get_by_role("heading", level=1, name="Generation")).to_be_visible()
         settle(page)
-        expect(prompt_box(page)).to_have_value("The cat")
+        expect_prompt(page, "The cat")
         page.close()
 
 
@@ -60,7 +57,7 @@ def test_prompt_model_and_layer_survive_a_change_of_page(page):
     expect(page).to_have_url(re.compile("layer=2"))
     settle(page)
     go_to(page, "Generation")
-    expect(prompt_box(page)).to_have_value("Tom saw a big")
+    expect_prompt(page, "Tom saw a big")
     expect(page).to_have_url(re.compile(rf"{GENERATION}\?.*layer=2"))
     for name in ("Attention", "Layers"):
         go_to(page, name)
@@ -76,8 +73,8 @@ def test_second_click_on_a_page_link_leaves_its_controls_as_they_are(chromium, a
         link.click()
         page.wait_for_timeout(wait_ms)
         link.click()
-        expect(page.get_by_label("Seed", exact=True)).to_have_value("5")
         settle(page)
+        open_options(page)
         expect(page.get_by_label("Seed", exact=True)).to_have_value("5")
         for group, choice in (("Layer", "3"), ("Head", "2"), ("How to pick", "Sample")):
             radios = page.get_by_role("radiogroup", name=re.compile(f"^{group}"))
@@ -92,11 +89,11 @@ def test_copied_link_restores_the_view_in_another_browser(page, open_browser):
     settle(page)
     expect(page).to_have_url(re.compile("layer=1"))
     other = open_browser(page.url)
-    expect(prompt_box(other)).to_have_value("Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
+    expect_prompt(other, "Tom & Sue saw <b> 100% + שלום 👩‍👩‍👧")
     expect(layers(other).get_by_role("radio", name="1", exact=True)).to_be_checked()
 
 
-def test_another_prompt_after_a_token_was_chosen_keeps_the_page_whole(page):
+def test_another_prompt_after_a_token_was_chosen_has_its_last_token_chosen(page):
     go_to(page, "Attention")
     chooser = page.get_by_role("combobox", name="Query token")
     page.locator(".st-key-attention_tokens .token").nth(4).click()
@@ -105,7 +102,7 @@ def test_another_prompt_after_a_token_was_chosen_keeps_the_page_whole(page):
     settle(page)
     write_prompt(page, "Sue saw a big red ball and ran")
     settle(page)
-    expect(chooser).to_have_value("4: ·big")
+    expect(chooser).to_have_value("8: ·ran")
 
 
 def test_back_button_returns_to_the_view_before(page):
@@ -116,8 +113,7 @@ def test_back_button_returns_to_the_view_before(page):
     for wanted in ("Tom saw a big", DEFAULT_PROMPT):
         page.go_back()
         settle(page)
-        page.wait_for_timeout(1000)  # the box of before goes away as the new one comes
-        expect(prompt_box(page)).to_have_value(wanted)
+        expect_prompt(page, wanted)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +132,10 @@ def test_link_with_nonsense_opens(open_browser, app_url, link):
 def test_bad_prompts_get_one_sentence_and_are_kept(page):
     write_prompt(page, "word " * 20_000)
     expect(page.get_by_test_id("stAlert")).to_have_count(1)
-    expect(page.get_by_test_id("stSidebar").get_by_text("too long")).to_be_visible()
-    assert len(prompt_box(page).input_value()) == 100_000
+    expect(page.locator(".st-key-text_bar").get_by_text("too long")).to_be_visible()
+    expect_prompt(page, "word " * 20_000)
     write_prompt(page, "   ")
-    expect(page.get_by_text("Type a prompt in the sidebar")).to_be_visible()
+    expect(page.get_by_text("type a prompt to begin")).to_be_visible()
     write_prompt(page, "\x07 a\u202eb <b>x</b> $x^2$ **c** 👩‍👩‍👧 שלום")
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
@@ -151,7 +147,7 @@ def test_missing_model_gets_one_sentence_and_the_sidebar_stays(page):
     field.press("Enter")
     settle(page)
     expect(page.get_by_test_id("stAlert").get_by_text("There is no folder")).to_be_visible()
-    expect(prompt_box(page)).to_be_visible()
+    expect(page.get_by_role("button", name="Edit the prompt")).to_be_visible()
 
 
 def test_dark_theme_reaches_page_and_components(open_browser, app_url):
@@ -208,7 +204,7 @@ def test_a_link_to_a_page_carries_the_view_into_a_new_tab(page, open_browser, ap
     expect(link).to_have_attribute("href", re.compile("layer=3"))
     other = open_browser(link.evaluate("link => link.href"))
     expect(other.get_by_role("heading", level=1, name="Layers")).to_be_visible()
-    expect(prompt_box(other)).to_have_value("Tom saw a big")
+    expect_prompt(other, "Tom saw a big")
     expect(layers(other).get_by_role("radio", name="3", exact=True)).to_be_checked()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -166,7 +167,7 @@ def widget(app: AppTest, field: str, slot: str = "") -> Any:
 def choose(app: AppTest, field: str, value: Any, slot: str = "") -> AppTest:
     """Use the widget of a field: an option by its label, anything else by its value.
 
-    The prompt's list of things to try is told from its box by the slot `preset`.
+    Two widgets for one field are told apart by their slots.
     """
     found = widget(app, field, slot)
     options = list(getattr(found, "options", ()) or ())
@@ -177,6 +178,54 @@ def choose(app: AppTest, field: str, value: Any, slot: str = "") -> AppTest:
     else:
         found.set_value(value)
     return app.run()
+
+
+def component_of(app: AppTest, key: str) -> Any:
+    """Return what is sent to the browser for a component of our own."""
+    found = [one.proto for one in app.get("bidi_component") if one.proto.id.endswith(f"-{key}")]
+    assert len(found) == 1, f"{len(found)} components {key}"
+    return found[0]
+
+
+def told(app: AppTest, key: str, state: Any = None, **events: Any) -> AppTest:
+    """Run the app as after events of a component of our own: `told(app, "strip", picked=3)`.
+
+    Args:
+        app: The app.
+        key: The component's key.
+        state: What it has set, by name.
+        **events: What it has triggered.
+    """
+    base = component_of(app, key).id
+    states = app._tree.get_widget_states()
+    if state is not None:
+        states.widgets.add(id=base).json_value = json.dumps(state)
+    if events:
+        triggers = [{"event": name, "value": value} for name, value in events.items()]
+        trigger = states.widgets.add(id=_make_trigger_id(base, "events"))
+        trigger.json_trigger_value = json.dumps(triggers)
+    return app._run(states)
+
+
+def with_options(app: AppTest) -> AppTest:
+    """Open the part of the bar that says how the next token is picked."""
+    app.session_state["text_bar.how"] = True
+    return app.run()
+
+
+def choose_decoding(app: AppTest, option: str, value: Any) -> AppTest:
+    """Use a control of how the next token is picked."""
+    return choose(with_options(app), f"decoding.{option}", value)
+
+
+def prompt_of(app: AppTest) -> str:
+    """Return the prompt that the bar offers to edit."""
+    return json.loads(component_of(app, "text_bar_strip").json)["prompt"]
+
+
+def with_prompt(app: AppTest, prompt: str) -> AppTest:
+    """Type another prompt in the bar."""
+    return told(app, "text_bar_strip", prompt=prompt)
 
 
 def view_of(app: AppTest) -> Any:

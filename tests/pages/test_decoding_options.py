@@ -11,7 +11,7 @@ from transformers import GenerationConfig
 from model_hooks import Decoding, HookedModel
 from model_hooks.write.decoding import OPTIONS
 from tests.pages.charts import drawn, numbers
-from tests.pages.conftest import PROMPT, view_of, widget
+from tests.pages.conftest import PROMPT, view_of, widget, with_options
 
 CHARTS = {
     "generation": "inlook-generation-candidates",
@@ -74,7 +74,7 @@ def test_an_option_from_a_link_is_shown_and_used(open_page, hooked, page, option
     value = another_value(option)
     assert value not in (Decoding.__dataclass_fields__[option.name].default, option.off)
     link = {"strategy": strategy, option.name: value, **PLACES.get(page, {})}
-    app = open_page(page, **link)
+    app = with_options(open_page(page, **link))
     assert not app.exception
     assert not app.error
     assert view_of(app).decoding == Decoding(**{"strategy": strategy, option.name: value})

@@ -1,6 +1,7 @@
 // Tokens as chips. What is selected and hovered lives here, so that a click sends one number only.
 import { element } from "./dom.js";
 import { moved } from "./keys.js";
+import { pieces } from "./pieces.js";
 
 const instances = new WeakMap();
 const DIM_BELOW = 0.05;
@@ -24,12 +25,6 @@ export function chipFacts(data, pos) {
   if (data.hints) facts.push(data.hints[pos]);
   else if (data.weights) facts.push(`weight ${data.weights[pos].toFixed(3)}`);
   return facts.join(", ");
-}
-
-// A token cut at the signs that stand for its white space.
-export function pieces(token) {
-  const parts = token.split(/([·↵⇥])/).filter((part) => part !== "");
-  return parts.map((text) => ({ text, isSpace: /[·↵⇥]/.test(text) }));
 }
 
 // The chips from 0 to `n` in order: runs without a heading, and groups with one.

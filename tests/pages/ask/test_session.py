@@ -7,28 +7,28 @@ import pytest
 from model_hooks import load_model
 from model_hooks.errors import BrokenModelError
 from pages.ask.opening import open_frozen
-from tests.pages.conftest import choose, opened, view_of, widget
+from tests.pages.conftest import choose, opened, prompt_of, view_of, widget, with_prompt
 
 
 def caption_of_count(app):
-    return next(c.value for c in app.sidebar.caption if "tokens" in c.value)
+    return next(c.value for c in app.caption if "tokens" in c.value)
 
 
-def test_sidebar_counts_the_tokens(open_page):
+def test_bar_counts_the_tokens(open_page):
     app = open_page("attention")
     assert not app.exception
     assert caption_of_count(app).startswith("6 of ")
 
 
-def test_link_fills_the_sidebar(open_page):
+def test_link_fills_bar_and_sidebar(open_page):
     app = open_page("attention", prompt="the dog", model="some/model")
-    assert widget(app, "prompt").value == "the dog"
+    assert prompt_of(app) == "the dog"
     assert "some/model" in widget(app, "model").options
 
 
 def test_prompt_reaches_the_address(open_page):
     app = open_page("attention", model="some/model")
-    choose(app, "prompt", "the dog sat")
+    with_prompt(app, "the dog sat")
     assert not app.exception
     assert app.query_params["prompt"] == "the dog sat"
     assert app.query_params["model"] == "some/model"
@@ -36,18 +36,18 @@ def test_prompt_reaches_the_address(open_page):
 
 @pytest.mark.parametrize("blank", ["", "   ", "\n\t"])
 def test_blank_prompt_gets_a_hint(open_page, blank):
-    app = choose(open_page("attention"), "prompt", blank)
+    app = with_prompt(open_page("attention"), blank)
     assert not app.exception
-    assert "Type a prompt" in app.info[0].value
+    assert "type a prompt" in app.info[0].value
 
 
 def test_prompt_beyond_the_context_gets_one_sentence_and_is_kept(open_page):
     prompt = "the " * 25_000
-    app = choose(open_page("attention"), "prompt", prompt)
+    app = with_prompt(open_page("attention"), prompt)
     assert not app.exception
     assert len(app.error) == 1
     assert "too long" in caption_of_count(app)
-    assert widget(app, "prompt").value == prompt
+    assert prompt_of(app) == prompt
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_odd_prompts_run(open_page, prompt):
     app = open_page("attention", prompt=prompt)
     assert not app.exception
     assert not app.error
-    assert widget(app, "prompt").value == prompt
+    assert prompt_of(app) == prompt
 
 
 def broken(name):
@@ -70,7 +70,7 @@ def test_model_that_fails_says_why_and_keeps_the_sidebar(open_with):
     app = opened("attention", prompt="the dog", model="broken")
     assert not app.exception
     assert app.error[0].value == r"The file a\_b\.safetensors is \*damaged\*\."
-    assert widget(app, "prompt").value == "the dog"
+    assert prompt_of(app) == "the dog"
 
 
 def test_the_default_model_can_be_chosen_after_one_that_does_not_load(open_with, hooked):
@@ -87,7 +87,7 @@ def test_the_default_model_can_be_chosen_after_one_that_does_not_load(open_with,
 def test_the_prompt_can_be_emptied_after_a_page_that_ended_early(open_page):
     app = open_page("attention", prompt="the " * 25_000)
     assert app.error
-    choose(app, "prompt", "")
+    with_prompt(app, "")
     assert view_of(app).prompt == ""
     assert not app.error
 

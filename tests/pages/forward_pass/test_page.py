@@ -11,7 +11,7 @@ from model_hooks import Decoding, HookedModel
 from model_hooks.run.attention import RecordedAttention
 from pages.forward_pass.flow import MAX_LANES, lanes_to_draw
 from tests.pages.charts import drawn, numbers
-from tests.pages.conftest import choose, opened
+from tests.pages.conftest import choose, opened, with_prompt
 from tests.tiny_models import build, tiny_tokenizer
 
 N_TOKENS = 6
@@ -175,7 +175,7 @@ def test_an_unknown_stage_in_a_link_opens_the_first(open_page):
 @pytest.mark.parametrize("prompt", ["", "   "])
 def test_an_empty_prompt_gets_one_sentence(open_page, prompt):
     app = open_page()
-    choose(app, "prompt", prompt)
+    with_prompt(app, prompt)
     assert len(app.info) == 1
     assert not drawn(app)
     assert not app.exception

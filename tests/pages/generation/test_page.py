@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import StopException
 
 from model_hooks import AblateHead, AblateMLP, HookedModel
-from pages.generation import buttons
+from pages.shell import text_bar
 from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
-from tests.pages.conftest import choose, view_of, widget
+from tests.pages.conftest import choose, choose_decoding, view_of, with_prompt
 
 TEXT = "the cat sat on the mat"
 N_PROMPT = 6
@@ -26,7 +27,8 @@ def hooked(tokenizer, tiny_model):
 
 
 def press(app, name):
-    app.button(key=f"generation.{name}").click().run()
+    place = "generation" if name in ("rewind", "forget") else "text_bar"
+    app.button(key=f"{place}.{name}").click().run()
     assert not app.exception
 
 
@@ -55,8 +57,13 @@ def look_at(app, pos):
     app.run()
 
 
+def with_n_per_run(app, n_tokens):
+    app.session_state["visit.view"] = replace(view_of(app), n_per_run=n_tokens)
+    app.run()
+
+
 def press_run(app, n_tokens):
-    choose(app, "generation.n_per_run", n_tokens)
+    with_n_per_run(app, n_tokens)
     press(app, "run")
 
 
@@ -96,7 +103,7 @@ def test_run_writes_as_many_tokens_as_asked(open_page, hooked):
     app = open_page("generation")
     press_run(app, 7)
     assert written(app) == greedy_tokens(hooked, 7)
-    assert "generation.stop" not in [button.key for button in app.button]
+    assert "Stop" not in [button.label for button in app.button]
     assert not app.exception
 
 
@@ -185,7 +192,7 @@ def test_a_link_brings_text_and_choices_back(open_page, hooked):
     again = open_page("generation", **app.query_params)
     assert view_of(again) == view_of(app)
     assert tokens(again)["tokens"] == tokens(app)["tokens"]
-    assert widget(again, "generation.n_per_run").value == 5
+    assert view_of(again).n_per_run == 5
     assert chart(again, 1)["data"][0]["y"] == [6, 1, 1, 1, 1]
 
 
@@ -226,8 +233,8 @@ def test_taking_another_token_makes_a_branch_that_can_be_left_and_revisited(open
 def test_other_options_keep_the_text_and_apply_to_the_next_step(open_page, hooked):
     app = open_page("generation")
     press(app, "step")
-    choose(app, "decoding.strategy", "Sample")
-    choose(app, "decoding.temperature", 0.1)
+    app = choose_decoding(app, "strategy", "Sample")
+    app = choose_decoding(app, "temperature", 0.1)
     assert written(app) == greedy_tokens(hooked, 1)
     assert any("picked with other options" in text for text in text_of(app))
     press(app, "step")
@@ -238,9 +245,9 @@ def test_other_options_keep_the_text_and_apply_to_the_next_step(open_page, hooke
 def test_another_prompt_starts_anew_and_keeps_the_options(open_page):
     app = open_page("generation", strategy="sample", temperature=0.5)
     press(app, "step")
-    app.text_area[0].set_value("the dog").run()
+    with_prompt(app, "the dog")
     assert written(app) == ()
-    assert widget(app, "decoding.temperature").value == 0.5
+    assert view_of(app).decoding.temperature == 0.5
     assert tokens(app)["tokens"] == ["the", "dog", "?"]
     assert not app.exception
 
@@ -248,8 +255,8 @@ def test_another_prompt_starts_anew_and_keeps_the_options(open_page):
 def test_a_step_that_comes_with_another_prompt_is_made_on_it(open_page):
     app = open_page("generation")
     press_run(app, 3)
-    app.text_area[0].set_value("the dog")
-    press(app, "step")
+    app.button(key="text_bar.step").click()
+    with_prompt(app, "the dog")
     assert len(written(app)) == 1
     assert tokens(app)["tokens"][:2] == ["the", "dog"]
 
@@ -258,11 +265,10 @@ def test_a_step_that_comes_with_another_prompt_is_made_on_it(open_page):
 def test_a_move_that_was_meant_for_another_prompt_is_not_made(open_page, click):
     app = open_page("generation")
     press_run(app, 3)
-    choose(app, "generation.n_per_run", 2)
-    app.text_area[0].set_value("the dog").run()
+    with_prompt(app, "the dog")
     press_run(app, 2)
-    app.text_area[0].set_value(TEXT)
-    press(app, click)
+    app.button(key=f"text_bar.{click}").click()
+    with_prompt(app, TEXT)
     assert written(app) == ()
     assert len(tokens(app)["tokens"]) == N_PROMPT + 1
     assert not app.error
@@ -272,16 +278,17 @@ def test_a_run_that_is_ended_from_outside_leaves_its_tokens_and_a_whole_page(
     open_page, hooked, monkeypatch
 ):
     """As Streamlit's own Stop ends it: where something is sent to the browser."""
-    app, shown = open_page("generation"), buttons.DeltaGenerator.progress
+    app, shown = open_page("generation"), DeltaGenerator.html
 
-    def third_time(bar, value, *told):
-        if told and told[0].startswith("3 of"):
+    def third_time(place, body):
+        if "3 of 9 tokens" in str(body):
             monkeypatch.undo()
             raise StopException
-        return shown(bar, value, *told)
+        return shown(place, body)
 
-    choose(app, "generation.n_per_run", 9)
-    monkeypatch.setattr(buttons.DeltaGenerator, "progress", third_time)
+    with_n_per_run(app, 9)
+    monkeypatch.setattr(text_bar, "UPDATE_S", 0)
+    monkeypatch.setattr(DeltaGenerator, "html", third_time)
     press(app, "run")
     assert written(app) == greedy_tokens(hooked, 3)
     assert not any(button.disabled for button in app.button)

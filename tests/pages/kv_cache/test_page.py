@@ -19,7 +19,14 @@ from pages.kv_cache.steps_taken import OPENING_STEPS as OPENING
 from pages.state.link import encode
 from pages.state.view import View, changed_copy
 from tests.pages.charts import drawn, numbers
-from tests.pages.conftest import choose, view_of, widget
+from tests.pages.conftest import (
+    choose,
+    choose_decoding,
+    component_of,
+    view_of,
+    widget,
+    with_prompt,
+)
 from tests.tiny_models import build, tiny_tokenizer
 
 TEXT = "the cat sat on the mat"
@@ -71,9 +78,7 @@ def chart(app, axis):
 
 
 def strip(app):
-    """What is sent to the strip of tokens."""
-    sent = [json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.json]
-    return next(one for one in sent if "tokens" in one)
+    return json.loads(component_of(app, "kv_cache.tokens").json)
 
 
 def greedy(hooked, n):
@@ -146,12 +151,12 @@ def test_another_prompt_or_decoding_starts_anew(open_page):
     app = open_page("kv_cache")
     press(app, "next")
     choose(app, "kv_cache.n_prompt", 30)
-    choose(app, "prompt", "the dog")
+    with_prompt(app, "the dog")
     assert len(taken(app).on.prompt_ids) == 2
     assert len(taken(app)) == OPENING
     assert widget(app, "kv_cache.n_prompt").value == 2
     press(app, "next")
-    choose(app, "decoding.strategy", "Sample")
+    choose_decoding(app, "strategy", "Sample")
     assert taken(app).on.decoding.strategy == "sample"
     assert len(taken(app)) == OPENING
     assert view_of(app).kv_cache.n_steps is None
@@ -390,7 +395,7 @@ def test_steps_of_a_link_that_would_take_long_wait_for_a_click(open_page, monkey
     monkeypatch.setattr(steps_taken, "OPENING_WORK", 0)
     app = open_page("kv_cache", kv_cache__n_steps=20)
     assert len(written(app)) == 0
-    assert "press **Step**" in said(app)
+    assert "press **One more token, both ways**" in said(app)
     assert len(written(press(app, "next"))) == 1
     assert not app.exception
 

@@ -242,7 +242,7 @@ def test_odd_prompts_are_shown(open_page, prompt):
 def test_a_blank_prompt_gets_a_hint(open_page):
     app = open_page("tokenizer", prompt="  ")
     assert not app.exception
-    assert "Type a prompt" in app.info[0].value
+    assert "type a prompt" in app.info[0].value
 
 
 def test_a_prompt_beyond_the_context_shows_its_first_part_and_its_length(open_page):

@@ -1,13 +1,8 @@
 // A strip says and shades what each token is and reads.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  chipFacts,
-  pieces,
-  rowOf,
-  runs,
-  shades,
-} from "../../../../pages/widgets/browser/token_strip.js";
+import { pieces } from "../../../../pages/widgets/browser/pieces.js";
+import { chipFacts, rowOf, runs, shades } from "../../../../pages/widgets/browser/token_strip.js";
 
 test("a chip says what is known of its token, and its hint in place of its weight", () => {
   const tokens = ["a", "·b"];

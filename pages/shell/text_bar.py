@@ -1,0 +1,250 @@
+"""The text that every page is about: what the model reads and has written, and how it goes on.
+
+One bar at the top of every page. The prompt is edited in it, a token is chosen in it, and from it
+the text is written on: by buttons, or by keys, which count however fast they are pressed.
+"""
+
+import html
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import streamlit as st
+
+from model_hooks import InlookError
+from model_hooks.read.recorded import tokens_of
+from model_hooks.write.writing import next_distribution
+from pages.ask import writing
+from pages.ask.computed import computed
+from pages.ask.draft import Draft
+from pages.ask.session import info, prompt_run_if_any
+from pages.shell.presets import PRESETS
+from pages.state.visit import put, uses, view
+from pages.text import escape_markdown, visible
+from pages.widgets.bind import bind
+from pages.widgets.components import text_strip
+from pages.widgets.controls import cache_control, decoding_controls, settings_of
+from pages.widgets.words import token_name
+from viz.numbers import counted, percent
+
+MOST_PER_RUN = 500
+TAIL_TOKENS = 60
+"""Tokens shown of those that a run has written so far."""
+UPDATE_S = 0.05
+"""A run shows what it writes no more often."""
+
+_tokens_of = computed(tokens_of)
+_next_distribution = computed(next_distribution)
+
+
+class Next(NamedTuple):
+    """The token that comes next, as far as it can be said."""
+
+    text: str
+    share: str
+    """Its probability, for people."""
+
+
+def draw(page: str) -> Callable[[], None]:
+    """Draw the bar above a page, by its folder; return what writes the tokens of a run.
+
+    That comes last, when all else stands: so whatever ends it, Streamlit's own Stop too, leaves a
+    page that works.
+    """
+    n_to_write = writing.TO_WRITE.take()
+    asked = prompt_run_if_any()
+    draft = None if asked is None else writing.current_draft(asked)
+    with st.container(key="text_bar", gap="xsmall"):
+        _strip(draft, page)
+        with st.container(
+            key="text_bar_buttons", horizontal=True, vertical_alignment="center", gap="xsmall"
+        ):
+            _buttons(draft is None, running=n_to_write is not None)
+            _examples()
+            if page != "lm_head":  # whose subject this is: it shows the options itself
+                _how_it_is_picked()
+            _length(draft)
+        place = st.empty()
+    if problem := writing.PROBLEM.take():
+        st.error(escape_markdown(problem), icon=":material/error:")
+    if asked is None or n_to_write is None:
+        return lambda: None
+
+    def write() -> None:
+        for n_done, tail in _growing(writing.write_on(asked, n_to_write), n_to_write):
+            place.html(_running(n_done, n_to_write, tail))
+        st.rerun()
+
+    return write
+
+
+def edited(prompt: str) -> None:
+    """Take a prompt that was typed in the bar."""
+    put(prompt=prompt)
+
+
+def pressed(keys: str) -> None:
+    """Do what some keys ask for, in order: `N` step, `B` back, `R` restart, `G` run or stop."""
+    does = {
+        "N": writing.step_forward,
+        "B": writing.step_back,
+        "R": writing.restart,
+        "G": lambda: writing.start_or_stop(view().n_per_run),
+    }
+    for key in keys:
+        does[key]()
+
+
+def _strip(draft: Draft | None, page: str) -> None:
+    uses("prompt", "pos", "written", "model", "decoding.strategy", "use_cache", "interventions")
+    tokens = () if draft is None else _tokens_of(draft.model_name, draft.token_ids)
+    n_tokens, pos = len(tokens), view().pos
+    follows = None if draft is None else _next(draft)
+    if pos is None:
+        # On Generation, where a token is looked at as it is picked, that is the one to come.
+        to_come = page == "generation" and draft is not None and not draft.steps
+        pos = n_tokens if to_come else n_tokens - 1
+
+    def pick(picked: int) -> None:
+        put(pos=picked if picked < n_tokens or page == "generation" else None)
+
+    text_strip(
+        tokens,
+        key="text_bar_strip",
+        selected=pos,
+        on_pick=pick,
+        n_prompt=n_tokens if draft is None else len(draft.prompt_ids),
+        follows=follows,
+        prompt=view().prompt,
+        on_prompt=edited,
+        on_keys=pressed if view().keys else None,
+    )
+
+
+def _next(draft: Draft) -> Next | None:
+    way = view().decoding, view().use_cache, view().interventions
+    try:
+        stages = _next_distribution(draft.model_name, draft.prompt_ids, draft.written, *way)
+    except InlookError:
+        return None
+    probabilities = stages[-1].probabilities
+    likeliest = int(probabilities.argmax())
+    return Next(token_name(likeliest), percent(float(probabilities[likeliest])))
+
+
+def _buttons(disabled: bool, *, running: bool) -> None:
+    st.button(
+        "Step",
+        key="text_bar.step",
+        icon=":material/play_arrow:",
+        type="primary",
+        help="Write one token (key N).",
+        disabled=disabled,
+        on_click=writing.step_forward,
+    )
+    st.button(
+        "",
+        key="text_bar.back",
+        icon=":material/undo:",
+        help="Back: take the last token back (key B).",
+        disabled=disabled,
+        on_click=writing.step_back,
+    )
+    n_per_run = view().n_per_run
+    st.button(
+        "Stop" if running else "Run",
+        key="text_bar.run",
+        icon=":material/stop:" if running else ":material/fast_forward:",
+        help="Stop the run; what is written stays (key G)."
+        if running
+        else f"Write {n_per_run} tokens, or until the text ends (key G).",
+        disabled=disabled,
+        on_click=writing.start_or_stop,
+        args=(n_per_run,),
+    )
+    st.button(
+        "",
+        key="text_bar.restart",
+        icon=":material/restart_alt:",
+        help="Restart: go back to the prompt (Shift and B).",
+        disabled=disabled,
+        on_click=writing.restart,
+    )
+
+
+def _examples() -> None:
+    titles = {preset.prompt: preset.title for preset in PRESETS}
+    st.menu_button(
+        "Examples",
+        list(titles),
+        key="text_bar.examples",
+        help="Prompts worth trying.",
+        format_func=lambda prompt: f"{titles[prompt]}: {escape_markdown(prompt)} …",
+        on_click=_take_example,
+    )
+
+
+def _take_example() -> None:
+    if prompt := st.session_state["text_bar.examples"]:
+        edited(prompt)
+
+
+def _length(draft: Draft | None) -> None:
+    """Say how long the text is, and how long it may be."""
+    if draft is None:
+        return
+    n_tokens, context_size = len(draft.token_ids), info().context_size
+    if context_size is None:
+        st.caption(counted(n_tokens, "token"))
+    elif n_tokens > context_size:
+        st.caption(f":red[**{n_tokens:,} of {context_size:,} tokens: too long**]")
+    else:
+        st.caption(f"{n_tokens:,} of {context_size:,} tokens")
+
+
+def _how_it_is_picked() -> None:
+    settings = settings_of(view().decoding)
+    uses("decoding.temperature")
+    how = st.popover(
+        settings[:1].upper() + settings[1:],
+        key="text_bar.how",
+        icon=":material/tune:",
+        help="How the next token is picked, on every page.",
+        on_change="rerun",
+    )
+    if not how.open:
+        return
+    with how:
+        try:
+            of = info()
+        except InlookError:
+            return
+        decoding_controls(of)
+        cache_control()
+        bind(
+            st.number_input,
+            "Tokens per run",
+            "n_per_run",
+            min_value=1,
+            max_value=MOST_PER_RUN,
+            everywhere=True,
+        )
+
+
+def _growing(drafts: Iterator[Draft], n_tokens: int) -> Iterator[tuple[int, list[str]]]:
+    """Give how many tokens of a run are written, and the last ones, not more often than is seen."""
+    shown, tail = 0.0, []
+    for n_done, draft in enumerate(drafts, 1):
+        tail = [step.token for step in draft.steps[-min(n_done, TAIL_TOKENS) :]]
+        if time.monotonic() - shown > UPDATE_S or n_done == n_tokens:
+            shown = time.monotonic()
+            yield n_done, tail
+
+
+def _running(n_done: int, n_tokens: int, tail: list[str]) -> str:
+    """Return what is shown over the text while a run writes."""
+    chips = "".join(f"<span>{html.escape(visible(token))}</span>" for token in tail)
+    return (
+        f'<div class="inlook-running" role="status"><b>{n_done} of {n_tokens} tokens</b>{chips}'
+        "</div>"
+    )

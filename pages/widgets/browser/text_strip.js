@@ -1,0 +1,229 @@
+// A text that grows, as tokens to choose from; its prompt to edit; and the keys that write it on.
+import { element } from "./dom.js";
+import { moved } from "./keys.js";
+import { pieces } from "./pieces.js";
+
+const bars = new WeakMap();
+const MOST_KEYS = 64;
+const SIDEWAYS = { ArrowRight: 1, ArrowLeft: -1 };
+
+export default function ({ data, parentElement, setTriggerValue, setStateValue }) {
+  let bar = bars.get(parentElement);
+  if (!bar) {
+    bar = build(parentElement, data.n_seen);
+    bars.set(parentElement, bar);
+  }
+  bar.pickToken = (pos) => setTriggerValue("picked", pos);
+  bar.takePrompt = (prompt) => setTriggerValue("prompt", prompt);
+  bar.tellKeys = () => setStateValue("keys", { n: bar.nKeys, log: bar.log });
+  show(bar, data);
+  return () => {
+    document.removeEventListener("keydown", bar.onKey);
+    bars.delete(parentElement);
+    bar.root.remove();
+  };
+}
+
+// The command that a key stands for; null for none. Where something is typed, letters are letters.
+export function command({ key, shiftKey, ctrlKey, metaKey, altKey, repeat }, isTyping) {
+  if (isTyping || ctrlKey || metaKey || altKey || repeat) return null;
+  if (shiftKey) return key === "B" ? "R" : null;
+  return { n: "N", b: "B", g: "G", e: "E" }[key.toLowerCase()] ?? null;
+}
+
+// What a screen reader is told of a text that was `before` tokens long: what is new at its end.
+export function news(tokens, first, before) {
+  const added = tokens.slice(Math.max(0, before - first)).join("");
+  return added.replaceAll("·", " ").replaceAll(/[↵⇥]/g, " ").trim();
+}
+
+function build(parentElement, nSeen) {
+  const bar = { nKeys: nSeen, log: "", chips: [], known: null };
+  bar.root = element("div", "bar");
+  bar.text = element("div", "text");
+  bar.text.setAttribute("role", "listbox");
+  bar.text.setAttribute("aria-label", "The text: prompt, written tokens and the next token");
+  bar.edit = button("edit", "✎ Edit", "Edit the prompt (key E)", () => openEditor(bar));
+  bar.more = button("more", "▾", "Show all of the text and its buttons", () => unfold(bar));
+  bar.live = element("div", "live");
+  bar.live.setAttribute("aria-live", "polite");
+  bar.root.append(bar.text, bar.edit, bar.more, bar.live);
+  parentElement.append(bar.root);
+  const posOf = (event) => Number(event.target.closest(".token")?.dataset.pos ?? -1);
+  bar.text.addEventListener("click", (event) => choose(bar, posOf(event)));
+  bar.text.addEventListener("keydown", (event) => walk(bar, posOf(event), event));
+  bar.onKey = (event) => heard(bar, event);
+  document.addEventListener("keydown", bar.onKey);
+  return bar;
+}
+
+function button(className, text, label, onClick) {
+  const made = element("button", className, text);
+  made.type = "button";
+  made.title = label;
+  made.setAttribute("aria-label", label);
+  made.addEventListener("click", onClick);
+  return made;
+}
+
+function show(bar, data) {
+  const grew = bar.data?.prompt === data.prompt && data.n_tokens > bar.data.n_tokens;
+  if (grew) bar.live.textContent = news(data.tokens, data.first, bar.data.n_tokens);
+  bar.data = data;
+  const content = JSON.stringify([data.tokens, data.first, data.n_prompt, data.next]);
+  if (bar.content !== content) {
+    bar.content = content;
+    bar.chips = chipsOf(data);
+    const plain = element("span", "plain", data.prompt.slice(0, 400) || "No prompt yet");
+    bar.text.replaceChildren(...(data.n_tokens ? bar.chips : [plain]));
+    mark(bar, bar.selected);
+    if (grew) bar.text.scrollTop = bar.text.scrollHeight;
+  }
+  if (bar.n_sent !== data.n_sent) {
+    bar.n_sent = data.n_sent;
+    mark(bar, data.selected);
+  }
+}
+
+function chipsOf({ tokens, first, n_prompt, n_tokens, next }) {
+  const chips = tokens.map((token, i) => chip(token, first + i, first + i >= n_prompt));
+  if (first > 0) chips[0]?.classList.add("cut");
+  if (!next || first + tokens.length < n_tokens) return chips;
+  const last = chip(next[0], n_tokens, false);
+  last.classList.add("next");
+  last.append(element("span", "share", next[1]));
+  last.title = `next: ${next[0]}, ${next[1]}`;
+  last.setAttribute("aria-label", last.title);
+  return [...chips, last];
+}
+
+function chip(token, pos, isWritten) {
+  const made = element("span", isWritten ? "token written" : "token");
+  made.dataset.pos = pos;
+  made.tabIndex = -1;
+  made.setAttribute("role", "option");
+  const text = element("span", "letters");
+  text.dir = "auto";
+  for (const piece of pieces(token)) {
+    text.append(piece.isSpace ? element("span", "space", piece.text) : piece.text);
+  }
+  made.append(text);
+  made.title = `token ${pos}: ${token}${isWritten ? ", written" : ""}`;
+  made.setAttribute("aria-label", made.title);
+  return made;
+}
+
+function mark(bar, pos) {
+  bar.selected = pos;
+  let marked = null;
+  for (const made of bar.chips) {
+    const is = Number(made.dataset.pos) === pos;
+    made.setAttribute("aria-selected", is);
+    if (is) marked = made;
+  }
+  focusable(bar, marked ?? bar.chips[0]);
+  if (marked) requestAnimationFrame(() => reveal(bar.text, marked));
+}
+
+function focusable(bar, chosen) {
+  for (const made of bar.chips) made.tabIndex = made === chosen ? 0 : -1;
+}
+
+// Scrolls the strip, never the page.
+function reveal(box, made) {
+  const [outer, inner] = [box.getBoundingClientRect(), made.getBoundingClientRect()];
+  if (inner.top < outer.top) box.scrollTop += inner.top - outer.top - 4;
+  else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom + 4;
+  if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left - 4;
+  else if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right + 4;
+}
+
+function choose(bar, pos) {
+  if (pos < 0) return;
+  mark(bar, pos);
+  bar.pickToken(pos);
+}
+
+function walk(bar, pos, event) {
+  if (pos < 0) return;
+  const at = bar.chips.findIndex((made) => Number(made.dataset.pos) === pos);
+  const to = moved(event.key, at, bar.chips.length, SIDEWAYS);
+  if (event.key === "Enter" || event.key === " ") choose(bar, pos);
+  else if (to !== null) {
+    focusable(bar, bar.chips[to]);
+    bar.chips[to].focus();
+  } else return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+function heard(bar, event) {
+  if (!bar.data.keys) return;
+  const at = event.composedPath()[0];
+  const isTyping =
+    at instanceof Element && at.matches("input, textarea, select, [contenteditable=true]");
+  const said = command(event, isTyping);
+  if (said === null || document.querySelector("[role=dialog]")) return;
+  event.preventDefault();
+  if (said === "E") {
+    openEditor(bar);
+    return;
+  }
+  bar.nKeys += 1;
+  bar.log = (bar.log + said).slice(-MOST_KEYS);
+  bar.tellKeys();
+}
+
+function openEditor(bar) {
+  if (bar.editor) return;
+  const editor = element("form", "editor");
+  const box = element("textarea", "prompt");
+  box.value = bar.data.prompt;
+  box.rows = 4;
+  box.setAttribute("aria-label", "Prompt");
+  const run = element("button", "run", "Use this prompt");
+  run.type = "submit";
+  const cancel = button("cancel", "Cancel", "Give it up (Esc)", () => closeEditor(bar));
+  const hint = element(
+    "span",
+    "hint",
+    "Enter uses it, Shift and Enter begins a line, Esc gives up",
+  );
+  const row = element("div", "row");
+  row.append(run, cancel, hint);
+  editor.append(box, row);
+  editor.addEventListener("submit", (event) => {
+    event.preventDefault();
+    closeEditor(bar);
+    bar.takePrompt(box.value);
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") closeEditor(bar);
+    else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) editor.requestSubmit();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  bar.editor = editor;
+  bar.root.classList.add("editing");
+  bar.root.append(editor);
+  box.focus();
+  box.select();
+}
+
+function closeEditor(bar) {
+  bar.editor?.remove();
+  bar.editor = null;
+  bar.root.classList.remove("editing");
+  bar.edit.focus();
+}
+
+// On a phone the bar is one line; this shows the rest of it, or hides it again.
+function unfold(bar) {
+  const within = bar.root.getRootNode().host ?? bar.root;
+  const whole = within.closest(".st-key-text_bar");
+  const isOpen = bar.root.classList.toggle("open");
+  bar.more.textContent = isOpen ? "▴" : "▾";
+  bar.more.setAttribute("aria-expanded", isOpen);
+  if (whole) whole.dataset.open = isOpen;
+}
