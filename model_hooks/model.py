@@ -296,8 +296,6 @@ class HookedModel:
     ) -> Iterator[Step]:
         """Yield up to `max_new_tokens` steps; stops after a token that ends the text.
 
-        Without a `decoding`, `default_decoding` picks: what `generate(do_sample=False)` writes.
-
         Raises:
             PromptError: The prompt is not runnable, or the context is full.
             DecodingError: The options ask for more than there is, or for no number of tokens.
