@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 
 from model_hooks.arrays import check_count, check_index, read_only, to_array
-from model_hooks.errors import DecodingError, PromptError, RunError
+from model_hooks.errors import DecodingError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.parts.probing import calls_of
 from model_hooks.read.tail import (
@@ -177,21 +177,16 @@ def surprisals(model: HookedModel, trace: Trace) -> Surprisals:
 
 def stages_after(
     model: HookedModel, trace: Trace, decoding: Decoding, pos: int = -1
-) -> tuple[Stage, ...] | None:
+) -> tuple[Stage, ...]:
     """Return what a token after a position is picked from, after each decoding stage.
-
-    Returns:
-        None where the model computes values that are not numbers: there is nothing to pick from.
 
     Raises:
         PromptError: The trace lacks that position.
+        RunError: The model computes values that are not numbers there.
         DecodingError: The options ask for more than the vocabulary has.
     """
     pos = check_index("position", pos, len(trace), PromptError)
-    try:
-        logits = logits_after(model, trace, pos)
-    except RunError:
-        return None
+    logits = logits_after(model, trace, pos)
     return decoding.stages(logits, trace.token_ids[: pos + 1])
 
 
