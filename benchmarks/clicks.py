@@ -10,6 +10,7 @@ with 256 tokens).
 """
 
 import argparse
+import re
 import statistics
 import tempfile
 import urllib.parse
@@ -60,11 +61,13 @@ class Action(NamedTuple):
 
 
 def _layers(page: Page) -> Locator:
-    return page.locator(".st-key-attention-layer, .st-key-layers-layer").get_by_role("radio")
+    return page.get_by_role("radiogroup", name=re.compile("^Layer")).first.get_by_role("radio")
 
 
 ACTIONS = (
-    Action("Forward pass", "/", "choose a lane", lambda page: page.locator(".token")),
+    Action(
+        "Forward pass", "/", "choose a lane", lambda page: page.locator(".st-key-text_bar .token")
+    ),
     Action(
         "Generation",
         "/why-this-token",
