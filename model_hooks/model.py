@@ -90,7 +90,7 @@ class HookedModel:
         """The token IDs that end a text."""
         if ids := end_ids(self.model.generation_config):
             return frozenset(ids)
-        last = self.tokenizer.eos_token_id
+        last = cast("int | None", self.tokenizer.eos_token_id)
         return frozenset(() if last is None else (int(last),))
 
     @property
