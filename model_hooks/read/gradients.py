@@ -108,7 +108,9 @@ def untrained(model: HookedModel, seed: int = 0) -> HookedModel:
     try:
         with building, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fresh = AutoModelForCausalLM.from_config(copy.deepcopy(model.model.config))
+            config = copy.deepcopy(model.model.config)
+            fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     except Exception as error:
         raise ModelError(f"{model.info.name} cannot be built without its weights.") from error
-    return HookedModel.wrap(fresh.float(), model.tokenizer, f"{model.info.name}, untrained")
+    with building:
+        return HookedModel.wrap(fresh, model.tokenizer, f"{model.info.name}, untrained")

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from model_hooks.arrays import to_array
 from model_hooks.errors import InlookError, LayerError, NotRecordableError
+from model_hooks.opening.alone import run_with_own_dtype
 from model_hooks.parts.abilities import Abilities, LayerAbilities, ModuleFacts, Ways
 from model_hooks.parts.anatomy import Anatomy, BlockAnatomy, path_of
 from model_hooks.parts.experts import Router, find_routers
@@ -36,6 +37,7 @@ def probe_ids(vocab_size: int) -> tuple[int, ...]:
 
 def first_runner(model: PreTrainedModel, returns_weights: bool) -> Runner:
     """Return a runner that nothing was tried with."""
+    run_with_own_dtype(model)
     takes = inspect.signature(model.forward).parameters
     ways = Ways(
         returns_weights=returns_weights,
