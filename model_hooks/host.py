@@ -79,7 +79,12 @@ def resolve(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     if not module.startswith("model_hooks."):
         raise ValueError(f"{name} is no function of model_hooks")
-    found = getattr(importlib.import_module(module), function)
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{name} is no function of model_hooks") from error
+    if not callable(found) or isinstance(found, type):
+        raise ValueError(f"{name} is no function of model_hooks")
     name_of(found)
     return found
 

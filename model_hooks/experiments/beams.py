@@ -10,6 +10,8 @@ from typing import Any
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from model_hooks.arrays import check_count
+from model_hooks.errors import PromptError
 from model_hooks.experiments.continuations import Text, write_texts
 from model_hooks.experiments.streaming import streamed
 from model_hooks.experiments.together import check_numbers, generate, length_of
@@ -57,13 +59,15 @@ def search_beams(
         interventions: What is changed in every run.
 
     Raises:
-        PromptError: The text cannot be run, or the context has no room for that many tokens.
+        PromptError: The text cannot be run, the context has no room for that many tokens, or
+            there is no beam.
         InterventionError: This model lacks what is to be changed.
         BrokenModelError: The model computes values that are not numbers.
         ModelError: transformers cannot search beams with this family.
     """
     interventions = model.start(token_ids, interventions=interventions).interventions
     check_room(model.info.context_size, len(token_ids), n_tokens)
+    n_beams = check_count("n_beams", n_beams, PromptError, 1)
     n_beams = max(1, min(n_beams, model.info.vocab_size - len(model.eos_token_ids)))
     search = BeamSearch(tuple(token_ids), n_beams, float(length_penalty))
     if n_beams == 1:  # generate() would call it greedy, and return no beams

@@ -92,11 +92,13 @@ def text_log_prob(
     """Return the natural log-probability of a continuation, from one plain run of the whole.
 
     Raises:
-        PromptError: The text cannot be run, or the continuation is empty.
+        PromptError: The text cannot be run, or the continuation or what is before it is empty.
         InterventionError: This model lacks what is to be changed.
     """
     if not token_ids:
         raise PromptError("An empty continuation has no probability: name one token or more.")
+    if not prefix_ids:
+        raise PromptError("Nothing predicts the first token of a text: name one before it.")
     check_token_ids(token_ids, model.info.vocab_size)
     # The last token need not be read: a text may be one token longer than the context.
     trace = model.trace([*prefix_ids, *token_ids[:-1]], interventions)

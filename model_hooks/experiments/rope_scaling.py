@@ -26,6 +26,7 @@ from model_hooks.read.tail import logits_in_pieces
 from model_hooks.run import capture
 from model_hooks.run.interventions import Intervention, check_interventions
 from model_hooks.run.numbers import explained
+from model_hooks.text.pieces import plain_ids
 
 ScalingType = Literal["linear", "dynamic", "yarn"]
 SCALING_TYPES: tuple[ScalingType, ...] = get_args(ScalingType)
@@ -92,7 +93,7 @@ def scaled_rope(model: HookedModel, scaling: RopeScaling) -> Iterator[None]:
         raise RopeScalingError(reason)
     try:
         stand_ins = {id(m): _rescaled(m, scaling) for m in _rotary_modules(model)}
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+    except Exception as error:
         raise RopeScalingError(
             f"The rotation of {model.info.name} ({model.info.family}) does not take "
             f"transformers' `{scaling.rope_type}` settings."
@@ -122,12 +123,15 @@ def token_losses(
         interventions: What else to change.
 
     Raises:
-        PromptError: The text is too short, or the model cannot run one so long.
+        PromptError: The text is too short, has an ID out of range, or the model cannot run one so
+            long.
         RopeScalingError: The rotation cannot be stretched.
         InterventionError: This model or text lacks what is to be changed.
     """
     if len(token_ids) < 2:
         raise PromptError("The text is too short: a loss needs two tokens or more.")
+    token_ids = plain_ids(token_ids)
+    model.check_token_ids(token_ids)
     interventions = check_interventions(interventions, model.info, model.abilities, len(token_ids))
     stretched = nullcontext() if scaling is None else scaled_rope(model, scaling)
     with stretched:

@@ -72,12 +72,14 @@ def cached_vectors(
     A layer with a sliding window keeps those of the newest positions only.
 
     Returns:
-        None if the layer keeps no key and value per position.
+        None if the layer keeps no key and value per position, or is not there.
 
     Raises:
         PromptError: The text cannot be run.
         InterventionError: This model lacks what is to be changed.
     """
+    if layer not in range(model.info.n_layers):
+        return None
     kept = keys_and_values(_cache_after(model, token_ids, interventions), layer)
     return None if kept is None else KeysAndValues(*kept)
 

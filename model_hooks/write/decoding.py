@@ -235,8 +235,9 @@ class Decoding:
         """Refuse what the vocabulary cannot fill, such as a larger top_k.
 
         Raises:
-            DecodingError: An option exceeds the vocabulary.
+            DecodingError: An option exceeds the vocabulary, or this is no size of one.
         """
+        vocab_size = check_count("vocab_size", vocab_size, DecodingError)
         for option in OPTIONS:
             value = getattr(self, option.name)
             if option.high is None and value is not None and value > vocab_size:

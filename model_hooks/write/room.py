@@ -4,6 +4,7 @@ A text as long as the context can be run, and its last position predicts one mor
 not run any more: so a context of n positions holds n tokens that are read and one that is written.
 """
 
+from model_hooks.arrays import check_count
 from model_hooks.errors import PromptError
 
 
@@ -16,8 +17,9 @@ def check_room(context_size: int | None, n_tokens: int, n_new: int) -> None:
     """Refuse to write more tokens after a text than the context holds.
 
     Raises:
-        PromptError: They do not fit; the message says how many do.
+        PromptError: They do not fit, and the message says how many do; or there is none.
     """
+    n_new = check_count("The number of tokens to write", n_new, PromptError, 1)
     most = room(context_size, n_tokens)
     if most is not None and n_new > most:
         raise PromptError(

@@ -2,7 +2,8 @@
 
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import fields
 from typing import Any, ClassVar, Literal, TypedDict, get_args, no_type_check
 
 import numpy as np
@@ -52,6 +53,15 @@ class Intervention(ABC):
     """The kind, in a word that stays: links carry it."""
     verb: ClassVar[str] = "change"
     """What it does to a layer or head, for the sentence that there is none to do it to."""
+
+    def __post_init__(self) -> None:
+        """Turn NumPy's numbers into plain ones: a kind can be hashed, kept, sent and linked."""
+        for of in fields(self):  # pyright: ignore[reportArgumentType] (each kind is a dataclass)
+            given = getattr(self, of.name)
+            if (plain := as_whole(given)) is not None:
+                object.__setattr__(self, of.name, plain)
+            elif of.name != "layers" and not isinstance(given, Hashable):
+                raise InterventionError(f"{of.name} cannot be {reprlib.repr(given)}.")
 
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

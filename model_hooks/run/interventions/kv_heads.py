@@ -34,6 +34,7 @@ class ShareKVHeads(Intervention, name="share_kv_heads"):
     """None is every layer that has attention."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         freeze_layers(self)
         check_sizes(self, "n_groups")
         if self.n_groups < 1:

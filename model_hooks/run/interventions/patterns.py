@@ -51,6 +51,7 @@ class AttentionPattern(Intervention, name="attention_pattern"):
     """None is every layer that has attention."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         freeze_layers(self)
         check_sizes(self, "window", "n_first", "stride")
         if not isinstance(self.kind, str) or self.kind not in get_args(PatternKind):
