@@ -67,7 +67,7 @@ class Rules:
         """Whether there is any rule."""
         return any(getattr(self, field.name) for field in fields(self) if field.name != "ends")
 
-    def processor(self, vocab_size: int, n_prompt: int) -> LogitsProcessorList:
+    def processor(self, vocab_size: int, n_prompt: int) -> LogitsProcessor:
         """Return what applies the rules, in the order in which `generate()` does.
 
         Args:
