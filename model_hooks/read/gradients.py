@@ -16,11 +16,12 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
 from model_hooks.arrays import to_array
-from model_hooks.errors import LayerError, ModelError, PromptError
+from model_hooks.errors import InlookError, LayerError, ModelError, PromptError, RunError
 from model_hooks.model import HookedModel
 from model_hooks.opening.alone import building
 from model_hooks.parts.probing import calls_of
 from model_hooks.run import capture
+from model_hooks.run.numbers import explained
 from model_hooks.run.trace import Trace
 
 
@@ -49,30 +50,40 @@ def stream_gradients(model: HookedModel, trace: Trace) -> StreamGradients:
 
     Raises:
         PromptError: The text has fewer than two tokens, so nothing is predicted.
-        LayerError: This model's blocks cannot be followed back.
+        LayerError: This model's blocks cannot be followed back, or the gradients are not numbers.
+        ModelTooLargeError: The memory does not suffice.
     """
     if len(trace) < 2:
         raise PromptError("A loss needs at least two tokens: there is no next word to predict.")
-    blocks = [block.module for block in model.anatomy.blocks]
-    layout = model.anatomy.layout
+    name = f"{model.info.name} ({model.info.family})"
     try:
-        with (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            calls_of(blocks, copied=False) as ran,
-            capture.recording(None, trace.interventions, len(trace)),
-        ):
-            # Made in here: a tensor of a surrounding inference mode could not be saved.
-            ids = torch.tensor([trace.token_ids.tolist()], device=model.model.device)
-            logits = model.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
-            loss = F.cross_entropy(logits, ids[0, 1:])
-            streams = _streams(blocks, ran)
-            gradients = torch.autograd.grad(loss, streams)
-    except RuntimeError as error:
+        with explained(model.model, len(trace)), torch.inference_mode(False), torch.enable_grad():
+            found = _followed_back(model, trace)
+    except RunError as error:  # it ran without gradients before
         raise LayerError(
-            f"{model.info.name} ({model.info.family}) cannot be followed back from its output to "
-            "its blocks, so there are no gradients to show."
+            f"{name} cannot be followed back from its output to its blocks, so there are no "
+            "gradients to show."
         ) from error
+    if not np.isfinite(found.gradient_sizes).all():
+        raise LayerError(
+            f"The gradients of {name} leave the range of {model.info.dtype}, so there are none to "
+            "show."
+        )
+    return found
+
+
+def _followed_back(model: HookedModel, trace: Trace) -> StreamGradients:
+    blocks, layout = [block.module for block in model.anatomy.blocks], model.anatomy.layout
+    with (
+        calls_of(blocks, copied=False) as ran,
+        capture.recording(None, trace.interventions, len(trace)),
+    ):
+        # Made in here: a tensor of a surrounding inference mode could not be saved.
+        ids = torch.tensor([trace.token_ids.tolist()], device=model.model.device)
+        logits = model.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        loss = F.cross_entropy(logits, ids[0, 1:])
+        streams = _streams(blocks, ran)
+        gradients = torch.autograd.grad(loss, streams)
 
     def sizes(tensors: list[Tensor] | tuple[Tensor, ...]) -> np.ndarray:
         return np.stack([to_array(layout.rows(t.detach()).float().norm(dim=-1)) for t in tensors])
@@ -110,7 +121,8 @@ def untrained(model: HookedModel, seed: int = 0) -> HookedModel:
             torch.manual_seed(seed)
             config = copy.deepcopy(model.model.config)
             fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            return HookedModel.wrap(fresh, model.tokenizer, f"{model.info.name}, untrained")
+    except InlookError:
+        raise
     except Exception as error:
         raise ModelError(f"{model.info.name} cannot be built without its weights.") from error
-    with building:
-        return HookedModel.wrap(fresh, model.tokenizer, f"{model.info.name}, untrained")

@@ -85,6 +85,12 @@ def test_rotation_that_is_stretched_already_is_left_alone():
     assert "stretched already" in why_not_scalable(hooked("gpt_oss"))
 
 
+def test_rotation_that_the_formula_does_not_fit_is_refused():
+    one_pair = HookedModel.wrap(build("llama", head_dim=2), tiny_tokenizer(), "llama")
+    with pytest.raises(RopeScalingError, match="does not take transformers' `dynamic` settings"):
+        token_losses(one_pair, TEXT, RopeScaling("dynamic", FACTOR, TRAINED))
+
+
 def test_text_beyond_the_table_is_refused():
     with pytest.raises(PromptError, match="failed to run 200 tokens"):
         token_losses(hooked("gpt2"), tiny_prompt(200))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model_hooks import AblateMLP, HookedModel, PromptError
+from model_hooks import AblateMLP, HookedModel, LayerError, ModelTooLargeError, PromptError
 from model_hooks.parts.probing import calls_of
 from model_hooks.read.gradients import stream_gradients, untrained, untrained_gradients
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
@@ -133,3 +133,36 @@ def test_untrained_gradients_are_those_of_the_untrained_model(model):
     expected = stream_gradients(fresh, fresh.trace(PROMPT))
     assert found.loss == expected.loss
     np.testing.assert_array_equal(found.gradient_sizes, expected.gradient_sizes)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, AttributeError, IndexError, StopIteration])
+def test_whatever_fails_on_the_way_back_is_one_sentence(model, monkeypatch, kind):
+    trace, cross_entropy = model.trace(PROMPT), F.cross_entropy
+
+    def fails(logits, targets):
+        if torch.is_grad_enabled():
+            raise kind("something inside")
+        return cross_entropy(logits, targets)
+
+    monkeypatch.setattr(F, "cross_entropy", fails)
+    with pytest.raises(LayerError, match="cannot be followed back"):
+        stream_gradients(model, trace)
+
+
+def test_want_of_memory_is_not_taken_for_another_reason(model, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: not enough memory")
+
+    trace = model.trace(PROMPT)
+    monkeypatch.setattr(torch.autograd, "grad", fails)
+    with pytest.raises(ModelTooLargeError, match="memory does not suffice"):
+        stream_gradients(model, trace)
+
+
+def test_gradients_that_are_no_numbers_are_not_shown(model, monkeypatch):
+    trace, grad = model.trace(PROMPT), torch.autograd.grad
+    monkeypatch.setattr(
+        torch.autograd, "grad", lambda *given: tuple(one * torch.inf for one in grad(*given))
+    )
+    with pytest.raises(LayerError, match="leave the range of float32"):
+        stream_gradients(model, trace)
