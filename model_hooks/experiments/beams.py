@@ -20,6 +20,8 @@ from model_hooks.run.interventions import Intervention
 from model_hooks.write.decoding import Decoding
 from model_hooks.write.room import check_room
 
+MOST_PENALTY = 64
+"""A context's length raised to it is still a number."""
 _NO_BEAM = -1e8
 """transformers gives -1e9 to beams that do not exist."""
 
@@ -60,7 +62,7 @@ def search_beams(
 
     Raises:
         PromptError: The text cannot be run, the context has no room for that many tokens, or
-            there is no beam.
+            there is no beam, or the length penalty is out of range.
         InterventionError: This model lacks what is to be changed.
         BrokenModelError: The model computes values that are not numbers.
         ModelError: transformers cannot search beams with this family.
@@ -68,6 +70,11 @@ def search_beams(
     interventions = model.start(token_ids, interventions=interventions).interventions
     check_room(model.info.context_size, len(token_ids), n_tokens)
     n_beams = check_count("n_beams", n_beams, PromptError, 1)
+    if not abs(length_penalty) <= MOST_PENALTY:
+        raise PromptError(
+            f"length_penalty must be a number from -{MOST_PENALTY} to {MOST_PENALTY}, not "
+            f"{length_penalty!r}."
+        )
     n_beams = max(1, min(n_beams, model.info.vocab_size - len(model.eos_token_ids)))
     search = BeamSearch(tuple(token_ids), n_beams, float(length_penalty))
     if n_beams == 1:  # generate() would call it greedy, and return no beams
