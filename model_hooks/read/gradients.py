@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM
 
 from model_hooks.arrays import to_array
 from model_hooks.errors import InlookError, LayerError, ModelError, PromptError, RunError
@@ -120,7 +119,8 @@ def untrained(model: HookedModel, seed: int = 0) -> HookedModel:
         with building, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             config = copy.deepcopy(model.model.config)
-            fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            config.dtype = torch.float32
+            fresh = type(model.model)(config)
             return HookedModel.wrap(fresh, model.tokenizer, f"{model.info.name}, untrained")
     except InlookError:
         raise

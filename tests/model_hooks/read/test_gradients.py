@@ -166,3 +166,10 @@ def test_gradients_that_are_no_numbers_are_not_shown(model, monkeypatch):
     )
     with pytest.raises(LayerError, match="leave the range of float32"):
         stream_gradients(model, trace)
+
+
+def test_a_model_that_only_its_own_class_can_build_is_built_untrained():
+    trained = HookedModel.wrap(build("emu3"), tiny_tokenizer(), "emu3")
+    fresh = untrained(trained)
+    assert type(fresh.model) is type(trained.model)
+    assert fresh.info.n_parameters == trained.info.n_parameters
