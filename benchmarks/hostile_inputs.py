@@ -258,7 +258,7 @@ class Inputs:
         return tuple(self._counted(name[:-1]) for _ in range(self.random.randrange(4)))
 
 
-def made_of(inputs: Inputs, kind: type[Intervention]) -> list[Intervention]:
+def made_of(inputs: Inputs, kind: Any) -> list[Intervention]:
     """One intervention of a kind that could be made."""
     while True:
         try:
