@@ -45,7 +45,7 @@ BROKEN = {
     "{{ ''.__class__.__mro__ }}": "unsafe",
     "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}": "recursion",
     "{{ 'x' * 10**10 }}": "memory",
-    "{{ '%1000000000d' % 1 ~ '%1000000000d' % 1 }}": "memory",
+    "{{ '%4000000000d' % 1 }}": "memory",
     "{{ 'x' * 10**7 }}": "2,000,000 characters",
     "{{ cycler.__init__.__globals__.os.kill(1, 9) }}": "unsafe",
 }
