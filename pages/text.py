@@ -9,7 +9,7 @@ __all__ = ["code_span", "escape_markdown", "operations", "size_text", "visible"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:&^=])")
 _READ_TOGETHER = re.compile(
-    r"(?<=[:@])(?=\S)|(?<=www)(?=\.)|(?<=[<>~-])(?=[>=-])", re.IGNORECASE | re.ASCII
+    r"(?<=[:@])(?=\S|\Z)|(?<=www)(?=\.)|(?<=[<>~-])(?=[>=-])", re.IGNORECASE | re.ASCII
 )
 """Where to cut a text so that no part is an address, a shortcode or an arrow."""
 _NOTHING = ":small[]"

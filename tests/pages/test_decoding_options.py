@@ -29,6 +29,8 @@ def hooked(tokenizer, tiny_model):
 
 def another_value(option):
     """A value that is neither the default nor the one that switches the option off."""
+    if option.name == "no_repeat_ngram_size":
+        return 1  # no token of the prompt again: its words repeat, but no two in a row do
     if option.high is None:
         return 3
     middle = (option.low + option.high) / 2
