@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.responses import PlainTextResponse
@@ -30,7 +31,9 @@ def answer(kind, method="GET", **headers):
 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": kind, "method": method, "path": "/", "headers": pairs}
-    asyncio.run(Guard(inner)(scope, None, send))
+    # In a thread of its own: where a browser is driven, this one has a loop that runs.
+    with ThreadPoolExecutor(1) as alone:
+        alone.submit(lambda: asyncio.run(Guard(inner)(scope, None, send))).result()
     return sent[0]
 
 
