@@ -17,6 +17,7 @@ from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
 from pages.widgets.controls import pick_head, pick_layer
 from pages.widgets.download import csv_button
+from pages.widgets.shortcut import shortcut
 from viz import output_distance, tile_map, tile_scores
 from viz.numbers import Number
 from viz.theme import position_labels
@@ -126,22 +127,22 @@ def _pick_step(n_steps: int) -> int:
             "Back",
             key="efficient_back",
             icon=":material/arrow_back:",
-            shortcut="B",
+            shortcut=shortcut("K"),
             disabled=at == 1,
             on_click=move,
             args=(-1,),
-            help="The tile before (key B).",
+            help="The tile before (key K).",
         )
         st.button(
             "Next tile",
             key="efficient_next",
             icon=":material/arrow_forward:",
-            shortcut="N",
+            shortcut=shortcut("J"),
             type="primary",
             disabled=at == n_steps,
             on_click=move,
             args=(1,),
-            help="The next tile (key N).",
+            help="The next tile (key J).",
         )
         step = bind(st.slider, "Step", "efficient_attention.step", min_value=1, max_value=n_steps)
     return step - 1

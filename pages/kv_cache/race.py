@@ -26,6 +26,7 @@ from pages.state.mailbox import Message
 from pages.state.visit import part, view
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
+from pages.widgets.shortcut import shortcut
 
 HELP = (
     "Both runs write the same tokens and take turns, token by token; who goes first alternates. "
@@ -87,9 +88,9 @@ def _draw_buttons(*, may_run: bool) -> None:
             key="kv_cache.run",
             icon=":material/timer:",
             type="primary",
-            shortcut="G",
+            shortcut=shortcut("T"),
             disabled=not may_run,
-            help="Start the race (key G).",
+            help="Start the race (key T).",
             on_click=ASKED.leave,
             args=(True,),
         )
@@ -97,7 +98,7 @@ def _draw_buttons(*, may_run: bool) -> None:
             "Stop",
             key="kv_cache.stop",
             icon=":material/stop:",
-            shortcut="X",
+            shortcut=shortcut("X"),
             disabled=not ASKED.waits,
             help="What is measured so far stays (key X).",
         )

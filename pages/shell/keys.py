@@ -25,3 +25,4 @@ def draw_keys() -> None:
         )
         rows = "\n".join(f"| `{key}` | {does} |" for key, does in KEYS.items())
         st.markdown(f"| Key | What it does |\n|---|---|\n{rows}")
+        st.caption("A key of one page alone is named on the button it presses.")

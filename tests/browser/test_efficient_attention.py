@@ -34,9 +34,9 @@ def test_tiles_are_stepped_through_by_key(open_browser, app_url):
     expect(page.get_by_text("Step 1 of 21.")).to_be_visible()
     expect(page.locator(".st-key-efficient_distance .scatterlayer")).to_be_visible()
     page.get_by_role("heading", level=1).click()  # tabs keep letters to themselves
-    page.keyboard.press("n")
+    page.keyboard.press("j")
     expect(page.get_by_text("Step 2 of 21.")).to_be_visible()
-    page.keyboard.press("b")
+    page.keyboard.press("k")
     expect(page.get_by_text("Step 1 of 21.")).to_be_visible()
     expect(page.get_by_text("Checked: the last tile's output equals")).to_be_visible()
 

@@ -3,17 +3,21 @@
 import copy
 import html
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
 from model_hooks import HookedModel
 from pages.shell import text_bar
+from pages.shell.keys import KEYS
 from pages.widgets.components import MAX_CHIPS
 from tests.pages.conftest import component_of, switched, told, view_of, with_prompt
 
 STRIP = "text_bar_strip"
 N_PROMPT = 6
+SHORTCUT = re.compile(r"""shortcut(?:=|\()["']([^"']+)["']""")
 PAGES = [
     "forward_pass",
     "generation",
@@ -186,3 +190,11 @@ def test_what_a_run_shows_is_text():
     assert "<b>1 of 2 tokens</b>" in shown
     for token in ("<b>", "</span><script>", "&amp;"):
         assert f"<span>{html.escape(token)}</span>" in shown
+
+
+def test_no_page_takes_a_key_of_the_bar():
+    taken = {key.replace(" ", "") for key in KEYS}
+    paths = sorted(Path(text_bar.__file__).parents[1].rglob("*.py"))
+    used = [key for path in paths for key in SHORTCUT.findall(path.read_text(encoding="utf-8"))]
+    assert used
+    assert not taken & set(used)
