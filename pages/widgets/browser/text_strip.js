@@ -1,7 +1,7 @@
 // A text that grows, as tokens to choose from; its prompt to edit; and the keys that write it on.
+import { focusable, letters, reveal } from "./chips.js";
 import { element } from "./dom.js";
 import { moved } from "./keys.js";
-import { pieces } from "./pieces.js";
 
 const bars = new WeakMap();
 const MOST_KEYS = 64;
@@ -38,7 +38,7 @@ export function news(tokens, first, before) {
 }
 
 function build(parentElement, nSeen) {
-  const bar = { nKeys: nSeen, log: "", chips: [], known: null };
+  const bar = { nKeys: nSeen, log: "", chips: [] };
   bar.root = element("div", "bar");
   bar.text = element("div", "text");
   bar.text.setAttribute("role", "listbox");
@@ -102,12 +102,7 @@ function chip(token, pos, isWritten) {
   made.dataset.pos = pos;
   made.tabIndex = -1;
   made.setAttribute("role", "option");
-  const text = element("span", "letters");
-  text.dir = "auto";
-  for (const piece of pieces(token)) {
-    text.append(piece.isSpace ? element("span", "space", piece.text) : piece.text);
-  }
-  made.append(text);
+  made.append(letters(token));
   made.title = `token ${pos}: ${token}${isWritten ? ", written" : ""}`;
   made.setAttribute("aria-label", made.title);
   return made;
@@ -121,21 +116,8 @@ function mark(bar, pos) {
     made.setAttribute("aria-selected", is);
     if (is) marked = made;
   }
-  focusable(bar, marked ?? bar.chips[0]);
+  focusable(bar.chips, marked ?? bar.chips[0]);
   if (marked) requestAnimationFrame(() => reveal(bar.text, marked));
-}
-
-function focusable(bar, chosen) {
-  for (const made of bar.chips) made.tabIndex = made === chosen ? 0 : -1;
-}
-
-// Scrolls the strip, never the page.
-function reveal(box, made) {
-  const [outer, inner] = [box.getBoundingClientRect(), made.getBoundingClientRect()];
-  if (inner.top < outer.top) box.scrollTop += inner.top - outer.top - 4;
-  else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom + 4;
-  if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left - 4;
-  else if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right + 4;
 }
 
 function choose(bar, pos) {
@@ -150,7 +132,7 @@ function walk(bar, pos, event) {
   const to = moved(event.key, at, bar.chips.length, SIDEWAYS);
   if (event.key === "Enter" || event.key === " ") choose(bar, pos);
   else if (to !== null) {
-    focusable(bar, bar.chips[to]);
+    focusable(bar.chips, bar.chips[to]);
     bar.chips[to].focus();
   } else return;
   event.preventDefault();

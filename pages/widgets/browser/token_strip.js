@@ -1,7 +1,7 @@
 // Tokens as chips. What is selected and hovered lives here, so that a click sends one number only.
+import { focusable, letters, reveal } from "./chips.js";
 import { element } from "./dom.js";
 import { moved } from "./keys.js";
-import { pieces } from "./pieces.js";
 
 const instances = new WeakMap();
 const DIM_BELOW = 0.05;
@@ -120,12 +120,7 @@ function chip(data, pos) {
   made.tabIndex = pos === 0 ? 0 : -1;
   made.setAttribute("role", "option");
   if (data.marks?.[pos]) made.append(element("span", "mark", data.marks[pos]));
-  const text = element("span", "text");
-  text.dir = "auto";
-  for (const piece of pieces(data.tokens[pos])) {
-    text.append(piece.isSpace ? element("span", "space", piece.text) : piece.text);
-  }
-  made.append(text);
+  made.append(letters(data.tokens[pos]));
   if (data.ids) made.append(element("span", "id", data.ids[pos]));
   if (data.notes) made.append(element("span", "note", data.notes[pos]));
   made.title = chipFacts(data, pos);
@@ -133,12 +128,8 @@ function chip(data, pos) {
   return made;
 }
 
-function focusable(strip, pos) {
-  for (const [i, made] of strip.chips.entries()) made.tabIndex = i === pos ? 0 : -1;
-}
-
 function focus(strip, pos) {
-  focusable(strip, pos);
+  focusable(strip.chips, strip.chips[pos]);
   strip.chips[pos].focus();
 }
 
@@ -152,15 +143,8 @@ function mark(strip, pos) {
   strip.selected = pos;
   for (const [i, made] of strip.chips.entries()) made.setAttribute("aria-selected", i === pos);
   if (pos === null) return;
-  focusable(strip, pos);
+  focusable(strip.chips, strip.chips[pos]);
   requestAnimationFrame(() => strip.selected === pos && reveal(strip.root, strip.chips[pos]));
-}
-
-// Scrolls the strip, never the page.
-function reveal(root, made) {
-  const [box, inside] = [root.getBoundingClientRect(), made.getBoundingClientRect()];
-  if (inside.top < box.top) root.scrollTop += inside.top - box.top - 4;
-  else if (inside.bottom > box.bottom) root.scrollTop += inside.bottom - box.bottom + 4;
 }
 
 function hover(strip, pos) {

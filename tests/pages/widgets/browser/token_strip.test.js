@@ -1,7 +1,7 @@
 // A strip says and shades what each token is and reads.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pieces } from "../../../../pages/widgets/browser/pieces.js";
+import { pieces } from "../../../../pages/widgets/browser/chips.js";
 import { chipFacts, rowOf, runs, shades } from "../../../../pages/widgets/browser/token_strip.js";
 
 test("a chip says what is known of its token, and its hint in place of its weight", () => {

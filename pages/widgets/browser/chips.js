@@ -1,0 +1,32 @@
+// What do all rows of tokens do alike: how a token is written, focused and brought into sight?
+import { element } from "./dom.js";
+
+// A token cut at the signs that stand for its white space.
+export function pieces(token) {
+  const parts = token.split(/([·↵⇥])/).filter((part) => part !== "");
+  return parts.map((text) => ({ text, isSpace: /[·↵⇥]/.test(text) }));
+}
+
+// The letters of a token, its white space fainter.
+export function letters(token) {
+  const made = element("span", "letters");
+  made.dir = "auto";
+  for (const piece of pieces(token)) {
+    made.append(piece.isSpace ? element("span", "space", piece.text) : piece.text);
+  }
+  return made;
+}
+
+// Lets the Tab key stop at one chip of a row.
+export function focusable(chips, chosen) {
+  for (const made of chips) made.tabIndex = made === chosen ? 0 : -1;
+}
+
+// Scrolls the box of a chip, never the page.
+export function reveal(box, made) {
+  const [outer, inner] = [box.getBoundingClientRect(), made.getBoundingClientRect()];
+  if (inner.top < outer.top) box.scrollTop += inner.top - outer.top - 4;
+  else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom + 4;
+  if (inner.left < outer.left) box.scrollLeft += inner.left - outer.left - 4;
+  else if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right + 4;
+}
