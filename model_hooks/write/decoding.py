@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import (
     LogitsProcessor,
+    LogitsProcessorList,
     MinPLogitsWarper,
     NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
@@ -31,6 +32,7 @@ from model_hooks.write.options import Number, Option
 from model_hooks.write.rules import NO_RULES, STAGE, Rules
 from model_hooks.write.stages import Stage, ids_of, rank_of, scores_of, stage_of
 
+Processor = LogitsProcessor | LogitsProcessorList
 MAX_SEED = 2**63 - 1
 MAX_SHOWN_SEED = 2**53 - 1
 """Browsers cannot count further."""
@@ -321,7 +323,7 @@ class Decoding:
         off = {o.name: defaults[o.name] for o in OPTIONS if o.is_filter}
         return replace(self, **off, rules=NO_RULES)
 
-    def processors(self, vocab_size: int, n_prompt: int) -> list[tuple[str, LogitsProcessor]]:
+    def processors(self, vocab_size: int, n_prompt: int) -> list[tuple[str, Processor]]:
         """Return the processors that `generate()` builds for these options, in its order.
 
         Args:
@@ -333,7 +335,9 @@ class Decoding:
             for option, value in self.active()
             if option.processor is not None
         ]
-        found = [(option.name, one) for option, one in made if not option.sampling_only]
+        found: list[tuple[str, Processor]] = [
+            (option.name, one) for option, one in made if not option.sampling_only
+        ]
         if self.rules.are_on:
             found.append((STAGE, self.rules.processor(vocab_size, n_prompt)))
         return [*found, *((option.name, one) for option, one in made if option.sampling_only)]

@@ -6,10 +6,11 @@ in a model's own `generation_config.json`. transformers' own logits processors a
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, no_type_check
+from typing import no_type_check
 
 from transformers import (
     LogitsProcessor,
+    LogitsProcessorList,
     MinLengthLogitsProcessor,
     MinNewTokensLengthLogitsProcessor,
     NoBadWordsLogitsProcessor,
@@ -67,14 +68,14 @@ class Rules:
         """Whether there is any rule."""
         return any(getattr(self, field.name) for field in fields(self) if field.name != "ends")
 
-    def processor(self, vocab_size: int, n_prompt: int) -> LogitsProcessor:
+    def processor(self, vocab_size: int, n_prompt: int) -> LogitsProcessorList:
         """Return what applies the rules, in the order in which `generate()` does.
 
         Args:
             vocab_size: How many logits there are; what names a token beyond them forbids nothing.
             n_prompt: How many tokens the prompt has.
         """
-        return _InTurn(tuple(self._each(vocab_size, n_prompt)))
+        return LogitsProcessorList(self._each(vocab_size, n_prompt))
 
     def _each(self, vocab_size: int, n_prompt: int) -> Iterator[LogitsProcessor]:
         ends = [*self.ends]
@@ -93,18 +94,6 @@ class Rules:
 
 # The mark would hide the types of the fields, which links are read by.
 del Rules.__no_type_check__  # pyright: ignore[reportAttributeAccessIssue]
-
-
-class _InTurn(LogitsProcessor):
-    """Several processors, one after the other."""
-
-    def __init__(self, each: tuple[LogitsProcessor, ...]) -> None:
-        self._each = each
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        for one in self._each:
-            scores = one(input_ids, scores)
-        return scores
 
 
 def _check_ids(name: str, ids: object, most: int) -> None:
