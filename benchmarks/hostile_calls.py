@@ -29,6 +29,7 @@ import numpy as np
 
 import model_hooks
 from benchmarks.hostile_inputs import Inputs, Scene
+from benchmarks.questions import fits
 from model_hooks import (
     Decoding,
     HookedModel,
@@ -218,7 +219,7 @@ def scenes() -> list[Scene]:
     made = []
     for model in models:
         ids = [10 + i % 90 for i in range(12)]
-        changed = [kind for kind in _some_changes() if _fits(model, ids, kind)]
+        changed = [kind for kind in _some_changes() if fits(model, ids, kind)]
         traces = [model.trace(ids), model.trace(ids[:1]), model.trace(ids[:7], changed[:1])]
         made.append(Scene(model, tuple(traces)))
     return made
@@ -226,14 +227,6 @@ def scenes() -> list[Scene]:
 
 def _some_changes() -> list[Any]:
     return [model_hooks.AblateHead(1, 0), model_hooks.AblateMLP(0)]
-
-
-def _fits(model: HookedModel, ids: list[int], change: Any) -> bool:
-    try:
-        model.trace(ids, [change])
-    except InlookError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)

@@ -98,13 +98,14 @@ def changes(model: HookedModel, prompt: Sequence[int]) -> list[tuple[Interventio
         [AttentionPattern("window_first", 3, n_first=1)],
         [ShareKVHeads(1)],
     ]
-    found = [next(((one,) for one in some if _fits(model, prompt, one)), None) for some in wanted]
+    found = [next(((one,) for one in some if fits(model, prompt, one)), None) for some in wanted]
     there = [one for one in found if one is not None]
     several = tuple(one for some in there[:4] for one in some)
     return [*there, several] if there else []
 
 
-def _fits(model: HookedModel, prompt: Sequence[int], intervention: Intervention) -> bool:
+def fits(model: HookedModel, prompt: Sequence[int], intervention: Intervention) -> bool:
+    """Whether a model has what an intervention changes."""
     try:
         model.trace(prompt, [intervention])
     except InlookError:
