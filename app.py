@@ -18,14 +18,14 @@ from pages.widgets.chart import PLOTLY_ROUTE
 PAGES = {
     "Overview": [
         Place("forward_pass", "Forward pass", "from-prompt-to-next-token"),
-        Place("generation", "Generation", "why-this-token"),
+        Place("generation", "Generation", "why-this-token", looks_ahead=True),
     ],
     "Inside the model": [
         Place("tokenizer", "Tokenizer", "text-to-tokens"),
         Place("attention", "Attention", "what-each-head-reads"),
         Place("feedforward", "Feedforward", "what-neurons-do"),
         Place("layers", "Layers", "layer-by-layer"),
-        Place("lm_head", "LM head", "vector-to-probabilities"),
+        Place("lm_head", "LM head", "vector-to-probabilities", shows_options=True),
     ],
     "Faster generation": [
         Place("kv_cache", "KV cache", "keys-and-values-kept"),
@@ -48,7 +48,7 @@ def draw() -> None:
     st.logo(LOOK / "logo.svg", size="large")
     begin(whole_view(), place.folder)
     sidebar.draw(PAGES)
-    write_on = text_bar.draw(place.folder)
+    write_on = text_bar.draw(place)
     page.run()
     write_on()
 

@@ -60,12 +60,12 @@ def prompt_ids() -> tuple[int, ...]:
 
 
 def prompt_run() -> Run:
-    """Return the run of the prompt alone, which what is written begins with."""
-    return Run(view().model, prompt_ids(), view().interventions)
+    """Return the run of the prompt alone, once it has been made."""
+    return _made(prompt_ids())
 
 
 def prompt_run_if_any() -> Run | None:
-    """Return the same, or None where there is no such run; the page goes on either way."""
+    """Return that run before it has been made; None where there is none, and the page goes on."""
     if not view().prompt.strip():
         return None
     try:
@@ -93,6 +93,10 @@ def run() -> Run:
     token_ids, context_size = text_ids(), info().context_size
     if view().written and len(token_ids) == (context_size or 0) + 1:
         token_ids = token_ids[:-1]
+    return _made(token_ids)
+
+
+def _made(token_ids: tuple[int, ...]) -> Run:
     asked = Run(view().model, token_ids, view().interventions)
     try:
         _run_length(*asked)

@@ -64,10 +64,10 @@ def write_on(asked: Run, n_tokens: int) -> Iterator[Draft]:
     st.session_state[_RUNS] = False
 
 
-def start_or_stop(n_tokens: int) -> None:
+def start_or_stop() -> None:
     """Ask for a run; while one is going on, any click ends it, and this one does only that."""
     if not st.session_state.get(_RUNS):
-        TO_WRITE.leave(n_tokens)
+        TO_WRITE.leave(view().n_per_run)
 
 
 def step_forward() -> None:

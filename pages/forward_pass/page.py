@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.host import Run
 from pages.ask.session import run, tokens_of_run
@@ -75,10 +74,9 @@ def _explore(asked: Run) -> None:
     number = [stage.name for stage in STAGES].index(part(Choices).stage)
     picture = st.container()
     with st.container(border=True, key="forward.stage"):
-        pos, body = _heading(number)
+        pos = _heading(number)
         seen = look(asked, pos)
-        with body:
-            STAGES[number].draw(seen)
+        STAGES[number].draw(seen)
         _step_buttons(number)
     with picture:
         draw_flow(
@@ -94,7 +92,7 @@ def _explore(asked: Run) -> None:
     _try_next(STAGES[number])
 
 
-def _heading(number: int) -> tuple[int, DeltaGenerator]:
+def _heading(number: int) -> int:
     """Draw the open stage's title and controls; return the position and where to go on.
 
     The options lie open in the stage that uses them, and elsewhere in a popover: the picture
@@ -113,7 +111,7 @@ def _heading(number: int) -> tuple[int, DeltaGenerator]:
     title.subheader(TITLES[STAGES[number].name])
     with token:
         pos = pick_position(tokens_of_run(), label="Lane of token")
-    return pos, st.container()
+    return pos
 
 
 def cards(seen: Seen) -> list[Card]:

@@ -9,7 +9,7 @@ from model_hooks.read.recorded import ending_ids, tokens_of
 from pages.ask import writing
 from pages.ask.computed import computed
 from pages.ask.draft import Draft
-from pages.ask.session import info, prompt_run, run
+from pages.ask.session import info, prompt_run
 from pages.generation import branches, costs, facts, instead, replay, text
 from pages.generation.choice import Choice, choice_at
 from pages.generation.choices import Choices, Details
@@ -46,7 +46,6 @@ def draw() -> None:
         "knows a probability, one of them is picked, and the text with it goes in again. "
         "Press **Step** and watch."
     )
-    run()  # ends the page where the text cannot be run
     _explore(prompt_run())
     _try_next()
 

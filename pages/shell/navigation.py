@@ -26,6 +26,10 @@ class Place(NamedTuple):
     folder: str
     title: str
     address: str
+    shows_options: bool = False
+    """Whether the page itself shows how a token is picked: then the text bar does not."""
+    looks_ahead: bool = False
+    """Whether a token is looked at as it is picked: then the one to come can be chosen, too."""
 
 
 def import_pages(sections: Mapping[str, Iterable[Place]]) -> None:

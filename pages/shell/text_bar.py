@@ -18,7 +18,9 @@ from pages.ask import writing
 from pages.ask.computed import computed
 from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run_if_any
+from pages.shell.navigation import Place
 from pages.shell.presets import PRESETS
+from pages.state.view import View, fields_of
 from pages.state.visit import put, uses, view
 from pages.text import escape_markdown, visible
 from pages.widgets.bind import bind
@@ -30,6 +32,8 @@ from viz.numbers import counted, percent
 MOST_PER_RUN = 500
 TAIL_TOKENS = 60
 """Tokens shown of those that a run has written so far."""
+SHOWN = ("model", "prompt", "written", "pos", "decoding", "use_cache", "interventions")
+"""Fields that the bar shows, or that decide what it shows."""
 UPDATE_S = 0.05
 """A run shows what it writes no more often."""
 
@@ -45,8 +49,8 @@ class Next(NamedTuple):
     """Its probability, for people."""
 
 
-def draw(page: str) -> Callable[[], None]:
-    """Draw the bar above a page, by its folder; return what writes the tokens of a run.
+def draw(page: Place) -> Callable[[], None]:
+    """Draw the bar above a page; return what writes the tokens of a run.
 
     That comes last, when all else stands: so whatever ends it, Streamlit's own Stop too, leaves a
     page that works.
@@ -55,13 +59,13 @@ def draw(page: str) -> Callable[[], None]:
     asked = prompt_run_if_any()
     draft = None if asked is None else writing.current_draft(asked)
     with st.container(key="text_bar", gap="xsmall"):
-        _strip(draft, page)
+        _strip(draft, page.looks_ahead)
         with st.container(
             key="text_bar_buttons", horizontal=True, vertical_alignment="center", gap="xsmall"
         ):
             _buttons(draft is None, running=n_to_write is not None)
             _examples()
-            if page != "lm_head":  # whose subject this is: it shows the options itself
+            if not page.shows_options:
                 _how_it_is_picked()
             _length(draft)
         place = st.empty()
@@ -89,24 +93,23 @@ def pressed(keys: str) -> None:
         "N": writing.step_forward,
         "B": writing.step_back,
         "R": writing.restart,
-        "G": lambda: writing.start_or_stop(view().n_per_run),
+        "G": writing.start_or_stop,
     }
     for key in keys:
         does[key]()
 
 
-def _strip(draft: Draft | None, page: str) -> None:
-    uses("prompt", "pos", "written", "model", "decoding.strategy", "use_cache", "interventions")
+def _strip(draft: Draft | None, looks_ahead: bool) -> None:
+    uses(*(name for name in fields_of(View) if name.partition(".")[0] in SHOWN))
     tokens = () if draft is None else _tokens_of(draft.model_name, draft.token_ids)
     n_tokens, pos = len(tokens), view().pos
     follows = None if draft is None else _next(draft)
     if pos is None:
-        # On Generation, where a token is looked at as it is picked, that is the one to come.
-        to_come = page == "generation" and draft is not None and not draft.steps
+        to_come = looks_ahead and draft is not None and not draft.steps
         pos = n_tokens if to_come else n_tokens - 1
 
     def pick(picked: int) -> None:
-        put(pos=picked if picked < n_tokens or page == "generation" else None)
+        put(pos=picked if picked < n_tokens or looks_ahead else None)
 
     text_strip(
         tokens,
@@ -133,43 +136,27 @@ def _next(draft: Draft) -> Next | None:
 
 
 def _buttons(disabled: bool, *, running: bool) -> None:
-    st.button(
-        "Step",
-        key="text_bar.step",
-        icon=":material/play_arrow:",
-        type="primary",
-        help="Write one token (key N).",
-        disabled=disabled,
-        on_click=writing.step_forward,
-    )
-    st.button(
-        "",
-        key="text_bar.back",
-        icon=":material/undo:",
-        help="Back: take the last token back (key B).",
-        disabled=disabled,
-        on_click=writing.step_back,
-    )
-    n_per_run = view().n_per_run
-    st.button(
-        "Stop" if running else "Run",
-        key="text_bar.run",
-        icon=":material/stop:" if running else ":material/fast_forward:",
-        help="Stop the run; what is written stays (key G)."
-        if running
-        else f"Write {n_per_run} tokens, or until the text ends (key G).",
-        disabled=disabled,
-        on_click=writing.start_or_stop,
-        args=(n_per_run,),
-    )
-    st.button(
-        "",
-        key="text_bar.restart",
-        icon=":material/restart_alt:",
-        help="Restart: go back to the prompt (Shift and B).",
-        disabled=disabled,
-        on_click=writing.restart,
-    )
+    def button(name: str, label: str, icon: str, does: str, on_click: Callable[[], None]) -> None:
+        st.button(
+            label,
+            key=f"text_bar.{name}",
+            icon=f":material/{icon}:",
+            type="primary" if name == "step" else "secondary",
+            help=does,
+            disabled=disabled,
+            on_click=on_click,
+        )
+
+    writes = f"Write {view().n_per_run} tokens, or until the text ends (key G)."
+    stops = "Stop the run; what is written stays (key G)."
+    button("step", "Step", "play_arrow", "Write one token (key N).", writing.step_forward)
+    button("back", "", "undo", "Back: take the last token back (key B).", writing.step_back)
+    if running:
+        button("run", "Stop", "stop", stops, writing.start_or_stop)
+    else:
+        button("run", "Run", "fast_forward", writes, writing.start_or_stop)
+    restarts = "Restart: go back to the prompt (Shift and B)."
+    button("restart", "", "restart_alt", restarts, writing.restart)
 
 
 def _examples() -> None:
@@ -204,7 +191,6 @@ def _length(draft: Draft | None) -> None:
 
 def _how_it_is_picked() -> None:
     settings = settings_of(view().decoding)
-    uses("decoding.temperature")
     how = st.popover(
         settings[:1].upper() + settings[1:],
         key="text_bar.how",

@@ -9,28 +9,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_hooks import HookedModel
+import app as entry
+from model_hooks import HookedModel, ModelNotFoundError
 from pages.shell import text_bar
 from pages.shell.keys import KEYS
 from pages.widgets.components import MAX_CHIPS
-from tests.pages.conftest import component_of, switched, told, view_of, with_prompt
+from tests.pages.conftest import FarHost, component_of, switched, told, view_of, with_prompt
 
 STRIP = "text_bar_strip"
 N_PROMPT = 6
+ABOUT_OTHERS = {
+    "tokenizer": "a text",
+    "generation": "the prompt, and each choice after it",
+    "kv_cache": "two runs of its own, after the text",
+}
 SHORTCUT = re.compile(r"""shortcut(?:=|\()["']([^"']+)["']""")
-PAGES = [
-    "forward_pass",
-    "generation",
-    "tokenizer",
-    "attention",
-    "feedforward",
-    "layers",
-    "lm_head",
-    "kv_cache",
-    "efficient_attention",
-    "block_architecture",
-    "positions",
-]
+PAGES = [place.folder for group in entry.PAGES.values() for place in group]
 
 
 @pytest.fixture
@@ -68,6 +62,22 @@ def test_every_page_is_about_the_whole_text_and_writes_it_on(open_page, hooked, 
     strips = [json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.json]
     of_page = [one["tokens"] for one in strips if "tokens" in one and "n_prompt" not in one]
     assert all(len(tokens) >= len(whole) for tokens in of_page)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ABOUT_OTHERS])
+def test_every_page_asks_about_a_run_of_the_whole_text(open_page, hooked, page, monkeypatch):
+    asked, answer = [], FarHost.answer
+
+    def heard(host, question):
+        asked.append(question)
+        return answer(host, question)
+
+    monkeypatch.setattr(FarHost, "answer", heard)
+    app = open_page(page, written=".".join(map(str, greedy_tokens(hooked, 2))))
+    assert not app.exception
+    whole = (*hooked.encode("the cat sat on the mat"), *greedy_tokens(hooked, 2))
+    # The bar itself asks about the prompt and what is written, never about a run.
+    assert any(question.run.token_ids == whole for question in asked)
 
 
 def test_pages_keep_what_was_written_on_another(open_page, hooked):
@@ -154,8 +164,6 @@ def test_a_prompt_that_cannot_run_stays_and_can_be_edited(open_page, prompt):
 def test_a_model_that_cannot_be_loaded_leaves_the_prompt(open_page, open_with):
     def refuse(name):
         raise ModelNotFoundError("There is no such model.")
-
-    from model_hooks import ModelNotFoundError
 
     open_with(refuse)
     app = open_page("attention")
