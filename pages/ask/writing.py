@@ -4,29 +4,40 @@ The view's `written` says which text it is, so that a link, a reload and the bro
 it back. The session keeps the draft, which knows how each token was picked, and the branches.
 """
 
+import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import streamlit as st
 
 from model_hooks import InlookError
 from model_hooks.host import Run
+from model_hooks.read.recorded import ending_ids
 from model_hooks.write.writing import write_again, write_token, write_tokens
 from pages.ask.computed import computed, streamed
 from pages.ask.draft import Draft, Ids, Move, ids_of, taking
 from pages.state.mailbox import Message
 from pages.state.visit import put, view
 
-TO_WRITE = Message[int]("writing.to_write")
-"""How many tokens a run was asked for."""
+
+class Stretch(NamedTuple):
+    """A run, or what is left of it: a long one is written in stretches, with the page between."""
+
+    n_left: int
+    n_asked: int
+
+
 PROBLEM = Message[str]("writing.problem")
 """What went wrong in the last move."""
 _MOVES = Message[tuple[Move, ...]]("writing.moves")
 """What is asked for and not made yet, in order: keys may be pressed faster than tokens come."""
+_TO_WRITE = Message[Stretch]("writing.to_write")
 _DRAFT, _RUNS = "writing.draft", "writing.runs"
 
 _write_token = computed(write_token, keep=False)
 _write_again = streamed(write_again)
 _write_tokens = streamed(write_tokens)
+_ending_ids = computed(ending_ids)
 
 
 def current_draft(asked: Run) -> Draft:
@@ -35,7 +46,6 @@ def current_draft(asked: Run) -> Draft:
     Another prompt or model starts anew. A link's text is written again token by token. What cannot
     be written is left out, and `PROBLEM` says why.
     """
-    st.session_state[_RUNS] = False
     draft = _kept()
     if draft is None or (draft.model_name, draft.prompt_ids) != (asked.model_name, asked.token_ids):
         draft = Draft(asked.model_name, asked.token_ids)
@@ -47,27 +57,43 @@ def current_draft(asked: Run) -> Draft:
     return draft
 
 
-def write_on(asked: Run, n_tokens: int) -> Iterator[Draft]:
-    """Write up to `n_tokens` tokens, yielding the draft after each.
+def taken_run() -> Stretch | None:
+    """Return what is to be written after this page is drawn, if a run is going on."""
+    stretch = _TO_WRITE.take()
+    st.session_state[_RUNS] = stretch is not None
+    return stretch
+
+
+def write_on(asked: Run, stretch: Stretch, seconds: float) -> Iterator[Draft]:
+    """Write a run's tokens, yielding the draft after each; leave what is not done in time.
 
     Each token is kept before the next one: a click may end the run wherever it is. Ends at a token
     that ends the text, or with a problem to show when the context is full.
+
+    Args:
+        asked: The prompt's run.
+        stretch: How many tokens to write.
+        seconds: After this time the page wants to be drawn: clicks in a part of it wait for that.
     """
-    draft = current_draft(asked)
-    st.session_state[_RUNS] = True
+    draft, until = current_draft(asked), time.monotonic() + seconds
     try:
-        for step in _write_tokens(*_text(draft), view().decoding, n_tokens, *_way(asked)):
+        steps = _write_tokens(*_text(draft), view().decoding, stretch.n_left, *_way(asked))
+        for n_left, step in zip(reversed(range(stretch.n_left)), steps, strict=False):
             draft = _keep(draft.moved((*draft.steps, step)), now=False)
             yield draft
+            ends = step.token_id in _ending_ids(asked.model_name)
+            if n_left and not ends and time.monotonic() > until:
+                _TO_WRITE.leave(stretch._replace(n_left=n_left))
+                return
     except InlookError as error:
         PROBLEM.leave(str(error))
-    st.session_state[_RUNS] = False
 
 
 def start_or_stop() -> None:
-    """Ask for a run; while one is going on, any click ends it, and this one does only that."""
+    """Ask for a run, or end the one that is going on; any move ends it too."""
+    _TO_WRITE.take()
     if not st.session_state.get(_RUNS):
-        TO_WRITE.leave(view().n_per_run)
+        _TO_WRITE.leave(Stretch(view().n_per_run, view().n_per_run))
 
 
 def step_forward() -> None:
@@ -128,6 +154,7 @@ def _way(asked: Run) -> tuple:
 
 
 def _ask(move: Move) -> None:
+    _TO_WRITE.take()
     _MOVES.leave((*(_MOVES.peek() or ()), move))
 
 

@@ -36,6 +36,8 @@ SHOWN = ("model", "prompt", "written", "pos", "decoding", "use_cache", "interven
 """Fields that the bar shows, or that decide what it shows."""
 UPDATE_S = 0.05
 """A run shows what it writes no more often."""
+STRETCH_S = 1.0
+"""A run lets the page be drawn after so long, but spends no more than a fifth of its time on it."""
 
 _tokens_of = computed(tokens_of)
 _next_distribution = computed(next_distribution)
@@ -55,7 +57,7 @@ def draw(page: Place) -> Callable[[], None]:
     That comes last, when all else stands: so whatever ends it, Streamlit's own Stop too, leaves a
     page that works.
     """
-    n_to_write = writing.TO_WRITE.take()
+    began, stretch = time.monotonic(), writing.taken_run()
     asked = prompt_run_if_any()
     draft = None if asked is None else writing.current_draft(asked)
     with st.container(key="text_bar", gap="xsmall"):
@@ -63,7 +65,7 @@ def draw(page: Place) -> Callable[[], None]:
         with st.container(
             key="text_bar_buttons", horizontal=True, vertical_alignment="center", gap="xsmall"
         ):
-            _buttons(draft is None, running=n_to_write is not None)
+            _buttons(draft is None, running=stretch is not None)
             _examples()
             if not page.shows_options:
                 _how_it_is_picked()
@@ -71,12 +73,14 @@ def draw(page: Place) -> Callable[[], None]:
         place = st.empty()
     if problem := writing.PROBLEM.take():
         st.error(escape_markdown(problem), icon=":material/error:")
-    if asked is None or n_to_write is None:
+    if asked is None or stretch is None:
         return lambda: None
 
     def write() -> None:
-        for n_done, tail in _growing(writing.write_on(asked, n_to_write), n_to_write):
-            place.html(_running(n_done, n_to_write, tail))
+        drawn_in = time.monotonic() - began
+        drafts = writing.write_on(asked, stretch, max(STRETCH_S, 4 * drawn_in))
+        for n_left, tail in _growing(drafts, stretch):
+            place.html(_running(stretch.n_asked - n_left, stretch.n_asked, tail))
         st.rerun()
 
     return write
@@ -217,14 +221,14 @@ def _how_it_is_picked() -> None:
         )
 
 
-def _growing(drafts: Iterator[Draft], n_tokens: int) -> Iterator[tuple[int, list[str]]]:
-    """Give how many tokens of a run are written, and the last ones, not more often than is seen."""
-    shown, tail = 0.0, []
-    for n_done, draft in enumerate(drafts, 1):
-        tail = [step.token for step in draft.steps[-min(n_done, TAIL_TOKENS) :]]
-        if time.monotonic() - shown > UPDATE_S or n_done == n_tokens:
+def _growing(drafts: Iterator[Draft], stretch: writing.Stretch) -> Iterator[tuple[int, list[str]]]:
+    """Give how many tokens are left of a run, and the last ones, not more often than is seen."""
+    shown, n_done = 0.0, stretch.n_asked - stretch.n_left
+    for n_left, draft in zip(reversed(range(stretch.n_left)), drafts, strict=False):
+        n_done += 1
+        if time.monotonic() - shown > UPDATE_S or not n_left:
             shown = time.monotonic()
-            yield n_done, tail
+            yield n_left, [step.token for step in draft.steps[-min(n_done, TAIL_TOKENS) :]]
 
 
 def _running(n_done: int, n_tokens: int, tail: list[str]) -> str:

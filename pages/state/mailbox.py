@@ -1,8 +1,8 @@
 """What is asked for once: a click leaves it, the next run of the page takes it.
 
-TO_WRITE = Message[int]("writing.to_write")
-st.button("Run", on_click=TO_WRITE.leave, args=(20,))
-if (n_tokens := TO_WRITE.take()) is not None: ...
+TO_MEASURE = Message[int]("race.to_measure")
+st.button("Run", on_click=TO_MEASURE.leave, args=(3,))
+if (n_rounds := TO_MEASURE.take()) is not None: ...
 """
 
 from typing import Any, Generic, TypeVar, cast

@@ -55,6 +55,7 @@ def test_a_link_shows_the_same_in_another_browser(open_browser, app_url):
     expect(page.get_by_text("third matrix")).to_be_visible()
     page.get_by_role("tab", name="The twins").click()
     page.get_by_role("radio", name="Two side by side").click()
+    settle(page)  # a list that is open when the page changes shuts
     twin = page.get_by_role("combobox", name="Twin", exact=True)
     twin.click()
     page.get_by_role("option", name="twin-mqa", exact=True).click()

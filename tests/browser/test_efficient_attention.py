@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import settle
@@ -33,6 +34,7 @@ def test_tiles_are_stepped_through_by_key(open_browser, app_url):
     page = open_efficient(open_browser, app_url, tab="Move less memory")
     expect(page.get_by_text("Step 1 of 21.")).to_be_visible()
     expect(page.locator(".st-key-efficient_distance .scatterlayer")).to_be_visible()
+    settle(page)
     page.get_by_role("heading", level=1).click()  # tabs keep letters to themselves
     page.keyboard.press("j")
     expect(page.get_by_text("Step 2 of 21.")).to_be_visible()
@@ -62,6 +64,7 @@ def test_a_long_prompt_on_a_narrow_dark_screen_stays_inside_it(open_browser, app
         assert overflow <= 0
 
 
+@pytest.mark.slow
 def test_a_copied_link_shows_the_same_tiles(open_browser, app_url):
     page = open_efficient(open_browser, app_url, tab="Move less memory")
     page.get_by_role("button", name="Next tile").click()

@@ -66,6 +66,7 @@ def test_narrow_screen_does_not_scroll_sideways(open_browser, app_url):
 def test_neuron_and_order_survive_a_reload(open_browser, app_url):
     page = open_feedforward(open_browser, app_url, "?prompt=The+Shawshank")
     page.get_by_text("Size of what it adds").click()
+    settle(page)
     box = page.get_by_role("spinbutton", name=re.compile("Neuron of layer"))
     box.fill("7")
     box.press("Enter")

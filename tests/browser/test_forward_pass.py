@@ -73,7 +73,8 @@ def test_a_phone_shows_the_flow_from_top_to_bottom(open_browser, app_url, scheme
     page = open_browser(app_url, width=400, scheme=scheme)
     cards = page.locator(f"{PICTURE} .card")
     expect(cards).to_have_count(5)
-    boxes = [card.bounding_box() for card in cards.all()]
-    assert all(a["y"] + a["height"] <= b["y"] for a, b in itertools.pairwise(boxes))
-    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 for box in boxes)
+    settle(page)
+    boxes = cards.evaluate_all("cards => cards.map(card => card.getBoundingClientRect().toJSON())")
+    assert all(above["bottom"] <= below["top"] for above, below in itertools.pairwise(boxes))
+    assert all(box["left"] >= 0 and box["right"] <= 400 for box in boxes)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 400

@@ -31,6 +31,7 @@ def test_clicked_bar_is_followed_through_the_stages(lm_head):
     expect(chart.locator(".barlayer .point").first).to_be_visible()
     second = chart.locator(".ytick text").nth(1).text_content()
     chart.scroll_into_view_if_needed()
+    settle(page)
     box = chart.locator(".barlayer .trace").last.locator(".point").nth(1).bounding_box()
     # Far right of the bar: the whole row is the target.
     page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
@@ -50,6 +51,7 @@ def slow_model(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_long_run_of_texts_can_be_stopped_and_keeps_what_it_has(open_browser, app_url, slow_model):
     link = f"strategy=sample&model={quote(str(slow_model))}"
     page = open_browser(f"{app_url}{PATH}?{link}&lm_head.n_texts=100&lm_head.n_tokens=60")

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.driving import settle
@@ -56,6 +57,7 @@ def test_deeper_view_is_drawn_when_it_is_opened(open_browser, app_url):
     assert width <= 400
 
 
+@pytest.mark.slow
 def test_a_copied_link_opens_the_same_view(open_browser, app_url):
     page = open_positions(open_browser, app_url)
     page.get_by_role("radio", name="query and key together").click()
@@ -68,6 +70,7 @@ def test_a_copied_link_opens_the_same_view(open_browser, app_url):
     expect(other.get_by_role("radio", name="query and key together")).to_be_checked()
 
 
+@pytest.mark.slow
 def test_a_long_text_is_measured_when_asked_and_stays(open_browser, app_url):
     page = open_browser(f"{app_url}/where-is-each-token?positions.tab=longer&positions.times=1")
     page.get_by_role("button", name="Measure").click()

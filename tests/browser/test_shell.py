@@ -36,6 +36,7 @@ def test_fresh_server_answers_a_deep_link_with_the_whole_app(open_browser, tmp_p
         expect(page.get_by_text("Page not found")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_click_before_the_first_page_is_drawn_keeps_the_prompt(chromium, app_url):
     for wait_ms in (0, 30, 80):
         page = chromium.new_page()
@@ -64,6 +65,7 @@ def test_prompt_model_and_layer_survive_a_change_of_page(page):
         expect(layers(page).get_by_role("radio", name="2", exact=True)).to_be_checked()
 
 
+@pytest.mark.slow
 def test_second_click_on_a_page_link_leaves_its_controls_as_they_are(chromium, app_url):
     for wait_ms in (0, 60, 120, 200):
         page = chromium.new_page()

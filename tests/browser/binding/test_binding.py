@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 
 from tests.browser.driving import serve
 
+pytestmark = pytest.mark.slow  # four minutes: half of what all other browser tests take
+
 DEFAULTS = {"model": "small", "layer": 0, "head": 0, "temperature": 1.0}
 READ = """() => {
   const one = (root, selector) => root.querySelector(selector);

@@ -11,6 +11,7 @@ import torch
 
 import app as entry
 from model_hooks import HookedModel, ModelNotFoundError
+from pages.ask import writing
 from pages.shell import text_bar
 from pages.shell.keys import KEYS
 from pages.widgets.components import MAX_CHIPS
@@ -104,6 +105,20 @@ def test_keys_do_what_they_say_in_their_order(open_page, hooked):
     press(app, 6, "NNBNRN")
     assert view_of(app).written == greedy_tokens(hooked, 1)
     assert not app.exception
+
+
+def test_a_run_in_stretches_writes_what_one_in_one_piece_writes(open_page, hooked, monkeypatch):
+    stretches, write_on = [], writing.write_on
+
+    def hurried(asked, stretch, seconds):
+        stretches.append(stretch)
+        return write_on(asked, stretch, seconds=0)
+
+    monkeypatch.setattr(writing, "write_on", hurried)
+    app = press(open_page("attention", n_per_run=4), 1, "G")
+    assert not app.exception
+    assert stretches == [(4, 4), (3, 4), (2, 4), (1, 4)]
+    assert view_of(app).written == greedy_tokens(hooked, 4)
 
 
 def test_keys_that_are_switched_off_do_nothing(open_page):
