@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from model_hooks.arrays import check_count, check_index, read_only
+from model_hooks.arrays import check_count, check_index, read_only, softmax
 from model_hooks.errors import LayerError, PromptError
 from model_hooks.info import ModelInfo
 from model_hooks.model import HookedModel
@@ -222,3 +222,15 @@ def vector(trace: Trace, layer: int, part: str, pos: int) -> Float[np.ndarray, "
 def last_logits(trace: Trace) -> Float[np.ndarray, "vocab"]:
     """Return the logits after the last position."""
     return trace.last_logits
+
+
+def copied_from(trace: Trace) -> int | None:
+    """Return where the next token stands in the text already, the last time.
+
+    None where it does not, or where the model gives no token half of the probability.
+    """
+    probabilities = softmax(trace.last_logits)
+    answer = int(probabilities.argmax())
+    if probabilities[answer] < 0.5:
+        return None
+    return max(np.flatnonzero(trace.token_ids == answer).tolist(), default=None)

@@ -20,7 +20,7 @@ class Choices:
     kind: Kind = "window"
     """The pattern of the tokens that may be read."""
     window: int | None = None
-    """Its tokens, or those of a block; None goes by the length of the text."""
+    """Its tokens, or those of a block; None goes by the text."""
     n_first: int = 1
     stride: int | None = None
     """Every how many tokens one is read; None goes by the length of the text."""

@@ -6,6 +6,7 @@ import streamlit as st
 
 from model_hooks import AttentionPattern, InterventionError, ModelInfo
 from model_hooks.read.attention_cost import Change, pattern_costs
+from model_hooks.read.recorded import copied_from
 from pages.ask.computed import computed
 from pages.efficient_attention import mask, paid
 from pages.efficient_attention.choices import Choices, Kind
@@ -45,12 +46,13 @@ CACHE_HELP = (
     "Keys and values that must be kept after this prompt because a later token may read them."
 )
 
+_copied_from = computed(copied_from)
 _costs = computed(pattern_costs)
 
 
 def draw(subject: Subject) -> None:
     """Draw the tab."""
-    pattern = _pick_pattern(subject.info, len(subject.tokens))
+    pattern = _pick_pattern(subject)
     if pattern is None:
         return
     found = losses(subject.asked, pattern)
@@ -76,7 +78,7 @@ def draw(subject: Subject) -> None:
         paid.draw(subject, pattern, name_of(pattern), found)
 
 
-def _pick_pattern(info: ModelInfo, n_tokens: int) -> AttentionPattern | None:
+def _pick_pattern(subject: Subject) -> AttentionPattern | None:
     """Let the reader choose a pattern; None, and one sentence, where its sizes make no sense."""
     bind(
         st.segmented_control,
@@ -89,12 +91,12 @@ def _pick_pattern(info: ModelInfo, n_tokens: int) -> AttentionPattern | None:
     )
     kind = part(Choices).kind
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        sizes = _pick_sizes(kind, n_tokens)
+        sizes = _pick_sizes(kind, subject)
         layers = bind(
             st.multiselect,
             "Layers",
             "efficient_attention.layers",
-            options=info.attention_layers,
+            options=subject.info.attention_layers,
             placeholder="All layers",
             help=LAYERS_HELP,
             select_all=False,
@@ -108,17 +110,30 @@ def _pick_pattern(info: ModelInfo, n_tokens: int) -> AttentionPattern | None:
         return None
 
 
-def _pick_sizes(kind: Kind, n_tokens: int) -> dict[str, int]:
+def _pick_sizes(kind: Kind, subject: Subject) -> dict[str, int]:
     """Let the reader choose the sizes that a kind of pattern has."""
     sizes: dict[str, int] = {}
+    n_tokens = len(subject.tokens)
     if kind != "full":
         name = "Tokens per block" if kind == "block" else "Window: last tokens, w"
-        sizes["window"] = _pick_size(name, "window", max(1, n_tokens // 3))
+        at_first = first_window(n_tokens, _copied_from(*subject.asked))
+        sizes["window"] = _pick_size(name, "window", at_first)
     if kind == "window_first":
         sizes["n_first"] = _pick_size("First tokens kept", "n_first")
     if kind == "strided":
         sizes["stride"] = _pick_size("And every s-th before, s", "stride", max(2, n_tokens // 4))
     return sizes
+
+
+def first_window(n_tokens: int, copied: int | None) -> int:
+    """Return the window that a page opens with: one that is just too short for the next token.
+
+    Args:
+        n_tokens: The length of the text.
+        copied: Where the next token stands in the text already; None: a third of the text.
+    """
+    too_short = 0 if copied is None else n_tokens - 1 - copied
+    return too_short or max(1, n_tokens // 3)
 
 
 def _pick_size(label: str, name: str, at_first: int | None = None) -> int:

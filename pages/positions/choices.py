@@ -29,7 +29,7 @@ class Choices:
 
     order: Order = "swap"
     first: int | None = field(default=None, metadata=OF_TEXT)
-    """The positions that are swapped; None for two near the end."""
+    """The positions that are swapped; None for two that teach something."""
     second: int | None = field(default=None, metadata=OF_TEXT)
     seed: int = 1
     """Of the order that tokens are shuffled into."""

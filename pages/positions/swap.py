@@ -7,7 +7,7 @@ import streamlit as st
 
 from model_hooks.arrays import softmax
 from model_hooks.experiments.long_texts import text_tokens
-from model_hooks.read.recorded import last_logits, tokens_of
+from model_hooks.read.recorded import copied_from, last_logits, tokens_of
 from pages.ask.computed import computed
 from pages.positions.choices import Choices, Order
 from pages.positions.compared import draw_compared
@@ -26,6 +26,7 @@ MOST_SEEDS = 999
 
 _text_tokens = computed(text_tokens)
 _last_logits = computed(last_logits)
+_copied_from = computed(copied_from)
 _tokens_of = computed(tokens_of)
 
 
@@ -47,7 +48,7 @@ def draw(subject: Subject) -> None:
         required=True,
     )
     if part(Choices).order == "swap":
-        first, second = _two_places(places, subject.labels)
+        first, second = _two_places(places, subject)
         ids = swapped(asked.token_ids, first, second)
         change, marks = (
             f"tokens {first} and {second} swapped",
@@ -72,15 +73,29 @@ def draw(subject: Subject) -> None:
     draw_compared(BeforeAfter(before, after, change), asked.model_name, key="positions_swap")
 
 
-def _two_places(places: range, labels: Sequence[str]) -> tuple[int, int]:
-    """Let the reader choose two positions; at first, two near the end."""
-    at_first = max(0, len(places) - 3)
+def _two_places(places: range, subject: Subject) -> tuple[int, int]:
+    """Let the reader choose two positions."""
+    at_first = two_places(places, _copied_from(*subject.asked))
     left, right = st.columns(2)
     with left:
-        first = _pick_place("One token", "first", places, places[at_first], labels)
+        first = _pick_place("One token", "first", places, at_first[0], subject.labels)
     with right:
-        second = _pick_place("The other", "second", places, places[at_first + 1], labels)
+        second = _pick_place("The other", "second", places, at_first[1], subject.labels)
     return first, second
+
+
+def two_places(places: range, copied: int | None) -> tuple[int, int]:
+    """Return which two positions are swapped at first.
+
+    Args:
+        places: What there is to choose from, two positions or more.
+        copied: Where the next token stands in the text already: in `Lily and Tim ... Lily and`,
+            the names on both sides of the `and` before it are swapped. None: two near the end.
+    """
+    if copied is not None and {copied - 2, copied} <= set(places):
+        return copied - 2, copied
+    at_first = max(0, len(places) - 3)
+    return places[at_first], places[at_first + 1]
 
 
 def _pick_place(label: str, field: str, places: range, at_first: int, labels: Sequence[str]) -> int:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from pages.state.view import DEFAULT_PROMPT
+
 
 class Preset(NamedTuple):
     """A prompt worth trying and what to look for."""
@@ -12,6 +14,12 @@ class Preset(NamedTuple):
 
 
 PRESETS = (
+    Preset(
+        "Which name was it?",
+        DEFAULT_PROMPT,
+        "The name stands earlier in the text: one head looks back at it and copies it. After the "
+        "same two words at the beginning, the model says another name.",
+    ),
     Preset(
         "A story begins",
         "Once upon a time, there was a little",
@@ -32,11 +40,6 @@ PRESETS = (
         "Wide open",
         "Sam was sad because he lost his",
         "Many words fit, so no token gets much: compare the entropy with that of a fixed phrase.",
-    ),
-    Preset(
-        "Which name was it?",
-        "Lily and Tim went to the beach. Lily and",
-        "The name stands earlier in the text. Which heads look back at it, and does it help?",
     ),
     Preset(
         "Once more",

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from model_hooks import Decoding, Intervention
 
 DEFAULT_MODEL = "storyteller"
-DEFAULT_PROMPT = "Once upon a time, there was a little"
+DEFAULT_PROMPT = "Lily and Tim went to the lighthouse. Lily and"
 
 Part = TypeVar("Part")
 Viewed = TypeVar("Viewed")
@@ -43,8 +43,9 @@ class View:
     prompt: str = DEFAULT_PROMPT
     pos: int | None = field(default=None, metadata=OF_TEXT)
     """A token's position from 0; None is the last one, which makes the prediction."""
-    layer: int = field(default=0, metadata=CARRIED)
-    head: int | None = field(default=0, metadata={**CARRIED, "none": "mean"})
+    layer: int = field(default=4, metadata=CARRIED)
+    """With `head`, the one that copies the name in the first prompt; others take the nearest."""
+    head: int | None = field(default=4, metadata={**CARRIED, "none": "mean"})
     """None is the mean over all heads."""
     decoding: Decoding = field(default=Decoding(), metadata={"flat": True})
     use_cache: bool = True

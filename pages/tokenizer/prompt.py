@@ -77,9 +77,18 @@ def draw(model_name: str, text: TokenizedText) -> None:
     merging.draw(model_name, text, pos)
 
 
-def first_of_text(cut: Tokenization) -> int:
-    """Return the position of the first token that is text, 0 if there is none."""
-    return next((token.pos for token in cut.tokens if token.kind == "text"), 0)
+def first_to_see(text: TokenizedText) -> int:
+    """Return the position of the first piece of a word that is cut.
+
+    Where every word is whole, that of the first token that is text; 0 if there is none.
+    """
+    labels = text.chips
+    of_text = {token.pos: None for token in text.cut.tokens if token.kind == "text"}
+    for pos in of_text:
+        goes_on = pos + 1 in of_text and labels[pos + 1][:1].isalpha()
+        if goes_on and labels[pos][-1:].isalpha():
+            return pos
+    return next(iter(of_text), 0)
 
 
 def describe(text: TokenizedText, pos: int) -> str:
@@ -170,7 +179,7 @@ def _draw_chips(text: TokenizedText) -> int:
     above = st.container()
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
-        pos = pick_position(text.chips, default=first_of_text(text.cut))
+        pos = pick_position(text.chips, default=first_to_see(text))
     bpe_help = merging.BPE_HELP if text.facts.algorithm == "BPE" else None
     in_words.markdown(describe(text, pos), help=bpe_help)
     with above:

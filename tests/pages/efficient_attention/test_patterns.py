@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from model_hooks import AttentionPattern
-from pages.efficient_attention.patterns import layers_in_words, name_of, notes_on
+from pages.efficient_attention.patterns import first_window, layers_in_words, name_of, notes_on
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,12 @@ def test_windows_and_missing_attention_of_the_model_are_named(hooked):
     hybrid = replace(hooked.info, attention_layers=(1,))
     (note,) = notes_on(AttentionPattern("full"), hybrid, 6)
     assert note.startswith("Layer 0 has no attention: it carries")
+
+
+def test_the_first_window_ends_just_after_what_is_copied():
+    n_tokens, copied = 13, 3
+    window = first_window(n_tokens, copied)
+    last_query = n_tokens - 1
+    assert last_query - window == copied  # of this window, the first that is not read
+    assert first_window(n_tokens, None) == 4
+    assert first_window(1, 0) == 1

@@ -268,7 +268,7 @@ def switched_off(*heads):
 
 @rotary
 def test_scores_are_those_of_the_model_as_it_is_switched(open_page, hooked):
-    app = open_tab(open_page, "turned", layer=1, pos=5, interventions=switched_off(0, 1, 2))
+    app = open_tab(open_page, "turned", layer=1, head=0, pos=5, interventions=switched_off(0, 1, 2))
     changed = hooked.trace(PROMPT, [AblateHead(0, head) for head in range(3)]).layers[1]
     figure = chart(app, "Pairs of query 5 and key 4")
     curve = dict(zip(figure["data"][1]["x"], numbers(figure["data"][1]["y"]), strict=True))

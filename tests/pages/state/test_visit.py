@@ -58,7 +58,7 @@ def test_a_change_is_in_the_address(visit):
     app = visit()
     after(app, layer=2, head=None)
     assert app.query_params == {"layer": "2", "head": "mean"}
-    after(app, layer=0)
+    after(app, layer=4)
     assert app.query_params == {"head": "mean"}
 
 

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from model_hooks import TokenizerView
 from pages.tokenizer import chips
-from pages.tokenizer.prompt import change_made, describe, first_of_text, lost_sentence, table_of
+from pages.tokenizer.prompt import change_made, describe, first_to_see, lost_sentence, table_of
 from tests.pages.tokenizer.conftest import END
 
 
@@ -45,9 +45,11 @@ def test_an_added_token_says_so(read):
     assert r"**\<\|endoftext\|\>**" in text
 
 
-def test_the_first_token_of_the_text_is_shown_at_first(read):
-    assert first_of_text(read("the").cut) == 1
-    assert first_of_text(read(END).cut) == 0
+def test_the_first_piece_of_a_cut_word_is_shown_at_first(read):
+    assert first_to_see(read("the cat")) == 1  # t, he
+    assert first_to_see(read("x the")) == 1  # x and the: no word is cut
+    assert first_to_see(read(". cat")) == 3  # after the beginning, the dot and the space
+    assert first_to_see(read(END)) == 0
 
 
 def test_a_changed_text_is_quoted_where_it_changes(tokenizer):
