@@ -71,12 +71,13 @@ def draw(page: Place) -> Callable[[], None]:
                 _how_it_is_picked()
             _length(draft)
         place = st.empty()
-    if problem := writing.PROBLEM.take():
+    if problem := writing.PROBLEM.peek():
         st.error(escape_markdown(problem), icon=":material/error:")
-    if asked is None or stretch is None:
-        return lambda: None
 
     def write() -> None:
+        writing.PROBLEM.take()  # not before: a page that is drawn twice says it twice
+        if asked is None or stretch is None:
+            return
         drawn_in = time.monotonic() - began
         drafts = writing.write_on(asked, stretch, max(STRETCH_S, 4 * drawn_in))
         for n_left, tail in _growing(drafts, stretch):
