@@ -128,6 +128,34 @@ def weights_of_query(trace: Trace, layer: int, pos: int) -> Float[np.ndarray, "h
     return trace.attention_rows(layer, pos, pos + 1)[:, 0, : pos + 1]
 
 
+class Look(NamedTuple):
+    """One head that reads one token."""
+
+    layer: int
+    head: int
+    key: int
+    """The position that is read."""
+    weight: float
+
+
+def sharpest_look(trace: Trace, pos: int) -> Look | None:
+    """Return the head that puts most weight on one earlier token, seen from a position.
+
+    The first token does not count: heads leave there what they have no use for (Xiao et al. 2023,
+    attention sinks). None where nothing else is earlier, or no layer has attention.
+
+    Raises:
+        PromptError: The text has no such position.
+    """
+    pos = check_index("position", pos, len(trace), PromptError)
+    found = []
+    for layer in trace.attention_layers if pos > 1 else ():
+        rows = trace.attention_rows(layer, pos, pos + 1)[:, 0, 1:pos]
+        head, key = np.unravel_index(rows.argmax(), rows.shape)
+        found.append(Look(layer, int(head), int(key) + 1, float(rows[head, key])))
+    return max(found, key=lambda look: look.weight, default=None)
+
+
 def sizes_read(
     model: HookedModel, trace: Trace, layer: int, head: int | None
 ) -> Float[np.ndarray, "pos pos"] | None:

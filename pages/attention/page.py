@@ -6,7 +6,7 @@ import streamlit as st
 
 from model_hooks.host import Run
 from pages.ask.session import info, run, tokens_of_run
-from pages.attention import ablation, all_heads, arithmetic, matrix, one_query, several
+from pages.attention import ablation, all_heads, arithmetic, matrix, one_query, several, sharpest
 from pages.attention.choices import Tab
 from pages.text import visible
 from pages.widgets.bind import tabs
@@ -48,12 +48,15 @@ def draw() -> None:
 @fragment
 def _explore(asked: Run, tokens: Sequence[str]) -> None:
     """Draw everything below the question; a click reruns nothing else."""
+    answer = st.container()
     grid, one_head = st.columns([11, 12], gap="large")
     with grid:
         layer, head = all_heads.draw(asked, info())
     with one_head:
         shown, span = matrix.draw(asked, info(), tokens, layer, head)
     query = one_query.draw(tokens, shown, span)
+    with answer:
+        sharpest.draw(asked, [visible(token) for token in tokens], layer, head, query)
     _deeper(asked, tokens, shown, layer, head, query)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model_hooks import LayerError
+from model_hooks import LayerError, load_model
 from model_hooks.read import heads
 
 
@@ -17,6 +17,29 @@ def test_weights_of_a_query_are_its_row_up_to_itself(trace):
 def test_a_layer_that_is_not_there_is_refused(trace):
     with pytest.raises(LayerError):
         heads.weights_of_query(trace, 99, 0)
+
+
+def test_the_sharpest_look_is_the_largest_weight_of_all_heads(trace):
+    for pos in (2, len(trace) - 1):
+        weights = np.stack([trace.attention(layer)[:, pos, 1:pos] for layer in (0, 1)])
+        layer, head, key = np.unravel_index(weights.argmax(), weights.shape)
+        look = heads.sharpest_look(trace, pos)
+        assert look[:3] == (layer, head, key + 1)
+        assert look.weight == pytest.approx(weights.max(), abs=1e-6)
+
+
+def test_who_has_only_the_first_token_before_it_looks_back_at_nothing(trace):
+    assert heads.sharpest_look(trace, 0) is None
+    assert heads.sharpest_look(trace, 1) is None
+
+
+def test_the_storyteller_copies_the_name_with_one_head():
+    model = load_model("storyteller")
+    trace = model.trace(model.encode("Lily and Tim went to the lighthouse. Lily and"))
+    look = heads.sharpest_look(trace, len(trace) - 1)
+    assert look[:2] == (4, 4)
+    assert trace.tokens[look.key] == " Tim"
+    assert look.weight > 0.99
 
 
 def causal(n_heads, n_tokens):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.pages.charts import drawn
-from tests.pages.conftest import choose
+from tests.pages.conftest import choose, view_of
 
 PROMPT = "the cat sat on the mat"
 
@@ -234,3 +234,16 @@ def test_one_token_has_no_link_to_cut(open_page):
     choose(app, "attention.part", "One link")
     assert not app.exception
     assert any("takes two tokens" in caption.value for caption in app.caption)
+
+
+def test_the_sharpest_head_is_named_and_opened(open_page, trace):
+    app = open_page("attention", layer=0, head=0)
+    weights = np.stack([trace.attention(layer)[:, 5, 1:5] for layer in (0, 1)])
+    layer, head, _ = np.unravel_index(weights.argmax(), weights.shape)
+    said = next(one.value for one in app.markdown if "sharpest look" in one.value)
+    assert f"**layer {layer}, head {head}**" in said
+    if (layer, head) != (0, 0):
+        app.button(key="attention.open_sharpest").click().run()
+    assert (view_of(app).layer, view_of(app).head) == (layer, head)
+    assert app.button(key="attention.open_sharpest").disabled
+    assert not app.exception

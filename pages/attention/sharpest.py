@@ -1,0 +1,44 @@
+"""Which of all heads looks back most sharply from the chosen token?"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from model_hooks.host import Run
+from model_hooks.read.heads import Look, sharpest_look
+from pages.ask.computed import computed
+from pages.state.visit import put
+from pages.text import escape_markdown
+from viz.numbers import percent
+
+_sharpest_look = computed(sharpest_look)
+
+
+def draw(asked: Run, labels: Sequence[str], layer: int, head: int | None, query: int) -> None:
+    """Say which head it is, and offer to open it."""
+    look: Look | None = _sharpest_look(*asked, query)
+    if look is None:
+        st.markdown(f"{_name(labels, query)} has nothing to read but itself and the first token.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(sentence(look, labels, query), width="stretch")
+        st.button(
+            "Open that head",
+            key="attention.open_sharpest",
+            disabled=(layer, head) == (look.layer, look.head),
+            on_click=put,
+            kwargs={"layer": look.layer, "head": look.head},
+        )
+
+
+def sentence(look: Look, labels: Sequence[str], query: int) -> str:
+    """Say what the sharpest head reads."""
+    return (
+        f"The sharpest look back from {_name(labels, query)}, the first token apart: "
+        f"**layer {look.layer}, head {look.head}** gives {percent(look.weight)} of its attention "
+        f"to {_name(labels, look.key)}."
+    )
+
+
+def _name(labels: Sequence[str], pos: int) -> str:
+    return f"**{escape_markdown(labels[pos])}** (token {pos})"
