@@ -16,7 +16,6 @@ from pages.feedforward.scene import Scene
 from pages.state.visit import put, view
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
-from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
@@ -69,13 +68,6 @@ def draw() -> None:
 def _explore(asked: Run, tokens: tuple[str, ...]) -> None:
     """Draw everything below the question; a click reruns nothing else."""
     pos = current_position(len(tokens))
-    token_strip(
-        tokens,
-        key="feedforward_tokens",
-        selected=pos,
-        on_pick=lambda picked: put(pos=picked),
-        label="Token to look at",
-    )
     by_number, words = st.columns([1, 2], vertical_alignment="bottom")
     with by_number:
         pick_position(tokens, label="Token to look at")

@@ -12,10 +12,8 @@ from pages.ask.computed import computed
 from pages.ask.session import info, run, tokens_of_run
 from pages.layers import growth, halves, parts, reading, table, watched
 from pages.layers.choices import Tab
-from pages.state.visit import put
 from pages.text import escape_markdown, visible
 from pages.widgets.bind import tabs
-from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, pick_layer, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
@@ -53,13 +51,6 @@ def draw() -> None:
 def _explore(asked: Run, tokens: Sequence[str]) -> None:
     """Draw everything below the question; a click reruns nothing else."""
     pos = current_position(len(tokens))
-    token_strip(
-        tokens,
-        key="layers_tokens",
-        selected=pos,
-        on_pick=lambda picked: put(pos=picked),
-        label="Token to read",
-    )
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
         pick_position(tokens, label="Token to read")

@@ -21,10 +21,8 @@ from pages.lm_head import (
 )
 from pages.lm_head.choices import Tab
 from pages.lm_head.seen import Seen, look
-from pages.state.visit import put
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
-from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position, decoding_controls, pick_position
 from pages.widgets.next_pages import link_pages
 
@@ -88,15 +86,6 @@ def _explore() -> None:
     """
     asked, tokens = run(), tokens_of_run()
     pos = current_position(len(tokens))
-    token_strip(
-        tokens,
-        key="lm_head_tokens",
-        selected=pos,
-        on_pick=lambda picked: put(pos=picked),
-        marks={len(tokens) - 1: "predicts"},
-        height=150,
-        label="Token whose vector goes into the LM head",
-    )
     drawing, options = st.columns([2.4, 1], gap="large")
     with options:
         pick_position(tokens, label="Choice after")
