@@ -15,3 +15,5 @@ class Choices:
 
     stage: StageName = field(default="tokenizer", metadata={"flat": True})
     """The stage that is open."""
+    tour: bool = False
+    """Whether each stage is told in one sentence over the picture."""

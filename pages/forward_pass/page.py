@@ -7,13 +7,13 @@ import streamlit as st
 
 from model_hooks.host import Run
 from pages.ask.session import run, tokens_of_run
-from pages.forward_pass import blocks, choice, embedding, lm_head, tokenizer
+from pages.forward_pass import blocks, choice, embedding, lm_head, tokenizer, tour, welcome
 from pages.forward_pass.choices import Choices, StageName
 from pages.forward_pass.flow import Card, draw_flow
 from pages.forward_pass.seen import Seen, look
-from pages.state.visit import part, put
+from pages.state.visit import part, put, uses
 from pages.widgets.bind import bind
-from pages.widgets.controls import pick_position
+from pages.widgets.controls import current_position, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
 from pages.widgets.words import token_name
@@ -59,13 +59,24 @@ PLACES = {"stage": "forward_pass.stage", "pos": "pos", "layer": "layer"}
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Forward pass")
-    st.markdown(
-        "**What happens between my prompt and the next token?** The text becomes *tokens*, every "
-        "token becomes a *vector* with a lane of its own, and the last lane becomes the "
-        "*prediction*."
-    )
-    _explore(run())
+    names = tuple(stage.name for stage in STAGES)
+    number, tours = names.index(part(Choices).stage), part(Choices).tour
+    with st.container(key="forward.title", horizontal=True, vertical_alignment="center"):
+        st.title("Forward pass", width="stretch")
+        if tours:
+            tour.buttons(names, number)
+        else:
+            welcome.ways_in()
+    words = st.container(key="forward.words")
+    if not tours:
+        words.markdown(welcome.about())
+    asked = run()
+    if tours:
+        uses("pos", "layer", "forward_pass.stage")
+        seen = look(asked, current_position(len(tokens_of_run())))
+        stop = f":blue-badge[Stop {number + 1} of {len(STAGES)}: {STAGES[number].title}]"
+        words.markdown(f"{stop} {tour.sentence(seen, names[number])}")
+    _explore(asked)
 
 
 @fragment

@@ -9,9 +9,10 @@ from pages.ask.session import open_model
 from pages.shell.keys import draw_keys
 from pages.shell.navigation import Place
 from pages.shell.switched_off import draw_switched_off
-from pages.state.visit import put, view
+from pages.state.visit import view
 from pages.widgets.bind import bind
 from pages.widgets.components import component
+from pages.widgets.models import own_model_box, size_of
 from pages.widgets.next_pages import link_page
 
 _follow = component("page_links")
@@ -44,10 +45,7 @@ def _model_picker() -> None:
     own = [] if view().model in sizes else [view().model]
 
     def describe(name: str) -> str:
-        if name not in sizes:
-            return name
-        model = sizes[name]
-        return f"{name} ({model.n_parameters / 1e6:.1f}M, {model.n_bytes / 1e6:.0f} MB)"
+        return f"{name} ({size_of(sizes[name])})" if name in sizes else name
 
     bind(
         st.selectbox,
@@ -59,16 +57,4 @@ def _model_picker() -> None:
         help="Parameters (in millions) and size on disk.",
     )
     with st.expander("Your own model"):
-        st.text_input(
-            "Folder or Hub id",
-            key="own_model",
-            placeholder="openai-community/gpt2",
-            help="A folder with a causal language model in Hugging Face format, or the name of "
-            "one on the Hugging Face Hub (downloaded once). Safetensors only.",
-            on_change=_open_own_model,
-        )
-
-
-def _open_own_model() -> None:
-    if name := st.session_state["own_model"].strip():
-        put(model=name)
+        own_model_box("own_model")
