@@ -13,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
-from model_hooks.arrays import check_index, read_only
-from model_hooks.errors import PromptError
+from model_hooks.arrays import check_index, read_only, to_array
+from model_hooks.errors import InlookError, PromptError
 from model_hooks.model import HookedModel
+from model_hooks.once import once_per_model
 from model_hooks.read.tail import before_softcap, logits_of_rows, softcap_of, tolerance_of
 from model_hooks.run import capture
 from model_hooks.run.prompts import check_token_ids
@@ -182,11 +184,7 @@ def token_direction(
     with torch.inference_mode(False), torch.enable_grad():
         hidden = torch.tensor(rows, dtype=model.model.dtype, device=model.model.device)
         hidden = hidden[None].requires_grad_()
-        with capture.blocks_replaced_by(hidden):
-            ids = torch.zeros(1, len(rows), dtype=torch.long, device=model.model.device)
-            logits = model.model(input_ids=ids, use_cache=False).logits[0, :, token_id].double()
-        if (softcap := softcap_of(model)) is not None:
-            logits = softcap * torch.arctanh((logits / softcap).clamp(-1 + 1e-7, 1 - 1e-7))
+        logits = _differentiable(model, hidden, token_id)
         (gradient,) = torch.autograd.grad(logits[0], hidden)
     slope = gradient[0, 0].double().cpu().numpy()
     logit, constant = logits.detach().cpu().numpy()
@@ -196,6 +194,46 @@ def token_direction(
     size = float(vector @ vector)
     missing = logit - constant - slope @ vector
     return slope + (missing / size if size else 0.0) * vector
+
+
+def _differentiable(
+    model: HookedModel, hidden: Float[Tensor, "1 row d_model"], token_id: int
+) -> Float[Tensor, "row"]:
+    """Return one token's logits of residual vectors, before the softcap, to be derived."""
+    norm, head, factor = model.anatomy.final_norm, model.anatomy.lm_head, _factor_of_head(model)
+    if norm is not None and head is not None and factor is not None:
+        row = head.get_parameter("weight")[token_id].detach()
+        return (norm(hidden)[0] @ row).double() * factor
+    with capture.blocks_replaced_by(hidden):
+        ids = torch.zeros(1, hidden.shape[1], dtype=torch.long, device=hidden.device)
+        logits = model.model(input_ids=ids, use_cache=False).logits[0, :, token_id].double()
+    if (softcap := softcap_of(model)) is not None:
+        logits = softcap * torch.arctanh((logits / softcap).clamp(-1 + 1e-7, 1 - 1e-7))
+    return logits
+
+
+@once_per_model
+def _factor_of_head(model: HookedModel) -> float | None:
+    """Return what scales the products of LM head and final norm to logits; None: there is more."""
+    norm, head = model.anatomy.final_norm, model.anatomy.lm_head
+    if norm is None or head is None:
+        return None
+    vectors = torch.randn(3, model.info.d_model, generator=torch.Generator().manual_seed(0))
+    try:
+        weight = head.get_parameter("weight")
+        with torch.inference_mode():
+            given = norm(vectors.to(weight.device, model.model.dtype)[None])[0]
+            products = to_array(given @ weight.T).astype(np.float64)
+        logits = _tail(model, vectors.numpy(), slice(None), softcap_of(model))
+    except (AttributeError, TypeError, ValueError, RuntimeError, InlookError):
+        return None
+    if logits.shape != products.shape or not products.any():
+        return None
+    if (bias := getattr(head, "bias", None)) is not None:
+        logits = logits - to_array(bias)
+    factor = float((products * logits).sum() / (products**2).sum())
+    gap = np.abs(products * factor - logits).max()
+    return factor if gap <= tolerance_of(model) * np.abs(logits).max() else None
 
 
 def _effects(
@@ -237,7 +275,21 @@ def _tail(
 
 
 def _tail_centres(model: HookedModel, d_model: int) -> bool:
-    """Whether the tail subtracts a vector's mean first (LayerNorm): a constant vector tells."""
+    """Whether the tail subtracts a vector's mean first (LayerNorm)."""
+    known = _centring(model)
+    if d_model not in known:
+        known[d_model] = _centres(model, d_model)
+    return known[d_model]
+
+
+@once_per_model
+def _centring(model: HookedModel) -> dict[int, bool]:
+    """Return what is known of a model's tail, by the size of the vectors: each is tried once."""
+    return {}
+
+
+def _centres(model: HookedModel, d_model: int) -> bool:
+    """Try whether the tail subtracts a vector's mean: a constant vector tells."""
     constant = np.ones(d_model)
     alternating = np.where(np.arange(d_model) % 2, -1.0, 1.0)
     logits = _tail(model, np.stack([constant, alternating, 0 * constant]), slice(None))
