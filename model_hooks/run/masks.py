@@ -96,8 +96,8 @@ class NarrowedMask:
             mask = self.tensor = mask.expand(-1, self.n_heads, -1, -1).clone()
         mask[:, slice(None) if head is None else head, row, column] = _blocked(mask)
 
-    def keep(self, allowed: Bool[Tensor, "new n_keys"]) -> None:
-        """Take away every pair that is not among these."""
+    def keep(self, allowed: Bool[Tensor, "*text_head new n_keys"]) -> None:
+        """Take away every pair that is not among these, which may differ from text to text."""
         readable = self.keys <= self.queries
         if torch.equal(allowed & readable, readable):
             return

@@ -14,6 +14,7 @@ from model_hooks.errors import LayerError, PromptError
 from model_hooks.run.attention import AttentionCall
 from model_hooks.run.capture import LayerRecord
 from model_hooks.run.interventions import Intervention
+from model_hooks.run.joined import joined_heads, parts_of
 
 PER_HEAD_FROM = 512
 """From this many positions on, one head's weights are computed alone: a layer's fill memory."""
@@ -315,30 +316,34 @@ def last_attention(segments: Sequence[Segment], layer: int) -> Float[np.ndarray,
     return to_array(_call_weights(calls, len(calls) - 1, None, range(last, last + 1))[:, 0])
 
 
+def values_so_far(
+    segments: Sequence[Segment], layer: int
+) -> Float[np.ndarray, "kv_head pos d_value"] | None:
+    """Return the values of every position in one layer; None where they were not recorded."""
+    records = [segment.layers[layer] for segment in segments]
+    inputs = [record.calls[-1].inputs if record.calls else None for record in records]
+    values = [given.value for given in inputs if given is not None]
+    return joined_heads(values) if len(values) == len(segments) else None
+
+
 def _layer(index: int, records: Sequence[LayerRecord]) -> LayerTrace:
-    pre, post = _rows([r.resid_pre for r in records]), _rows([r.resid_post for r in records])
-    attn, mid = _rows([r.attn_out for r in records]), _rows([r.resid_mid for r in records])
-    mlp = _rows([r.mlp_out for r in records])
-    if pre is None or post is None:
-        raise LayerError(f"Layer {index} did not run to its end, so nothing of it was recorded.")
-    if attn is None:
-        attn = np.zeros_like(pre) if mid is None else mid - pre
-    if mlp is None:
-        mlp = post - (pre + attn if mid is None else mid)
+    parts = parts_of(index, records)
     calls = tuple(record.calls[-1] for record in records if record.calls)
     inputs = [call.inputs for call in calls if call.inputs is not None]
-    query, key, value = map(_joined, zip(*inputs, strict=True)) if inputs else (None, None, None)
+    query, key, value = (
+        map(joined_heads, zip(*inputs, strict=True)) if inputs else (None, None, None)
+    )
     return LayerTrace(
         layer=index,
         query=query,
         key=key,
         value=value,
-        resid_pre=read_only(pre),
-        attn_out=read_only(attn),
-        mlp_out=read_only(mlp),
-        resid_post=read_only(post),
+        resid_pre=read_only(parts.resid_pre),
+        attn_out=parts.attn_out,
+        mlp_out=parts.mlp_out,
+        resid_post=read_only(parts.resid_post),
         _calls=calls,
-        _resid_mid=None if mid is None else read_only(mid),
+        _resid_mid=None if parts.resid_mid is None else read_only(parts.resid_mid),
     )
 
 
@@ -362,14 +367,3 @@ def _call_weights(
 
 def _first(tensor: Tensor | None, length: int) -> Tensor | None:
     return None if tensor is None else tensor[:length]
-
-
-def _rows(tensors: Sequence[Tensor | None]) -> Float[np.ndarray, "pos d"] | None:
-    there = [tensor for tensor in tensors if tensor is not None]
-    if len(there) < len(tensors):
-        return None
-    return to_array(there[0] if len(there) == 1 else torch.cat(there, 0))
-
-
-def _joined(tensors: Sequence[Tensor]) -> Float[np.ndarray, "head pos d_head"]:
-    return to_array((tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), 2))[0])
