@@ -1,6 +1,6 @@
 """What does a visitor choose on the Generation page?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pages.state.view import of_page
@@ -15,3 +15,5 @@ class Choices:
 
     details: Details = "numbers"
     """What lies below the chart."""
+    why: bool = field(default=False, metadata={"belongs_to": ("model", "prompt", "pos", "written")})
+    """Whether each earlier word is hidden, to see which ones made it say this token."""

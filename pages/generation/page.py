@@ -10,7 +10,7 @@ from pages.ask import writing
 from pages.ask.computed import computed
 from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run
-from pages.generation import branches, costs, facts, instead, replay, text
+from pages.generation import branches, costs, facts, instead, replay, text, why
 from pages.generation.choice import Choice, choice_at
 from pages.generation.choices import Choices, Details
 from pages.state.visit import part, view
@@ -77,6 +77,7 @@ def _explore(asked: Run) -> None:
         facts.draw(asked, draft, tokens, choice)
         if rows:
             instead.draw(rows, choice, may_take=choice.pos >= len(draft.prompt_ids))
+            why.draw(asked, draft, tokens, choice)
     branches.draw(draft)
     _details(draft, rows, choice.token_id)
 

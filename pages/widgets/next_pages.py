@@ -1,6 +1,7 @@
 """Links to other pages: each carries what is looked at, into a new tab too."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -15,9 +16,19 @@ def declare_pages(pages: Mapping[str, StreamlitPage]) -> None:
     st.session_state[_PAGES] = dict(pages)
 
 
-def link_page(folder: str, label: str | None = None, icon: str | None = None) -> None:
-    """Link to a page by the name of its folder; its title is the label unless another is given."""
-    st.page_link(st.session_state[_PAGES][folder], label=label, icon=icon, query_params=link())
+def link_page(
+    folder: str, label: str | None = None, icon: str | None = None, **changes: Any
+) -> None:
+    """Link to a page by the name of its folder.
+
+    Args:
+        folder: The page's.
+        label: What the link says; the page's title by default.
+        icon: What stands before it.
+        **changes: Fields of the view that the link changes, such as `layer=4`.
+    """
+    page = st.session_state[_PAGES][folder]
+    st.page_link(page, label=label, icon=icon, query_params=link(**changes))
 
 
 def link_pages(labels: Mapping[str, str] | None = None, icon: str | None = None) -> None:
