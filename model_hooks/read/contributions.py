@@ -177,7 +177,7 @@ def _read(
     path = _projection_paths(model)[index]
     if path is None or layer.weights is None or layer.values is None:
         return None
-    weights, values = layer.weights.astype(np.float64), layer.values.astype(np.float64)
+    weights, values = layer.weights.astype(np.float64), layer.values
     if not layer.attn_out.any():  # switched off
         return np.zeros_like(weights)
     module = model.model.get_submodule(path)

@@ -1,8 +1,10 @@
 """Why this token? From where it was read, and what the model says without each earlier word."""
 
 import html
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -11,6 +13,7 @@ from model_hooks import InlookError
 from model_hooks.host import Run
 from model_hooks.read.contributions import Contributions, contributions, next_contributions
 from model_hooks.read.hiding import (
+    WithoutWord,
     Word,
     hideable,
     most_read,
@@ -48,6 +51,7 @@ _opening_ids = computed(opening_ids)
 _without_words = computed(without_words, says="Hiding one word at a time…")
 
 
+N_READS = 2
 N_ROWS = 6
 """Words in the table: those that change the answer most."""
 
@@ -67,8 +71,8 @@ class Asked(NamedTuple):
     words: tuple[Word, ...]
     """All but a token that opens the text."""
     has_opening: bool
-    names: dict[Word, str]
-    """A label per word, for people; those that look alike get their position."""
+    repeated: frozenset[str]
+    """What more than one of the words reads."""
 
     @property
     def reader(self) -> int:
@@ -80,14 +84,14 @@ class Asked(NamedTuple):
         """The words that can be hidden."""
         return hideable(self.words, self.reader, first=1)
 
-    def text_of(self, word: Word) -> str:
-        """Return what a word reads."""
-        return visible("".join(self.tokens[pos] for pos in word))
+    def name_of(self, word: Word) -> str:
+        """Return a label for people; words that look alike get their position."""
+        text = text_of(word, self.tokens)
+        return f"{visible(text)} ({word[0]})" if text in self.repeated else visible(text)
 
     def name_at(self, pos: int) -> str:
         """Return the label of the word with a position; of an opening token, its own."""
-        found = [name for word, name in self.names.items() if pos in word]
-        return found[0] if found else visible(self.tokens[pos])
+        return self.name_of(next((word for word in self.words if pos in word), (pos,)))
 
 
 def draw(run: Run, draft: Draft, tokens: Sequence[str], choice: Choice) -> None:
@@ -98,7 +102,8 @@ def draw(run: Run, draft: Draft, tokens: Sequence[str], choice: Choice) -> None:
     found = _read_from(run, draft, choice, asked.answer_id)
     if found is not None and found.is_exact:
         # One element: each costs every step.
-        words = [Tinted(asked.text_of(word), _added(found, word)) for word in asked.words]
+        texts = [text_of(word, asked.tokens) for word in asked.words]
+        words = [*map(Tinted, texts, _sums(asked, found))]
         st.html(tinted_html(words, _where(asked, found), READ_HELP))
     if not part(Choices).why:
         st.button(
@@ -133,18 +138,18 @@ def asked_of(draft: Draft, tokens: Sequence[str], choice: Choice) -> Asked:
         probability=float(choice.stages[0].probabilities[answer_id]),
         words=words,
         has_opening=bool(start),
-        names=names_of(words, before),
+        repeated=repeated(text_of(word, before) for word in words),
     )
 
 
-def names_of(words: Sequence[Word], tokens: Sequence[str]) -> dict[Word, str]:
-    """Return a label per word; words that look alike get the position of their first token."""
-    labels = [visible("".join(tokens[pos] for pos in word)) for word in words]
-    twice = {label for label in labels if labels.count(label) > 1}
-    return {
-        word: f"{label} ({word[0]})" if label in twice else label
-        for word, label in zip(words, labels, strict=True)
-    }
+def text_of(word: Word, tokens: Sequence[str]) -> str:
+    """Return what a word reads, as it stands."""
+    return "".join([tokens[pos] for pos in word])
+
+
+def repeated(texts: Iterable[str]) -> frozenset[str]:
+    """Return those texts that are there more than once."""
+    return frozenset(text for text, n in Counter(texts).items() if n > 1)
 
 
 def _read_from(run: Run, draft: Draft, choice: Choice, answer_id: int) -> Contributions | None:
@@ -172,11 +177,20 @@ def _own(asked: Asked, found: Contributions, write: Callable[[str], str]) -> Own
 
 
 def _reads(asked: Asked, found: Contributions, write: Callable[[str], str]) -> list[Read]:
-    return [Read(write(asked.names[word]), word[0], _added(found, word)) for word in asked.words]
+    """The words that were read most: sentences need no more."""
+    sums = zip(_sums(asked, found), asked.words, strict=True)
+    best = nlargest(N_READS, sums, key=lambda one: one[0])
+    return [Read(write(asked.name_of(word)), word[0], added) for added, word in best]
+
+
+def _sums(asked: Asked, found: Contributions) -> list[float]:
+    """What was read of each word: they follow one another without a gap."""
+    starts = [word[0] for word in asked.words]
+    return np.add.reduceat(found.by_key, starts).tolist() if starts else []
 
 
 def _added(found: Contributions, word: Word) -> float:
-    return float(found.by_key[list(word)].sum())
+    return float(found.by_key[word[0] : word[-1] + 1].sum())
 
 
 def _without_each(run: Run, asked: Asked, found: Contributions | None) -> None:
@@ -190,8 +204,7 @@ def _without_each(run: Run, asked: Asked, found: Contributions | None) -> None:
     except InlookError as error:
         st.info(escape_markdown(str(error)), icon=":material/block:")
         return
-    names = dict(zip(words, _cut_names(asked, words), strict=True))
-    tried = [_without(asked, names[one.word], one) for one in results]
+    tried = [_without(asked, one) for one in results]
     told = found if found is not None and found.is_exact else None
     said = [hidden_sentence(tried, _bold(asked.answer), len(offered))]
     if told is not None:
@@ -201,26 +214,21 @@ def _without_each(run: Run, asked: Asked, found: Contributions | None) -> None:
     if results:
         most = min(results, key=lambda one: one.probability)
         shown = sorted(results, key=lambda one: -abs(one.probability - asked.probability))[:N_ROWS]
-        rows = [_row(names, one, told, one is most) for one in results if one in shown]
+        rows = [_row(asked, one, told, one is most) for one in results if one in shown]
         st.html(table_html(rows, asked.answer, asked.probability, len(results) - len(rows)))
     st.caption(" ".join(_notes(asked)))
 
 
-def _cut_names(asked: Asked, words: Sequence[Word]) -> list[str]:
-    """Label words that may have lost the token that asks."""
-    whole = set(asked.names)
-    return [asked.names[word] if word in whole else asked.text_of(word) for word in words]
-
-
-def _without(asked: Asked, name: str, one: Any) -> Without:
+def _without(asked: Asked, one: WithoutWord) -> Without:
     leads = None if one.leading_id == asked.answer_id else _bold(_label(one.leading_id))
-    return Without(_bold(name), one.word[0], asked.probability, one.probability, leads)
+    name = _bold(asked.name_of(one.word))
+    return Without(name, one.word[0], asked.probability, one.probability, leads)
 
 
-def _row(names: dict[Word, str], one: Any, found: Contributions | None, is_most: bool) -> Row:
+def _row(asked: Asked, one: WithoutWord, found: Contributions | None, is_most: bool) -> Row:
     read = None if found is None else _added(found, one.word)
     leads = _label(one.leading_id)
-    return Row(names[one.word], one.probability, leads, one.leading, read, is_most)
+    return Row(asked.name_of(one.word), one.probability, leads, one.leading, read, is_most)
 
 
 def _notes(asked: Asked) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pages.generation.why_sentences import added_text
+from pages.text import visible
 from viz.numbers import counted, percent
 
 N_TINTED = 40
@@ -18,7 +19,7 @@ STRONGEST = 0.55
 
 
 class Tinted(NamedTuple):
-    """A word, and what was added to the answer's logit by reading it."""
+    """A word as it stands, and what was added to the answer's logit by reading it."""
 
     text: str
     added: float
@@ -95,7 +96,9 @@ def _tinted(word: Tinted, largest: float) -> str:
     number = f"<small>{added_text(word.added)}</small>" if share >= WRITTEN_FROM else ""
     kind = " class='less'" if word.added < 0 and number else ""
     tint = f"--tint:{STRONGEST * share if word.added > 0 else 0:.2f}"
-    return f"<span{kind} style='{tint}'><code>{html.escape(word.text)}</code>{number}</span>"
+    return (
+        f"<span{kind} style='{tint}'><code>{html.escape(visible(word.text))}</code>{number}</span>"
+    )
 
 
 def _row(row: Row, reads: bool) -> str:

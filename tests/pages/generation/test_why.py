@@ -94,7 +94,7 @@ def test_a_link_restores_the_answer_and_a_step_puts_it_away(storyteller, hidden_
 
 
 def test_heads_and_layers_are_linked_to_the_pages_that_show_them(storyteller):
-    app = press_why(opened("generation", prompt=LIGHTHOUSE))
+    app = press_why(opened("generation", prompt=LIGHTHOUSE, layer=1, head=1))
     found = links(app)
     head = next(link for label, link in found.items() if label.startswith("Layer 4, head 4"))
     assert "most from ·Tim" in head.label
