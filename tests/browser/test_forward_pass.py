@@ -26,12 +26,13 @@ def test_a_newcomer_sees_the_whole_way_from_prompt_to_next_token(page):
 def test_clicks_on_token_layer_and_stage_move_the_view(page):
     lane_tokens(page).nth(2).click()
     settle(page)
-    expect(page).to_have_url(re.compile(r"pos=2"))
+    expect(page).to_have_url(re.compile(r"pos=3"))  # a lane of this text is hidden
     page.locator(f"{PICTURE} .head", has_text="blocks").click()
     settle(page)
+    expect(page.get_by_text("Block 4 for token 3")).to_be_visible()
     page.locator(f"{PICTURE} .layer").nth(1).click()
     settle(page)
-    expect(page.get_by_text("Block 1 for token 2")).to_be_visible()
+    expect(page.get_by_text("Block 1 for token 3")).to_be_visible()
     expect(page).to_have_url(re.compile(r"stage=blocks"))
     expect(page.get_by_role("figure", name=re.compile("Mean attention pattern"))).to_be_visible()
 

@@ -28,10 +28,10 @@ def test_click_on_a_cell_selects_its_token_and_layer(open_browser, app_url):
     hover = page.locator(".st-key-layers_lens .hoverlayer")
     expect(hover).to_contain_text("would predict")
     page.mouse.click(x, y)
-    expect(page).to_have_url(re.compile("pos=2"))
+    expect(page).to_have_url(re.compile("pos=3"))
     expect(page).to_have_url(re.compile("layer=2"))
     settle(page)
-    expect(page.get_by_text("After “·upon” the model ends on")).to_be_visible()
+    expect(page.get_by_text("After “·Tim” the model ends on")).to_be_visible()
 
 
 def test_typed_word_gets_a_line(open_browser, app_url):

@@ -30,7 +30,7 @@ def test_clicked_bar_is_followed_through_the_stages(lm_head):
     chart = page.get_by_role("figure", name=re.compile("^Candidates"))
     expect(chart.locator(".barlayer .point").first).to_be_visible()
     second = chart.locator(".ytick text").nth(1).text_content()
-    chart.scroll_into_view_if_needed()
+    chart.evaluate("chart => chart.scrollIntoView({block: 'center'})")  # not under the bar
     settle(page)
     box = chart.locator(".barlayer .trace").last.locator(".point").nth(1).bounding_box()
     # Far right of the bar: the whole row is the target.
