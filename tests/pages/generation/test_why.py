@@ -96,13 +96,15 @@ def test_a_link_restores_the_answer_and_a_step_puts_it_away(storyteller, hidden_
 def test_heads_and_layers_are_linked_to_the_pages_that_show_them(storyteller):
     app = press_why(opened("generation", prompt=LIGHTHOUSE, layer=1, head=1))
     found = links(app)
-    head = next(link for label, link in found.items() if label.startswith("Layer 4, head 4"))
-    assert "most from ·Tim" in head.label
-    query = parse_qs(head.query_string)
-    assert (query["layer"], query["head"]) == (["4"], ["4"])
-    assert "pos" not in query
-    layer = next(link for label, link in found.items() if label.startswith("Attention of layer 4"))
+    best = next(link for label, link in found.items() if label.startswith("Layer 4, head 4"))
+    assert "most from ·Tim" in best.label
+    assert best.page == "what-each-head-reads"
+    assert parse_qs(best.query_string)["set"] == ["layer~head"]
+    head = next(link for label, link in found.items() if label.startswith("Layer 4, head 5"))
+    assert parse_qs(head.query_string)["head"] == ["5"]
+    layer = next(link for label, link in found.items() if label.startswith("Attention of layer 3"))
     assert layer.page == "layer-by-layer"
+    assert parse_qs(layer.query_string)["layer"] == ["3"]
     assert not app.exception
 
 
