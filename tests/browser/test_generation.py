@@ -9,6 +9,7 @@ from tests.browser.driving import button, open_options, settle, tokens_in_bar, w
 
 GENERATION = "/why-this-token"
 PROMPT = "Once upon a time"
+LIGHTHOUSE = "Lily%20and%20Tim%20went%20to%20the%20lighthouse.%20Lily%20and"
 
 
 @pytest.fixture
@@ -188,3 +189,17 @@ def test_replay_is_scrubbed_to_any_step(writing):
     writing.mouse.click(rail["x"] + rail["width"] - 4, rail["y"] + rail["height"] / 2)
     expect(replay.get_by_text("Step 3")).to_be_visible()
     expect(replay.locator(".ytick text")).not_to_have_text(first)
+
+
+def test_why_this_token_is_answered_on_a_click_and_leads_to_its_head(open_browser, app_url):
+    page = open_browser(f"{app_url}{GENERATION}?prompt={LIGHTHOUSE}&layer=1&head=1")
+    expect(page.locator(".read-from")).to_contain_text("It read the answer most from ·Tim")
+    page.get_by_role("button", name="Why this token?").click()
+    expect(page.locator(".without-words")).to_contain_text("3.77 %")
+    page.get_by_role("link", name="Layer 4, head 4").click()
+    expect(page.get_by_role("heading", level=1, name="Attention", exact=True)).to_be_visible()
+    settle(page)
+    assert "layer=1" not in page.url  # layer 4 and head 4 are what every link means without a word
+    page.go_back()
+    expect(page.locator(".without-words")).to_contain_text("3.77 %")
+    assert "layer=1" in page.url
