@@ -23,6 +23,7 @@ from viz.block_layout import (
 )
 from viz.layout import Part, diagram, note, row_sizes
 from viz.marks import Mark, always, hover, line, rows_of_bars, signs
+from viz.numbers import percent
 
 UNIT_PX = 50
 _EDGES = {"l": 2, "r": 2, "t": 4, "b": 4}
@@ -284,7 +285,7 @@ def parameter_bars(
     parts = rows_of_bars(
         counts,
         theme.QUERY,
-        text=[f"{count:,} ({count / total:.1%})" for count in counts],
+        text=[f"{count:,} ({percent(count / total)})" for count in counts],
         textposition="auto",
         cliponaxis=False,
         customdata=[f"{name}<br>{note}" for name, note in zip(names, notes, strict=True)],

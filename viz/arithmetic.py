@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from viz import theme
 from viz.axes import fixed, ticks
 from viz.marks import bars, diverging, hover
-from viz.numbers import counted
+from viz.numbers import counted, three_digits
 from viz.vectors import color_limit
 
 ROW_PX = 30
@@ -65,7 +65,7 @@ def dot_product(
 
 
 def _add_strip(figure: go.Figure, row: int, strip: _Strip) -> None:
-    template = hover(f"{strip.name}, dimension %{{x}}: %{{z:.4f}}")
+    template = hover(f"{strip.name}, dimension %{{x}}: %{{z:.3r}}")
     gap = 1 if len(strip.values) <= MAX_GAPS else 0
     cells = diverging(
         strip.values[None],
@@ -102,7 +102,7 @@ def softmax_bars(
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     for row, (name, values) in enumerate((("score", scores), ("weight", weights)), 1):
         heights = np.where(np.isfinite(values), values, np.nan)
-        template = hover(f"key %{{x}}<br>{name} %{{y:.4f}}")
+        template = hover(f"key %{{x}}<br>{name} %{{y:.3r}}")
         panel = bars(labels, heights, colours, rim=rim, hovertemplate=template)
         figure.add_trace(panel, row, 1)
         figure.update_yaxes(title=name, fixedrange=True, nticks=4, row=row, col=1)
@@ -143,7 +143,7 @@ def weighted_sum(
         showscale=False,
         xgap=1,
         ygap=3,
-        hovertemplate=hover("%{customdata}<br>dimension %{x}: %{z:.4f}"),
+        hovertemplate=hover("%{customdata}<br>dimension %{x}: %{z:.3r}"),
     )
     layout = {
         "xaxis": fixed("dimension of the head"),
@@ -163,11 +163,11 @@ def _summed(
 ) -> _Sum:
     terms = sum_terms(weights, key)
     labels = theme.position_labels(tokens)
-    names = [f"{weights[pos]:.3f} · v of {labels[pos]}" for pos in terms]
+    names = [f"{three_digits(weights[pos])} · v of {labels[pos]}" for pos in terms]
     rows = [weights[pos] * values[pos] for pos in terms]
     others = np.setdiff1d(np.arange(len(weights)), terms)
     if others.size:
-        in_all = f"{weights[others].sum():.3f} in all"
+        in_all = f"{three_digits(weights[others].sum())} in all"
         names.append(f"{counted(others.size, 'other key')}, {in_all}")
         rows.append(weights[others] @ values[others])
     whole = [*rows, weights @ values]

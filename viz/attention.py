@@ -92,7 +92,7 @@ def _heatmap(pattern: _Pattern, highest: float, frames: list[Part]) -> go.Figure
         x=labels,
         y=labels,
         hoverongaps=False,
-        hovertemplate=hover(f"query %{{y}}<br>reads key %{{x}}<br>{measure} %{{z:.3f}}"),
+        hovertemplate=hover(f"query %{{y}}<br>reads key %{{x}}<br>{measure} %{{z:.3r}}"),
         colorbar=_colour_bar(measure, highest),
     )
     height = min(max(len(labels) * theme.CELL_PX, MIN_HEIGHT), MAX_HEIGHT)

@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
-from viz.axes import Axis, every, fixed, layer_texts, rows, ticks_at
+from viz.axes import Axis, every, fixed, layer_texts, rows, shares, ticks_at
 from viz.layout import legend, note, selected_band
 from viz.marks import Mark, bars, beside, hover, line, rows_of_bars
-from viz.numbers import percent
+from viz.numbers import percent, three_digits
 
 PART_LOOKS = {
     "embedding": (theme.RESIDUAL, ""),
@@ -40,14 +40,12 @@ def layer_effect(
     for values, state, part in zip(probabilities, states, parts, strict=True):
         colour, shape = PART_LOOKS[part]
         written = beside(map(percent, np.nan_to_num(values).tolist()))
-        template = hover(f"{state}: %{{customdata}} %{{x:.4%}}")
+        template = hover(f"{state}: %{{customdata}} %{{text}}")
         told = {"name": state, "customdata": names, "hovertemplate": template}
         groups.append(rows_of_bars(values, colour, {"shape": shape}, **written, **told))
     highest = float(np.nanmax(probabilities, initial=0)) or 1.0
-    fifths = [0, 0.2, 0.4, 0.6, 0.8, 1] if highest > 0.5 else None
-    reach = {"tickformat": "~%", "range": [0, 1.2 * highest], "tickvals": fifths}
     layout = {
-        "xaxis": fixed("probability", **reach),
+        "xaxis": shares("probability", 1.2 * highest),
         "yaxis": rows(map(theme.shorten, tokens), automargin=True),
         "height": len(tokens) * len(states) * 19 + 110,
         "margin": {"l": 10, "r": 30, "t": 44, "b": 10},
@@ -96,7 +94,7 @@ def logit_parts(
     parts = _Logit(embedding, attention, feedforward, constant)
     rim = {"color": theme.RESIDUAL, "width": 1}
     level = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": logit, "y1": logit}
-    text = f"{theme.shorten(token, 50)}: {logit:.2f}"
+    text = f"{theme.shorten(token, 50)}: {three_digits(logit)}"
     place = {"xref": "paper", "xanchor": "left", "yanchor": "bottom"}
     layout = {
         "xaxis": _logit_axis(parts),
@@ -122,14 +120,14 @@ def _ends(parts: _Logit) -> Mark:
     if parts.constant:
         x, y = [*x, parts.n_layers], [*y, parts.constant]
         texts, name = [*texts, "bias"], "embedding (and bias)"
-    told = {"text": texts, "textposition": "none", "hovertemplate": hover("%{text}: %{y:+.3f}")}
+    told = {"text": texts, "textposition": "none", "hovertemplate": hover("%{text}: %{y:+.3r}")}
     return bars(x, y, theme.RESIDUAL, width=0.5, name=name, **told)
 
 
 def _layer_bars(name: Literal["attention", "feedforward"], parts: _Logit, offset: float) -> Mark:
     colour, shape = PART_LOOKS[name]
     values = parts.attention if name == "attention" else parts.feedforward
-    told: Mark = {"name": name, "hovertemplate": hover(f"{name} of layer %{{x}}: %{{y:+.3f}}")}
+    told: Mark = {"name": name, "hovertemplate": hover(f"{name} of layer %{{x}}: %{{y:+.3r}}")}
     place = {"width": 0.4, "offset": offset}
     return bars(list(range(parts.n_layers)), values, colour, {"shape": shape}, **place, **told)
 
@@ -139,7 +137,7 @@ def _running_sum(parts: _Logit) -> Mark:
     y = [parts.embedding, *sums]
     if parts.constant:
         y.append(sums[-1] + parts.constant)
-    told = {"name": "sum so far", "hovertemplate": hover("sum so far: %{y:.3f}")}
+    told = {"name": "sum so far", "hovertemplate": hover("sum so far: %{y:.3r}")}
     x = list(range(-1, len(y) - 1))
     return line(x, y, theme.HIGHLIGHT, 2, "dot", mode="lines+markers", **told)
 

@@ -11,6 +11,9 @@ from viz.numbers import Number
 Axis = dict[str, Any]
 
 MAX_LAYER_TICKS = 16
+MAX_SHARE_TICKS = 6
+SHARE_STEPS = tuple(n * 10.0**power for power in range(-9, 0) for n in (1, 2, 5))
+"""Distances of ticks on an axis of shares, up to a half."""
 
 
 def axis(title: str | None = None, standoff: int | None = None, **more: Any) -> Axis:
@@ -27,6 +30,22 @@ def axis(title: str | None = None, standoff: int | None = None, **more: Any) -> 
 def fixed(title: str | None = None, **more: Any) -> Axis:
     """An axis that cannot be zoomed: dragging over it scrolls the page."""
     return axis(title, fixedrange=True, **more)
+
+
+def shares(title: str, top: Number, low: Number = 0, **more: Any) -> Axis:
+    """An axis of probabilities or other shares: its ticks end at 100%, whatever room is beyond.
+
+    Args:
+        title: What is written beside it.
+        top: The end of the axis; above 1 where texts stand behind the longest bars.
+        low: Its beginning, where marks need room below nothing.
+        more: Plotly's properties of axes.
+    """
+    steps = (step for step in SHARE_STEPS if top / step <= MAX_SHARE_TICKS)
+    step = next(steps, SHARE_STEPS[-1])
+    at = [n * step for n in range(int(min(1.0, top) / step + 1e-9) + 1)]
+    labels = ticks([f"{float(f'{100 * share:.6g}'):g}%" for share in at], at)
+    return fixed(title, range=[low, top], **labels, **more)
 
 
 def hidden(low: Number, high: Number, **more: Any) -> Axis:

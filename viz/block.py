@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from viz import theme
 from viz.layout import Part, box, diagram, note
 from viz.marks import Mark, dots, hover, line, signs
+from viz.numbers import three_digits
 
 BOX_WIDTH, BOX_HEIGHT = 2.9, 1.5
 STREAM_Y = 0.0
@@ -65,8 +66,8 @@ def block_diagram(
     sizes = (together, None) if wiring == "unknown" else (attn_out, mlp_out)
     adders = [part for part in _adders(wiring, mixer, *sizes) if part.size is not None]
     ends = [
-        _note(0.0, -0.4, f"enters: {resid_pre:.3g}", "left"),
-        _note(10.0, -0.4, f"leaves: {resid_post:.3g}", "right"),
+        _note(0.0, -0.4, f"enters: {three_digits(resid_pre)}", "left"),
+        _note(10.0, -0.4, f"leaves: {three_digits(resid_post)}", "right"),
     ]
     return _drawn(wiring, adders, ends, in_box, norm if wiring == "post" else "")
 
@@ -112,7 +113,7 @@ def _branch(part: _Adder) -> Mark:
 
 def _plus(part: _Adder) -> Mark:
     """Where a part is added to the stream."""
-    template = hover(f"{part.name} adds a vector of size {part.size:.4g}")
+    template = hover(f"{part.name} adds a vector of size {three_digits(part.size)}")
     plus = ["<b>+</b>"]
     return signs([part.end], [STREAM_Y], plus, part.colour, 20, 16, hovertemplate=template)
 
@@ -128,7 +129,7 @@ def _frame(part: _Adder) -> Part:
 
 def _title(part: _Adder, in_box: str) -> Part:
     detail = f"<br><span style='font-size:0.8em'>{in_box}</span>" if in_box else ""
-    text = f"<b>{part.name}</b><br>adds <b>{part.size:.3g}</b>{detail}"
+    text = f"<b>{part.name}</b><br>adds <b>{three_digits(part.size)}</b>{detail}"
     return _note(sum(part.sides) / 2, part.y, text, "center")
 
 

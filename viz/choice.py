@@ -12,7 +12,7 @@ from viz import theme
 from viz.axes import axis, fixed, rows
 from viz.layout import Part, legend, note, row_sizes
 from viz.marks import Mark, dots, hatched, hover, line, rows_of_bars, said
-from viz.numbers import counted, percent
+from viz.numbers import bits, counted, percent, three_digits, whole_percent
 
 N_FIRST = 100
 """Ranks that all have a mark of their own; beyond, marks are spread evenly over the log axis."""
@@ -175,7 +175,7 @@ def entropy_by_temperature(
     if filtered is not None:
         traces.append(_entropy_curve(temperatures, filtered, f"and {filters}", theme.KEY, "dash"))
     most = math.log2(n_tokens)
-    text = f"{most:.1f} bits: all {n_tokens:,} tokens equally probable"
+    text = f"{bits(most)}: all {n_tokens:,} tokens equally probable"
     layout = {
         "xaxis": fixed("temperature"),
         "yaxis": fixed("entropy (bits)", range=[0, most * 1.04]),
@@ -196,16 +196,16 @@ def _entropy_curve(
     dash: str,
 ) -> Mark:
     template = (
-        "temperature %{x:.2f}: %{y:.2f} bits<br>"
-        f"like a fair draw among %{{customdata:,.1f}} tokens<extra>{name}</extra>"
+        "temperature %{x:.3r}: %{y:.3r} bits<br>"
+        f"like a fair draw among %{{customdata:,.3r}} tokens<extra>{name}</extra>"
     )
     told = {"name": name, "customdata": 2.0**bits, "hovertemplate": template}
     return line(temperatures, bits, colour, 3, dash, **told)
 
 
 def _entropy_now(temperature: float, entropy: float) -> Mark:
-    written: Mark = {"text": [f"<b>{entropy:.2f} bits</b>"], "textposition": "bottom right"}
-    template = hover(f"now: temperature {temperature:g}, {entropy:.3f} bits")
+    written: Mark = {"text": [f"<b>{bits(entropy)}</b>"], "textposition": "bottom right"}
+    template = hover(f"now: temperature {temperature:g}, {bits(entropy)}")
     told: Mark = {"name": "now", "mode": "markers+text", "hovertemplate": template}
     return dots([temperature], [entropy], theme.HIGHLIGHT, 14, "diamond", **written, **told)
 
@@ -263,7 +263,7 @@ def drawn_counts(
     drawn = rows_of_bars(counts, theme.QUERY, outside, name="drawn", hoverinfo="skip")
     hovers = [
         f"<b>{theme.shorten(name, 40)}</b><br>drawn {counted(count, 'time')} of {n_draws:,}<br>"
-        f"expected {mean:,.1f}, mostly {low:,} to {high:,}"
+        f"expected {three_digits(mean)}, mostly {low:,} to {high:,}"
         for name, count, mean, low, high in zip(tokens, counts, *spread, strict=True)
     ]
     layout = {
@@ -285,7 +285,7 @@ def _expectations(spread: Spread, hovers: Sequence[str]) -> Mark:
         "color": theme.KEY,
         "width": 6,
     }
-    name = f"expected, with the range of {MASS:.0%} of all repetitions"
+    name = f"expected, with the range of {whole_percent(MASS)} of all repetitions"
     told = {"name": name, "customdata": hovers, "hovertemplate": hover("%{customdata}")}
     y = list(range(len(hovers)))
     rim = {"width": 3}

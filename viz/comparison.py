@@ -7,9 +7,10 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from viz import theme
-from viz.axes import fixed, token_axis
+from viz.axes import fixed, shares, token_axis
 from viz.layout import legend, row_sizes
 from viz.marks import hover, marked_line, rows_of_bars
+from viz.numbers import percent
 
 
 def most_changed(
@@ -43,15 +44,17 @@ def before_after_bars(
             {"shape": pattern, "size": 5},
             name=name,
             customdata=names,
-            hovertemplate=hover(f"%{{customdata}}, {name}: %{{x:.4f}}"),
+            hovertext=list(map(percent, values.tolist())),
+            hovertemplate=hover(f"%{{customdata}}, {name}: %{{hovertext}}"),
         )
         for name, values, colour, pattern in (
             (before_name, before, theme.RESIDUAL, ""),
             (change, after, theme.HIGHLIGHT, "/"),
         )
     ]
+    top = 1.05 * max(before.max(initial=0), after.max(initial=0)) or 1.0
     layout = {
-        "xaxis": fixed("probability", tickformat="~%", rangemode="tozero"),
+        "xaxis": shares("probability", top),
         "yaxis": fixed("next token", autorange="reversed", **token_axis(tokens)),
         "legend": legend(),
         **row_sizes(len(tokens), above=40),
@@ -78,12 +81,16 @@ def probability_by_token(
     labels = theme.position_labels(tokens, start)
     lines = []
     for name, values, look in zip(names, (first, second), theme.LOOKS, strict=False):
-        template = hover(f"%{{x}}<br>{theme.shorten(name, 40)} gave it %{{y:.2%}}")
-        told = {"name": name, "hovertemplate": template}
+        template = hover(f"%{{x}}<br>{theme.shorten(name, 40)} gave it %{{text}}")
+        told = {
+            "name": name,
+            "text": list(map(percent, values.tolist())),
+            "hovertemplate": template,
+        }
         lines.append(marked_line(labels, values, look, width=1, **told))
     layout = {
         "xaxis": fixed("token that came next", type="category", tickangle=-60),
-        "yaxis": fixed("probability before it came", tickformat=".0%", range=[0, 1.02]),
+        "yaxis": shares("probability before it came", 1.02),
         "height": 380,
         "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
         "legend": legend(),

@@ -9,7 +9,7 @@ from viz import theme
 from viz.axes import fixed, ticks
 from viz.layout import Part, legend, note
 from viz.marks import Mark, dots, hatched, hover, line
-from viz.numbers import Number, counted
+from viz.numbers import Number, bits, counted, surprise, three_digits
 
 MAX_DEPTH = 10
 """Tokens of each text that the tree shows."""
@@ -33,7 +33,7 @@ class Text(Protocol):
 
     @property
     def log_probs(self) -> tuple[float, ...]:
-        """The log-probability of each token."""
+        """The natural log-probability of each token."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class Text(Protocol):
 
     @property
     def total(self) -> float:
-        """The log-probability of the whole."""
+        """The natural log-probability of the whole."""
         ...
 
 
@@ -188,7 +188,7 @@ class BeamNode(NamedTuple):
 
     token_ids: tuple[int, ...]
     total: float
-    """Its log-probability: the sum over its tokens."""
+    """Its natural log-probability: the sum over its tokens."""
     row: int
     """From 0, the most probable; texts that ended come after those that go on."""
     state: str
@@ -275,8 +275,8 @@ def beam_trellis(
 ) -> go.Figure:
     """Draw a beam search step by step, with the greedy text beneath it.
 
-    A column is a step, a row a rank among the texts kept. Under each token stands the sum of the
-    log-probabilities up to it.
+    A column is a step, a row a rank among the texts kept. Under each token stands the surprise
+    of the text up to it, in bits.
 
     Args:
         steps: The texts kept after each step, the most probable first.
@@ -349,9 +349,9 @@ def trellis_width(n_steps: int) -> int:
 
 
 def _stops(stops: Sequence[_Stop], look: _BeamLook, token: Callable[[int], str]) -> list[Mark]:
-    """Marks with their token above them and their sum of log-probabilities beneath."""
+    """Marks with their token above them and the surprise of the text beneath, in bits."""
     tokens = [theme.shorten(token(stop.token_ids[-1]), 10) for stop in stops]
-    sums = [f"{stop.total:.2f}" for stop in stops]
+    sums = [three_digits(surprise(stop.total)) for stop in stops]
     x, y = [stop.x for stop in stops], [stop.y for stop in stops]
     rim = {"color": look.colour, "width": 2}
     hovers = [_sum_hover(stop, token) for stop in stops]
@@ -365,7 +365,7 @@ def _stops(stops: Sequence[_Stop], look: _BeamLook, token: Callable[[int], str])
 
 def _sum_hover(stop: _Stop, token: Callable[[int], str]) -> str:
     text = "".join(map(token, stop.token_ids))
-    return f"…{theme.shorten(text[-60:], 61)}<br>sum of log-probabilities {stop.total:.4f}"
+    return f"…{theme.shorten(text[-60:], 61)}<br>surprise {bits(surprise(stop.total))}"
 
 
 def _texts(x: Sequence[Number], y: Sequence[Number], texts: list[str], size: int) -> Mark:

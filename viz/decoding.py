@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
 from viz import axes, theme
-from viz.axes import fixed
+from viz.axes import shares
 from viz.layout import Part, legend, row_sizes
 from viz.marks import Mark, always, rows_of_bars, said
-from viz.numbers import percent
+from viz.numbers import percent, three_digits
 
 OTHERS = -1
 """Stands for "all other tokens" where a token ID is expected."""
@@ -174,14 +174,15 @@ def _own_bars(raw: Sequence[float]) -> Mark:
 
 
 def _outcomes(rows: Sequence[Candidate]) -> Mark:
-    """What became of each candidate, beside its bars."""
+    """What became of each candidate: at the end of its bar, or in a column where it has two."""
+    moved = _are_moved(rows)
     return {
         "type": "scatter",
         "mode": "text",
-        "x": [max(row.raw_probability, row.probability) for row in rows],
+        "x": [_width(rows) if moved else row.probability for row in rows],
         "y": list(range(len(rows))),
-        "text": [f" {_outcome(row)}" for row in rows],
-        "textposition": "middle right",
+        "text": [f" {_outcome(row, moved)}" for row in rows],
+        "textposition": "middle left" if moved else "middle right",
         "textfont": {"size": 13},
         "cliponaxis": False,
         "showlegend": False,
@@ -206,7 +207,7 @@ def _click_targets(rows: Sequence[Candidate]) -> Mark:
 def candidate_layout(rows: Sequence[Candidate], chosen: int | None) -> Part:
     """Return the layout of `candidates_bars`."""
     return {
-        "xaxis": fixed("probability", range=[0, _width(rows)], tickformat="~%"),
+        "xaxis": shares("probability", _width(rows)),
         "yaxis": _label_axis(candidate_labels(rows, chosen)),
         "barmode": "overlay",
         "bargap": 0,
@@ -222,7 +223,8 @@ def _label_axis(labels: Sequence[str]) -> Part:
 
 def _width(rows: Sequence[Candidate]) -> float:
     """The right end of the axis: room for what is written beside the longest bar."""
-    return max(max(row.raw_probability, row.probability) for row in rows) * 1.25 or 1.0
+    longest = max(max(row.raw_probability, row.probability) for row in rows)
+    return longest * (1.5 if _are_moved(rows) else 1.25) or 1.0
 
 
 def stage_name(name: str) -> str:
@@ -250,19 +252,25 @@ def _label(row: Candidate, is_chosen: bool) -> str:
     return f"▶ <b>{text}</b>" if is_chosen else text
 
 
-def _outcome(row: Candidate) -> str:
+def _are_moved(rows: Sequence[Candidate]) -> bool:
+    """Whether the options change what is drawn: then the two bars of a row differ."""
+    return any(percent(row.raw_probability) != percent(row.probability) for row in rows)
+
+
+def _outcome(row: Candidate, moved: bool) -> str:
     if row.removed_by:
         return f"removed by {stage_name(row.removed_by)}"
-    return percent(row.probability)
+    own, final = percent(row.raw_probability), percent(row.probability)
+    return f"{own} → {final}" if moved else final
 
 
 def _hover(row: Candidate) -> str:
     lines = [f"<b>{theme.shorten(row.token, 40)}</b>"]
     if row.token_id != OTHERS:
         lines[0] += f"  ID {row.token_id}"
-        lines.append(f"logit {row.logit:.4f}, rank {row.rank:,}")
-    lines.append(f"the model's own probability: {row.raw_probability:.6f}")
-    lines.append(f"after the options: {row.probability:.6f}")
+        lines.append(f"logit {three_digits(row.logit)}, rank {row.rank:,} before the options")
+    lines.append(f"the model's own probability: {percent(row.raw_probability)}")
+    lines.append(f"after the options: {percent(row.probability)}")
     if row.removed_by:
         lines.append(f"removed by {stage_name(row.removed_by)}")
     return "<br>".join(lines)

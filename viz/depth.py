@@ -54,7 +54,7 @@ def stream_and_gradients(models: Sequence[Depth]) -> go.Figure:
 def _line(name: str, what: str, values: Float[np.ndarray, "point"], look: theme.Look) -> Mark:
     points = list(range(len(values)))
     where = [f"entering block {i}" for i in points[:-1]] + ["after the last block"]
-    template = f"%{{customdata}}<br>{what} %{{y:.3g}}<extra>{theme.shorten(name, 40)}</extra>"
+    template = f"%{{customdata}}<br>{what} %{{y:,.3r}}<extra>{theme.shorten(name, 40)}</extra>"
     told = {"customdata": where, "hovertemplate": template}
     shared = {"name": name, "legendgroup": name, "showlegend": True, "yaxis": "y"}
     return marked_line(points, values, look, **shared, **told)

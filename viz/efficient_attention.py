@@ -12,6 +12,7 @@ from viz.attention import block_labels, block_size
 from viz.axes import Axis, axis, categories, fixed, hidden, ticks
 from viz.layout import legend
 from viz.marks import Mark, bars, beside, cells, dots, hatched, hover, line
+from viz.numbers import percent, three_digits
 
 LATER, OUTSIDE, TAKEN, READ = range(4)
 """What a cell of a mask can be, the higher the more it matters where cells are joined."""
@@ -116,15 +117,17 @@ def loss_changes(
     """
     worse = after > before
     template = (
-        "%{x}<br>probability as it is %{customdata[0]:.2%}<br>"
-        f"{change} %{{customdata[1]:.2%}}<br>loss %{{y:+.3f}} bits"
+        "%{x}<br>probability as it is %{customdata[0]}<br>"
+        f"{change} %{{customdata[1]}}<br>loss %{{y:+.3r}} bits"
     )
     changes = bars(
         theme.position_labels(tokens)[1:],
         after - before,
         [theme.KEY if is_worse else theme.VALUE for is_worse in worse],
         hatched(worse, 4),
-        customdata=np.stack([2.0**-before, 2.0**-after], -1),
+        customdata=[
+            [percent(2.0**-loss) for loss in two] for two in zip(before, after, strict=True)
+        ],
         hovertemplate=hover(template),
     )
     layout = {
@@ -151,7 +154,7 @@ def layer_losses(
     labels, values = [f"layer {layer}" for layer in layers], list(losses)
     if together is not None:
         labels, values = [*labels, "all of them"], [*values, together]
-    template = "changed in %{x}<br>loss %{customdata:.3f} bits per token (%{y:+.3f})"
+    template = "changed in %{x}<br>loss %{customdata:.3r} bits per token (%{y:+.3r})"
     added = bars(
         labels,
         [value - whole for value in values],
@@ -287,8 +290,8 @@ def converted_and_trained(
     )
     groups = []
     for name, values, colour, shape in kinds:
-        written = beside("" if value is None else f"{value:.2f}" for value in values)
-        told: Mark = {"name": name, "hovertemplate": hover(f"%{{x}}, {name}: %{{y:.3f}}")}
+        written = beside("" if value is None else three_digits(value) for value in values)
+        told: Mark = {"name": name, "hovertemplate": hover(f"%{{x}}, {name}: %{{y:.3r}}")}
         pattern = {"shape": shape, "size": 5}
         groups.append(bars(list(names), list(values), colour, pattern, **written, **told))
     layout = {

@@ -72,6 +72,6 @@ def _expert_cells(
         hoverongaps=False,
         xgap=int(written),
         ygap=1,
-        hovertemplate=hover(f"token %{{x}}<br>expert %{{y}}: {measure} %{{z:.4f}}"),
+        hovertemplate=hover(f"token %{{x}}<br>expert %{{y}}: {measure} %{{z:.3r}}"),
         colorbar=bar_below(measure),
     )

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from viz import axes, theme
-from viz.axes import fixed, rows
+from viz.axes import fixed, rows, shares
 from viz.layout import Part, legend, selected_band
 from viz.marks import (
     Mark,
@@ -23,7 +23,7 @@ from viz.marks import (
     rows_of_bars,
     said,
 )
-from viz.numbers import percent, whole_percent
+from viz.numbers import percent, signed, three_digits, whole_percent
 
 BESIDE = 0.18
 """How far left of a layer's number its state before the feedforward is drawn, and right after."""
@@ -31,7 +31,7 @@ CURVE_COLOURS = (theme.FEEDFORWARD, theme.QUERY, theme.KEY, theme.VALUE, theme.R
 CURVE_DASHES = tuple(look.dash for look in theme.LOOKS[:5])
 BAR_PX = 27
 ALMOST_NOTHING = 1e-5
-"""Smaller probabilities are written as less than 0.001 %."""
+"""Smaller probabilities are written as less than 0.001%."""
 MAX_TEXT_COLUMNS = 16
 
 Measure = Literal["probability", "logit", "rank"]
@@ -117,8 +117,7 @@ def _measure_axis(
     if measure == "logit":
         return fixed("logit (score)", zeroline=False)
     top = float(known.max(initial=0)) or 1.0
-    reach = [-0.04 * top, 1.08 * top]
-    return fixed("probability", tickformat="~%", range=reach, zeroline=False)
+    return shares("probability", 1.08 * top, -0.04 * top, zeroline=False)
 
 
 def _chart(height: int) -> Part:
@@ -147,11 +146,9 @@ def switched_off_bars(
     top = largest(np.append(probabilities, as_is)) or 1.0
     level = line([-0.5, n_layers - 0.5], [as_is, as_is], theme.RESIDUAL, 2, "dash")
     template = hover(f"with all of them: {_written('probability', as_is)}")
-    quarters = [0, 0.25, 0.5, 0.75, 1] if top > 0.5 else None
-    reach = {"tickformat": "~%", "range": [0, 1.2 * top], "tickvals": quarters}
     layout = {
         "xaxis": axes.layers(n_layers, "layer whose feedforward is off", zeroline=False),
-        "yaxis": fixed(f"probability of {theme.shorten(word)}", **reach),
+        "yaxis": shares(f"probability of {theme.shorten(word)}", 1.2 * top),
         "shapes": selected_band(selected),
         **_chart(280),
     }
@@ -165,8 +162,9 @@ def _without_each(probabilities: Float[np.ndarray, "layer"], word: str) -> Mark:
     if n_layers <= MAX_TEXT_COLUMNS:
         texts = ["" if np.isnan(p) else whole_percent(p) for p in probabilities.tolist()]
     word = theme.shorten(word, 30)
-    template = hover(f"without the feedforward of layer %{{x}}<br>{word}: %{{y:.4%}}")
-    told = {"name": "without this feedforward", "hovertemplate": template, "textangle": 0}
+    template = hover(f"without the feedforward of layer %{{x}}<br>{word}: %{{customdata}}")
+    told = {"customdata": [_written("probability", float(p)) for p in probabilities]}
+    told |= {"name": "without this feedforward", "hovertemplate": template, "textangle": 0}
     x, pattern = list(range(n_layers)), {"shape": "/", "size": 5}
     return bars(x, probabilities, theme.FEEDFORWARD, pattern, width=0.6, **beside(texts), **told)
 
@@ -222,14 +220,14 @@ def promoted_bars(
         f"{theme.shorten(token, 40)}: {'promoted' if is_up else 'suppressed'}"
         for token, is_up in zip(tokens, up, strict=True)
     )
-    told["hovertemplate"] = hover("%{hovertext}, %{x:+.4f}")
+    told["hovertemplate"] = hover("%{hovertext}, %{x:+.3r}")
     drawn = _signed_bars(effects, colours, hatched(~up, 5)) | told
     names = rows(map(theme.shorten, tokens), "token", showgrid=False, automargin=True)
     return go.Figure(drawn, _bars_layout(effects, measure, names))
 
 
 def _signed_bars(values: Float[np.ndarray, "bar"], colours: Sequence[str], pattern: Mark) -> Mark:
-    written = beside(f"{value:+.2f}" for value in values.tolist())
+    written = beside(map(signed, values.tolist()))
     return rows_of_bars(values, colours, pattern, **written)
 
 
@@ -272,7 +270,7 @@ def activation_curves(
     looks = cycle(zip(CURVE_COLOURS, CURVE_DASHES, strict=True))
     traces = []
     for (name, (x, y)), (colour, dash) in zip(curves.items(), looks, strict=False):
-        template = hover(f"{name}: %{{x:.3f}} → %{{y:.3f}}")
+        template = hover(f"{name}: %{{x:.3r}} → %{{y:.3r}}")
         traces.append(line(x, y, colour, 2, dash, name=name, hovertemplate=template))
     if points is not None:
         traces += _token_dots(points)
@@ -285,7 +283,7 @@ def activation_curves(
 
 
 def _token_dots(points: Points) -> list[Mark]:
-    told = {"text": list(points.names), "hovertemplate": hover("%{text}: %{x:.3f} → %{y:.3f}")}
+    told = {"text": list(points.names), "hovertemplate": hover("%{text}: %{x:.3r} → %{y:.3r}")}
     look = {"opacity": 0.45, "name": "neurons of this token"}
     neurons = dots(points.inputs, points.outputs, theme.RESIDUAL, 7, **look, **told)
     return [neurons, *_star(points)]
@@ -312,7 +310,7 @@ def gate_and_up(
     sizes = 4 + 22 * np.sqrt(np.nan_to_num(np.abs(product)) / strongest)
     symbols = np.where(product < 0, "diamond-open", "circle").tolist()
     texts = [
-        f"{name}<br>{g:.3f} × {u:.3f} = {g * u:.3f}"  # noqa: RUF001
+        f"{name}<br>{three_digits(g)} × {three_digits(u)} = {three_digits(g * u)}"  # noqa: RUF001
         for name, g, u in zip(names, gate.tolist(), up.tolist(), strict=True)
     ]
     told = {"name": "neurons of this token", "text": texts, "hovertemplate": hover("%{text}")}
@@ -330,7 +328,7 @@ def _star(points: Points) -> list[Mark]:
     if points.marked is None:
         return []
     at, name = [points.marked], points.names[points.marked]
-    told = {"name": name, "text": [name], "hovertemplate": hover("%{text}: %{x:.3f}, %{y:.3f}")}
+    told = {"name": name, "text": [name], "hovertemplate": hover("%{text}: %{x:.3r}, %{y:.3r}")}
     return [dots(points.inputs[at], points.outputs[at], theme.HIGHLIGHT, 15, "star", **told)]
 
 
@@ -338,8 +336,8 @@ def _written(measure: Measure, value: float) -> str:
     if not np.isfinite(value):
         return "none"
     if measure == "probability":
-        return percent(value) if value == 0 or value >= ALMOST_NOTHING else "<0.001 %"
-    return f"{value:,.0f}" if measure == "rank" else f"{value:.3f}"
+        return percent(value) if value == 0 or value >= ALMOST_NOTHING else "<0.001%"
+    return f"{value:,.0f}" if measure == "rank" else three_digits(value)
 
 
 def _room(values: Float[np.ndarray, "bar"]) -> list[float]:

@@ -128,7 +128,7 @@ def tile_scores(
     """
     readable = np.isfinite(scores)
     template = (
-        "query %{y}<br>key %{x}<br>score %{z:.4f}<br>exp(score - row maximum) %{customdata:.4f}"
+        "query %{y}<br>key %{x}<br>score %{z:.3r}<br>exp(score - row maximum) %{customdata:.3r}"
     )
     picture = diverging(
         np.where(readable, scores, np.nan).astype(np.float32),
@@ -137,7 +137,7 @@ def tile_scores(
         y=list(queries),
         hoverongaps=False,
         customdata=weights.astype(np.float32),
-        texttemplate="%{z:.1f}" if scores.size <= MAX_NUMBERS else None,
+        texttemplate="%{z:.2r}" if scores.size <= MAX_NUMBERS else None,
         hovertemplate=hover(template),
         colorbar=_bar_above("score of query and key (grey: masked)"),
     )
@@ -283,7 +283,7 @@ def _time_line(backend: BackendLine, look: theme.Look) -> Mark:
         "array": 1e3 * (np.array(backend.slowest) - middle),
         "arrayminus": 1e3 * (middle - np.array(backend.fastest)),
     }
-    template = hover(f"{backend.name} at %{{x:,}} tokens: %{{y:.3g}} ms")
+    template = hover(f"{backend.name} at %{{x:,}} tokens: %{{y:,.3r}} ms")
     told = {"name": backend.name, "legendgroup": backend.name, "hovertemplate": template}
     x, y = list(backend.lengths), 1e3 * middle
     return marked_line(x, y, look, width=None, error_y=spread, **told)
@@ -294,7 +294,7 @@ def _memory_line(backend: BackendLine, look: theme.Look) -> Mark:
     measured = zip(backend.lengths, backend.n_bytes, strict=True)
     known = {length: value / 1e6 for length, value in measured if value is not None}
     x, megabytes = list(known), list(known.values())
-    template = hover(f"{backend.name} at %{{x:,}} tokens: %{{customdata:.3g}} MB")
+    template = hover(f"{backend.name} at %{{x:,}} tokens: %{{customdata:,.3r}} MB")
     told = {"customdata": megabytes, "hovertemplate": template, "showlegend": False}
     shared = {"name": backend.name, "legendgroup": backend.name}
     y = [max(value, 1e-2) for value in megabytes]

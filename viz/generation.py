@@ -46,8 +46,8 @@ def step_costs(
     held = "KV cache (kB of keys and values)"
     panels = [
         _Panel("Positions computed", list(rows_computed), theme.RESIDUAL, "%{y:,} positions"),
-        _Panel("Time (milliseconds)", milliseconds, theme.RESIDUAL, "%{y:.1f} ms"),
-        _Panel(held, kilobytes, theme.KEY, "%{y:,.1f} kB"),
+        _Panel("Time (milliseconds)", milliseconds, theme.RESIDUAL, "%{y:,.3r} ms"),
+        _Panel(held, kilobytes, theme.KEY, "%{y:,.3r} kB"),
     ]
     return _stacked(panels, [theme.shorten(token) for token in tokens])
 

@@ -183,8 +183,8 @@ def _add_rounds(figure: go.Figure, row: int, rounds: _Rounds) -> None:
     x = list(range(1, values.shape[1] + 1))
     low, middle, high = values.min(0), np.median(values, 0), values.max(0)
     template = (
-        f"token %{{x}}, {name}: %{{y:.3g}} {unit}<br>"
-        f"%{{customdata[0]:.3g}} to %{{customdata[1]:.3g}} {unit} in the rounds"
+        f"token %{{x}}, {name}: %{{y:,.3r}} {unit}<br>"
+        f"%{{customdata[0]:,.3r}} to %{{customdata[1]:,.3r}} {unit} in the rounds"
     )
     told = {"customdata": np.stack([low, high], -1).tolist(), "hovertemplate": hover(template)}
     shared = {"name": name, "legendgroup": name, "showlegend": row == 1}
@@ -219,8 +219,8 @@ def ratio_curve(
     x = list(range(1, ratios.shape[1] + 1)) if positions is None else list(positions)
     low, high = ratios.min(0), ratios.max(0)
     template = (
-        "%{x} tokens: %{y:.2f} times as long<br>"
-        "%{customdata[0]:.2f} to %{customdata[1]:.2f} in the rounds"
+        "%{x} tokens: %{y:.3r} times as long<br>"
+        "%{customdata[0]:.3r} to %{customdata[1]:.3r} in the rounds"
     )
     told = {"customdata": np.stack([low, high], -1).tolist(), "hovertemplate": hover(template)}
     median = line(x, np.median(ratios, 0), ON, 3, name="ratio", showlegend=False, **told)
@@ -255,7 +255,7 @@ def cache_growth(n_bytes: Sequence[int], prefill: int) -> go.Figure:
         ON,
         hatched((step == 1 for step in steps), 6),
         customdata=what,
-        hovertemplate=hover("step %{x}, %{customdata}<br>holds %{y:,.1f} kB"),
+        hovertemplate=hover("step %{x}, %{customdata}<br>holds %{y:,.3r} kB"),
     )
     layout = {
         "xaxis": axis("step", tickformat="d", range=[0.4, max(len(steps), 8) + 0.6]),
@@ -318,7 +318,7 @@ def _vectors(name: str, numbers: Float[np.ndarray, "pos d"], labels: Sequence[st
         showscale=False,
         ygap=1 if len(labels) <= MAX_LABELLED else 0,
         customdata=np.broadcast_to(rows, numbers.shape).tolist(),
-        hovertemplate=hover(f"%{{customdata}}<br>{name}, dimension %{{x}}: %{{z:.4f}}"),
+        hovertemplate=hover(f"%{{customdata}}<br>{name}, dimension %{{x}}: %{{z:.3r}}"),
     )
 
 
@@ -352,7 +352,7 @@ def size_bars(
         sizes,
         ON,
         hatched((i != actual for i in range(len(names))), 7),
-        hovertemplate=hover("%{x:,.4g} " + unit_name),
+        hovertemplate=hover("%{x:,.3r} " + unit_name),
         **beside(f"{three_digits(size)} {unit_name}" for size in sizes),
     )
     longest = max(max(sizes), limit) if in_reach else max(sizes)

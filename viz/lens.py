@@ -17,6 +17,7 @@ from viz.axes import (
     fixed,
     ranks,
     rows,
+    shares,
     ticks_at,
 )
 from viz.layout import Part, band, box, legend
@@ -213,7 +214,7 @@ def watched_words(
     if measure == "rank":
         scale = ranks(np.max(values, initial=1))
     else:
-        scale = fixed("probability", tickformat="~%", rangemode="tozero")
+        scale = shares("probability", 1.04 * float(np.nanmax(values, initial=0)) or 1.0)
     layout = {
         "xaxis": _point_axis(layers),
         "yaxis": scale,

@@ -37,7 +37,7 @@ def norm_steps_strips(
         showscale=False,
         xgap=1,
         ygap=6,
-        hovertemplate=hover("number %{x} of the vector: %{customdata:.4f}"),
+        hovertemplate=hover("number %{x} of the vector: %{customdata:.3r}"),
     )
     layout = {
         "xaxis": fixed("number in the vector", showgrid=False),
@@ -62,7 +62,7 @@ def norm_comparison(
     both = np.concatenate([rms_norm, layer_norm])
     ends = [float(both.min()), float(both.max())]
     quiet = {"name": "where both are equal", "hoverinfo": "skip"}
-    template = "number %{customdata}<br>RMSNorm %{x:.4f}<br>LayerNorm %{y:.4f}"
+    template = "number %{customdata}<br>RMSNorm %{x:.3r}<br>LayerNorm %{y:.3r}"
     told = {
         "name": "numbers of the vector",
         "customdata": np.arange(len(rms_norm)),

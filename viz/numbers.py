@@ -7,35 +7,72 @@ import numpy as np
 Number = int | float | np.integer | np.floating
 """As Python or NumPy has it."""
 
-
-def percent(probability: Number) -> str:
-    """Write a probability with three significant digits, and never a false 0 % or 100 %."""
-    if probability in (0, 1):
-        return f"{probability * 100:.0f} %"
-    if probability < 1e-6:
-        return f"{probability * 100:.0e} %"
-    digits = max(1, 2 - math.floor(math.log10(probability * 100)))
-    shown = f"{probability * 100:.{digits}f}"
-    return ">99.9 %" if float(shown) == 100 else f"{shown} %"
+NOTHING = 1e-9
+"""Smaller numbers are rounding of computers, and written as 0."""
+ROUNDING = 5e-5
+"""Smaller differences are written by their order of magnitude alone."""
 
 
-def whole_percent(probability: Number) -> str:
-    """Write a probability as a whole percentage, with no false 0 or 100: for narrow places."""
-    if 0 < probability < 0.005:
+def percent(share: Number) -> str:
+    """Write a share with three significant digits, and never a false 0% or 100%."""
+    if share in (0, 1):
+        return "100%" if share else "0%"
+    if abs(share) < 1e-6:
+        return f"{share * 100:.0e}%"
+    shown = _rounded(share * 100)
+    return ">99.9%" if shown == "100" and share < 1 else f"{shown}%"
+
+
+def percent_change(share: Number) -> str:
+    """Write by which share something grew or shrank: +12.3%, -45.6%; 0% if by nothing."""
+    return f"{'+' if share > 0 else ''}{percent(share)}"
+
+
+def whole_percent(share: Number) -> str:
+    """Write a share as a whole percentage, with no false 0 or 100: for narrow places."""
+    if 0 < share < 0.005:
         return "<1%"
-    return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def three_digits(number: Number) -> str:
     """Write a number with three digits, or all before the point: 1.23, 45.6, 1,234."""
+    if abs(number) < NOTHING:
+        return "0"
     return f"{number:,.0f}" if abs(number) >= 99.95 else f"{number:.3g}"
 
 
 def signed(number: Number) -> str:
-    """Write a difference, such as `+0.1200`; what is only rounding in its order of magnitude."""
-    if number and abs(number) < 5e-5:
+    """Write a difference with three digits and its sign, such as `+0.12`; `0` if there is none."""
+    if not number:
+        return "0"
+    if abs(number) < ROUNDING:
         return f"{number:+.0e}"
-    return f"{number:+.4f}"
+    return f"{'+' if number > 0 else ''}{three_digits(number)}"
+
+
+def bits(number: Number) -> str:
+    """Write a surprise, an entropy or a loss: `2.34 bits`, and `<0.001 bits` of next to nothing."""
+    return "<0.001 bits" if 0 < abs(number) < 0.001 else f"{_rounded(number)} bits"
+
+
+def fair_draw(entropy_bits: Number) -> str:
+    """Write among how many tokens a fair draw would be as open, as in `7.94 tokens`."""
+    shown = _rounded(2 ** float(entropy_bits))
+    return "1 token" if shown == "1.00" else f"{shown} tokens"
+
+
+def _rounded(number: Number) -> str:
+    """Write three significant digits, zeros at the end included, or all before the point."""
+    rounded = float(f"{float(number):.3g}")
+    if abs(rounded) >= 100 or not rounded:
+        return f"{float(number) + 0.0:,.0f}"
+    return f"{rounded:.{2 - math.floor(math.log10(abs(rounded)))}f}"
+
+
+def surprise(log_prob: Number) -> float:
+    """Return a natural log-probability as a surprise in bits: 0 of what is certain."""
+    return -float(log_prob) / math.log(2) + 0.0
 
 
 def byte_unit(n_bytes: Number) -> tuple[float, str]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from viz import theme
-from viz.axes import fixed
+from viz.axes import fixed, shares
 from viz.layout import Part, legend
 from viz.marks import Mark, bar_below, diverging, hover, line, marked_line
 from viz.vectors import color_limit
@@ -26,7 +26,7 @@ def position_vectors(vectors: Float[np.ndarray, "pos d"]) -> go.Figure:
         color_limit(vectors),
         x=columns,
         y=rows,
-        hovertemplate=hover("position %{y}, number %{x}: %{z:.4f}"),
+        hovertemplate=hover("position %{y}, number %{x}: %{z:.3r}"),
         colorbar=bar_below("value"),
     )
     return go.Figure(picture, _picture_layout(f"number (of {vectors.shape[1]})"))
@@ -43,7 +43,7 @@ def position_similarity(vectors: Float[np.ndarray, "pos d"]) -> go.Figure:
         1,
         x=rows,
         y=rows,
-        hovertemplate=hover("positions %{y} and %{x}<br>cosine %{z:.3f}"),
+        hovertemplate=hover("positions %{y} and %{x}<br>cosine %{z:.3r}"),
         colorbar=bar_below("cosine"),
     )
     return go.Figure(picture, _picture_layout("position"))
@@ -86,7 +86,7 @@ def _bias_line(head: int, bias: Float[np.ndarray, "distance"], chosen: bool) -> 
     x = list(range(len(bias)))
     colour, width = (theme.HIGHLIGHT, 3) if chosen else (theme.RESIDUAL, 1)
     number = {"text": [""] * (len(x) - 1) + [str(head)], "textposition": "middle right"}
-    template = hover(f"head {head}, distance %{{x}}: %{{y:+.3f}}")
+    template = hover(f"head {head}, distance %{{x}}: %{{y:+.3r}}")
     told = {"mode": "lines+text", "cliponaxis": False, "hovertemplate": template}
     return line(x, bias, colour, width, **number, **told)
 
@@ -104,12 +104,12 @@ def shift_change(
     """
     lines = []
     for (name, values), look in zip(changes.items(), theme.LOOKS, strict=False):
-        template = hover(f"{name}<br>moved by %{{x}}: %{{y:.2%}} changed")
+        template = hover(f"{name}<br>moved by %{{x}}: %{{y:.3p}} changed")
         told = {"name": name, "connectgaps": True, "hovertemplate": template}
         lines.append(marked_line(list(shifts), values, look, width=None, **told))
     layout = {
         "xaxis": fixed("text moved by (positions)", tickformat="d"),
-        "yaxis": fixed("prediction changed", tickformat=".0%", range=[-0.03, 1.03]),
+        "yaxis": shares("prediction changed", 1.03, -0.03),
         **_lines_layout(320),
     }
     figure = go.Figure(lines, layout)
@@ -136,7 +136,7 @@ def loss_by_position(lines: Sequence[LossLine], trained: Sequence[int]) -> go.Fi
     looks = zip(lines, cycle(theme.LOOKS), strict=False)
     layout = {
         "xaxis": fixed("position in the text", tickformat="d"),
-        "yaxis": fixed("loss (nats per token)", rangemode="tozero"),
+        "yaxis": fixed("loss (bits per token)", rangemode="tozero"),
         **_lines_layout(400),
     }
     figure = go.Figure([_loss_line(measured, look) for measured, look in looks], layout)
@@ -150,7 +150,7 @@ def loss_by_position(lines: Sequence[LossLine], trained: Sequence[int]) -> go.Fi
 
 def _loss_line(measured: LossLine, look: theme.Look) -> Mark:
     template = (
-        f"{measured.name}<br>around position %{{x:.0f}}: %{{y:.3f}} nats<br>"
+        f"{measured.name}<br>around position %{{x:.0f}}: %{{y:.3r}} bits<br>"
         "mean of %{customdata} predictions"
     )
     told = {"customdata": list(measured.n_tokens), "hovertemplate": hover(template)}

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from viz import axes, theme
-from viz.axes import fixed
+from viz.axes import shares
 from viz.decoding import OTHERS, Candidate
 from viz.layout import row_sizes
 from viz.marks import beside, hatched, hover, rows_of_bars
-from viz.numbers import percent
+from viz.numbers import percent, three_digits
 
 LABEL_LENGTH = 18
 
@@ -29,11 +29,11 @@ def next_token_bars(rows: Sequence[Candidate]) -> go.Figure:
         [theme.RESIDUAL if others else theme.QUERY for others in is_others],
         hatched(is_others, 5),
         hovertext=list(map(_hover, rows)),
-        hovertemplate=hover("%{hovertext}<br>probability %{x:.6f}"),
+        hovertemplate=hover("%{hovertext}<br>probability %{text}"),
         **beside(map(percent, values)),
     )
     layout = {
-        "xaxis": fixed("probability", range=[0, 1.25 * max(values)], tickformat="~%"),
+        "xaxis": shares("probability", 1.25 * max(values)),
         "yaxis": axes.rows(map(_label, rows), "next token", showgrid=False),
         **row_sizes(len(rows)),
     }
@@ -49,4 +49,4 @@ def _hover(row: Candidate) -> str:
     if row.token_id == OTHERS:
         return row.token
     name = f"{theme.shorten(row.token, 40)}  ID {row.token_id}"
-    return f"{name}<br>logit {row.logit:.4f}, rank {row.rank:,}"
+    return f"{name}<br>logit {three_digits(row.logit)}, rank {row.rank:,}"

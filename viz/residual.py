@@ -49,12 +49,12 @@ def added_sizes(
 
 
 def _sizes(name: str, sizes: Float[np.ndarray, "layer"], colour: str, shape: str) -> Mark:
-    told: Mark = {"name": name, "hovertemplate": hover(f"layer %{{x}}: {name} %{{y:.3g}}")}
+    told: Mark = {"name": name, "hovertemplate": hover(f"layer %{{x}}: {name} %{{y:,.3r}}")}
     return bars(list(range(len(sizes))), sizes, colour, {"shape": shape}, **told)
 
 
 def _stream(sizes: Float[np.ndarray, "layer"]) -> Mark:
-    template = hover("after layer %{x}, the stream's size is %{y:.3g}")
+    template = hover("after layer %{x}, the stream's size is %{y:,.3r}")
     told: Mark = {"name": "the stream after it", "mode": "lines+markers", "hovertemplate": template}
     return line(list(range(len(sizes))), sizes, theme.RESIDUAL, **told)
 
@@ -124,7 +124,7 @@ def _state_line(curve: _Curve) -> Mark:
     measure = "cosine" if curve.panel else "length"
     told = {
         "customdata": ["the embedding" if layer < 0 else f"layer {layer}" for layer in x],
-        "hovertemplate": hover(f"after %{{customdata}}<br>{curve.name}: {measure} %{{y:.3g}}"),
+        "hovertemplate": hover(f"after %{{customdata}}<br>{curve.name}: {measure} %{{y:,.3r}}"),
     }
     place = {"yaxis": f"y{curve.panel}", "legend": f"legend{curve.panel}"}
     look = theme.Look(curve.colour, curve.dash, curve.symbol)

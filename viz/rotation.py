@@ -13,7 +13,7 @@ from viz import theme
 from viz.axes import across, down, fixed, hidden, ticks
 from viz.layout import Part, box, buttons, legend, note, slider
 from viz.marks import Mark, bars, cells, hatched, hover, line, marked_line
-from viz.numbers import counted, signed
+from viz.numbers import counted, signed, three_digits
 
 COLUMNS = 4
 PAIRS = "pair of dimensions, fastest first"
@@ -105,7 +105,7 @@ def _rims(centres: Sequence[tuple[float, float]]) -> Mark:
 
 
 def _score_line(curve: _Scores) -> Mark:
-    template = hover(f"{curve.moved} %{{x}}<br>{curve.measure} %{{y:.4f}}")
+    template = hover(f"{curve.moved} %{{x}}<br>{curve.measure} %{{y:.3r}}")
     told = {"hovertemplate": template, "showlegend": False}
     return line(list(curve.steps), curve.values, theme.RESIDUAL, **told)
 
@@ -133,7 +133,8 @@ def _marker(curve: _Scores) -> list[Mark]:
     """Where the score is at every step, and what is written above the curve."""
     first, top = curve.values[curve.start], curve.reach[1]
     texts = [
-        f"<b>{score:.4f}</b> (changed by {signed(float(score - first))})" for score in curve.values
+        f"<b>{three_digits(score)}</b> (changed by {signed(float(score - first))})"
+        for score in curve.values
     ]
     return [
         {"x": [step, curve.steps[0]], "y": [float(score), top], "text": ["", text]}
@@ -221,7 +222,7 @@ def pair_terms(
         values.append(float(rest))
     colours = [theme.ATTENTION if value >= 0 else theme.HIGHLIGHT for value in values]
     pattern = hatched((value < 0 for value in values), 5)
-    told = {"customdata": hovers, "hovertemplate": hover("%{customdata}<br>adds %{y:+.4f}")}
+    told = {"customdata": hovers, "hovertemplate": hover("%{customdata}<br>adds %{y:+.3r}")}
     step = max(1, len(labels) // 24)
     shown = [i for i, label in enumerate(labels) if i % step == 0 or label == "rest"]
     layout = {
@@ -249,7 +250,7 @@ def pair_use(
     n_heads, n_pairs = use.shape
     whole = (-0.5, n_pairs - 0.5)
     frames = [] if head is None else [box(whole, (head - 0.5, head + 0.5), theme.HIGHLIGHT)]
-    template = "head %{y}, pair %{x}<br>one turn in %{customdata}<br>share %{z:.1%}"
+    template = "head %{y}, pair %{x}<br>one turn in %{customdata}<br>share %{z:.3p}"
     shares = cells(
         use.astype(np.float32),
         (0, float(use.max()) or 1.0),
@@ -307,7 +308,7 @@ def _wavelengths(name: str, values: Float[np.ndarray, "pair"], look: theme.Look)
     """The wavelengths of those pairs that turn at all."""
     finite = np.isfinite(values)
     x, y = np.nonzero(finite)[0].tolist(), values[finite]
-    template = hover(f"{name}<br>pair %{{x}}: one turn in %{{y:,.1f}} tokens")
+    template = hover(f"{name}<br>pair %{{x}}: one turn in %{{y:,.3r}} tokens")
     size = 8 if len(values) <= 40 else 5
     return marked_line(x, y, look, size, None, name=name, hovertemplate=template)
 

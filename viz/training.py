@@ -37,11 +37,13 @@ def loss_curves(curves: Sequence[Curve], *, from_step: int = 0) -> go.Figure:
         shown = curve.steps >= from_step
         x, y = curve.steps[shown], curve.losses[shown]
         colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
-        template = f"step %{{x}}: loss %{{y:.3f}}<extra>{theme.shorten(curve.name, 50)}</extra>"
+        template = (
+            f"step %{{x}}: loss %{{y:.3r}} bits<extra>{theme.shorten(curve.name, 50)}</extra>"
+        )
         lines.append(line(x, y, colour, 2, dash, name=curve.name, hovertemplate=template))
     layout = {
         "xaxis": fixed("training step"),
-        "yaxis": fixed("loss (nats per token)"),
+        "yaxis": fixed("loss (bits per token)"),
         "height": 340 + 20 * (len(curves) > 3),
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "legend": {"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
@@ -78,7 +80,7 @@ def final_losses(
 def _seeds(row: int, name: str, seeds: Float[np.ndarray, "seed"]) -> list[Mark]:
     """A dot per seed, on a line from the best to the worst."""
     ends = [float(np.min(seeds)), float(np.max(seeds))]
-    template = hover(f"{theme.shorten(name, 40)}, run %{{customdata}}: %{{x:.4f}}")
+    template = hover(f"{theme.shorten(name, 40)}, run %{{customdata}}: %{{x:.3r}}")
     told = {"customdata": list(range(len(seeds))), "hovertemplate": template}
     return [
         line(ends, [row, row], theme.QUERY, 2, hoverinfo="skip"),

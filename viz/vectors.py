@@ -33,7 +33,7 @@ def vector_strip(
         cells.reshape(n_rows, n_columns),
         limit,
         customdata=np.arange(cells.size).reshape(n_rows, n_columns),
-        hovertemplate=hover(f"{name} %{{customdata}}: %{{z:.4f}}"),
+        hovertemplate=hover(f"{name} %{{customdata}}: %{{z:.3r}}"),
         hoverongaps=False,
         xgap=1,
         ygap=1 if n_rows <= MAX_GAPS else 0,

@@ -1,5 +1,7 @@
 """What does every head of every layer read? The grid of all heads, and their order."""
 
+from collections.abc import Callable
+
 import numpy as np
 import streamlit as st
 from jaxtyping import Float
@@ -13,7 +15,7 @@ from pages.state.visit import part, put
 from pages.widgets.bind import bind
 from pages.widgets.components import MAX_GRID_BYTES, MAX_TILE_PX, head_grid
 from pages.widgets.controls import pick_head, pick_layer
-from viz.numbers import plural
+from viz.numbers import bits, plural, three_digits
 
 GRID_HELP = (
     "Each square is the attention pattern of one **head**. Rows are queries (the token that "
@@ -35,14 +37,14 @@ Sorts the heads by what they do on this prompt, the highest number first:
 Each is averaged over all queries but the first; *same token* and *induction* over those queries
 whose token occurred before.
 """
-ORDERS = {
-    "layer": ("Layer and head", ""),
-    "previous_token": ("Previous token", "{:.2f}"),
-    "first_token": ("First token", "{:.2f}"),
-    "same_token": ("Same token", "{:.2f}"),
-    "induction": ("Induction", "{:.2f}"),
-    "entropy_bits": ("Entropy", "{:.1f} bits"),
-    "distance": ("Distance", "{:.1f} back"),
+ORDERS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "layer": ("Layer and head", three_digits),
+    "previous_token": ("Previous token", three_digits),
+    "first_token": ("First token", three_digits),
+    "same_token": ("Same token", three_digits),
+    "induction": ("Induction", three_digits),
+    "entropy_bits": ("Entropy", bits),
+    "distance": ("Distance", lambda n: f"{three_digits(n)} back"),
 }
 """By the name of a score: what it is called, and how it is written."""
 
@@ -84,7 +86,7 @@ def _pick_order(asked: Run) -> list[tuple[int, int, str]] | None:
     if name == "layer":
         return None
     measured: HeadScores = _scores(*asked)
-    scores, (title, form) = measured.scores[name], ORDERS[name]
+    scores, (title, write) = measured.scores[name], ORDERS[name]
     if np.isnan(scores).all():
         reason = (
             "needs at least two tokens"
@@ -93,14 +95,16 @@ def _pick_order(asked: Run) -> list[tuple[int, int, str]] | None:
         )
         st.caption(f"**{title}** {reason}; this prompt has none, so the heads are not sorted.")
         return None
-    return sorted_heads(scores, form)
+    return sorted_heads(scores, write)
 
 
-def sorted_heads(scores: Float[np.ndarray, "layer head"], form: str) -> list[tuple[int, int, str]]:
+def sorted_heads(
+    scores: Float[np.ndarray, "layer head"], write: Callable[[float], str]
+) -> list[tuple[int, int, str]]:
     """Return (row, head, score in words) of all heads, the highest score first."""
     ranked = np.argsort(-scores, axis=None, kind="stable")
     cells = (divmod(int(cell), scores.shape[1]) for cell in ranked)
-    return [(row, head, form.format(scores[row, head])) for row, head in cells]
+    return [(row, head, write(float(scores[row, head]))) for row, head in cells]
 
 
 def other_layers_note(info: ModelInfo) -> str | None:

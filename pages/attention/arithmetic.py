@@ -15,6 +15,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
 from viz import dot_product, softmax_bars, weighted_sum
+from viz.numbers import percent, three_digits
 
 HELP = (
     "Attention works in two steps. **Relevance scoring**: the query is compared with the key of "
@@ -56,7 +57,7 @@ def _pick_key(labels: Sequence[str], row: Float[np.ndarray, "key"]) -> int:
         options=range(len(row)),
         when_none=int(np.argmax(row)),
         keeps=True,
-        format_func=lambda pos: f"{pos}: {labels[pos]} ({row[pos]:.3f})",
+        format_func=lambda pos: f"{pos}: {labels[pos]} ({percent(row[pos])})",
         help="Which token is read, with its attention weight. A click in the matrix chooses "
         "query and key at once.",
     )
@@ -159,8 +160,9 @@ def _all_heads(added: Added | None, head: int) -> None:
     st.markdown(
         f"The output projection (`{added.path}`) turns this output of {added.d_value} numbers "
         f"into {len(added.recorded)} that are added to the vector of the query. Their size is "
-        f"**{added.head_norms[head]:.3f}**; all {len(added.head_norms)} heads of the layer "
-        f"together add **{np.linalg.norm(added.recorded):.3f}**."
+        f"**{three_digits(added.head_norms[head])}**; all {len(added.head_norms)} heads of the "
+        "layer "
+        f"together add **{three_digits(np.linalg.norm(added.recorded))}**."
     )
     check(
         agree(added.difference, float(np.abs(added.recorded).max())),

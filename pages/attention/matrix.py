@@ -23,6 +23,7 @@ from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
 from viz import attention_heatmap
 from viz.attention import block_size
+from viz.numbers import percent
 
 SPAN_FROM = 64
 """From this many tokens on, the reader may choose which of them to draw."""
@@ -194,7 +195,7 @@ def _hide_first(shown: Shown) -> Shown:
         label_visibility="collapsed",
     )
     rescaled = part(Choices).rows == "rescale"
-    note = f"Hidden: the first token, with {share:.0%} of all that is read after it. "
+    note = f"Hidden: the first token, with {percent(share)} of all that is read after it. "
     if rescaled:
         st.caption(note + "What remains of each row is stretched to the sum it had.")
     else:

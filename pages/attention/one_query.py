@@ -11,6 +11,7 @@ from pages.state.visit import put
 from pages.text import escape_markdown, visible
 from pages.widgets.components import head_lines, rows_to_send, token_strip
 from pages.widgets.controls import current_position, pick_position
+from viz.numbers import percent
 
 MAX_LINE_TOKENS = 96
 """Lines between more tokens than this cannot be followed by eye."""
@@ -72,7 +73,7 @@ def summary(labels: Sequence[str], row: Float[np.ndarray, "pos"], query: int) ->
     read = []
     for key in strongest:
         token = f":orange[{escape_markdown(labels[key])}] (token {key})"
-        read.append(f"{'itself' if key == query else token}, {row[key]:.1%}")
+        read.append(f"{'itself' if key == query else token}, {percent(row[key])}")
     return f"{reader} reads most from " + "; then from ".join(read) + "."
 
 
@@ -88,5 +89,5 @@ def lines_note(span: slice, query: int, row: Float[np.ndarray, "pos"], n_tokens:
         return None
     note = f"Lines are drawn among tokens {span.start} to {span.stop - 1}."
     if span.start <= query < span.stop:
-        note += f" Of what the query reads, {row[span].sum():.0%} lies there."
+        note += f" Of what the query reads, {percent(row[span].sum())} lies there."
     return note

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from pages.text import visible
 from pages.widgets.bind import bind
 from pages.widgets.components import token_strip
+from viz.numbers import percent, three_digits
 
 HELP = (
     "Choose a group of tokens, such as the pieces of a name, and read their attention as one: "
@@ -42,8 +43,8 @@ def draw(tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"]) -> None:
     if queries and keys:
         total = float(shares[np.ix_(queries, keys)].sum())
         st.markdown(
-            f"Together the chosen queries put **{total:.3f}** on the chosen keys, "
-            f"**{total / len(queries):.1%}** of what they have to give."
+            f"Together the chosen queries put **{three_digits(total)}** on the chosen keys, "
+            f"**{percent(total / len(queries))}** of what they have to give."
         )
 
 

@@ -19,6 +19,7 @@ from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
 from viz import activation_curves, final_losses, gate_and_up
 from viz.feedforward import Points
+from viz.numbers import percent, three_digits
 
 MAX_DOTS = 1500
 NEARLY_OFF = 0.01
@@ -89,13 +90,18 @@ def seen_at(neurons: NeuronTrace, pos: int) -> Seen | None:
 
 
 def share_off(
-    pre_activation: Float[np.ndarray, "neuron"], activated: Float[np.ndarray, "neuron"]
+    pre_activation: Float[np.ndarray, "neuron"], activation: Float[np.ndarray, "neuron"]
 ) -> Off:
-    """Count a token's neurons that are off."""
-    largest = float(np.abs(activated).max(initial=0.0))
+    """Count a token's neurons that are off.
+
+    Args:
+        pre_activation: What enters the activation function.
+        activation: What the neurons give: with a gate, gate times up.
+    """
+    largest = float(np.abs(activation).max(initial=0.0))
     return Off(
         float((pre_activation <= 0).mean()),
-        float((np.abs(activated) <= NEARLY_OFF * largest).mean()),
+        float((np.abs(activation) <= NEARLY_OFF * largest).mean()),
     )
 
 
@@ -122,13 +128,14 @@ def _draw_neurons(scene: Scene, neurons: NeuronTrace) -> None:
 
 
 def _in_words(scene: Scene, seen: Seen) -> str:
-    off = share_off(seen.pre_activation, seen.activated)
+    off = share_off(seen.pre_activation, seen.activation)
     name = scene.facts.feedforward.name if scene.facts.feedforward else "its own"
     return (
-        f"At “{scene.token}”, **{off.below_zero:.0%}** of the {len(seen.activated):,} neurons of "
+        f"At “{scene.token}”, **{percent(off.below_zero)}** of the {len(seen.activated):,} neurons "
+        "of "
         f"layer {scene.layer} get a negative number: ReLU would switch exactly these off. Here the "
-        f"activation is **{name}**, and {off.nearly_off:.0%} of the neurons give less than a "
-        "hundredth of the largest."
+        f"activation is **{name}**, and {percent(off.nearly_off)} of the neurons give less than a "
+        f"hundredth of the largest{' (gate times up counts)' if seen.up is not None else ''}."
     )
 
 
@@ -165,8 +172,9 @@ def _gate_line(seen: Seen, up: Float[np.ndarray, "neuron"]) -> str:
     top = int(seen.sizes.argmax())
     return (
         f"With a gate there are three factors. Neuron {top} adds most: gate "
-        f"{seen.activated[top]:.3g} × up {up[top]:.3g} × its output row of size "  # noqa: RUF001
-        f"{seen.row_sizes[top]:.3g} = a vector of size **{seen.sizes[top]:.3g}**. A gate near zero "
+        f"{three_digits(seen.activated[top])} × up {three_digits(up[top])} × "  # noqa: RUF001
+        f"its output row of size {three_digits(seen.row_sizes[top])} = a vector of size "
+        f"**{three_digits(seen.sizes[top])}**. A gate near zero "
         "shuts a neuron, however large the other product is."
     )
 

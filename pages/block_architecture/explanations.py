@@ -8,7 +8,7 @@ from model_hooks.read.norms import mean_share, norm_operations
 from model_hooks.read.recorded import vector
 from pages.ask.computed import computed
 from pages.block_architecture.scene import Scene
-from viz.numbers import counted
+from viz.numbers import counted, percent, three_digits
 
 WRITTEN: dict[Topic, str] = {
     "norm place": "Where it normalises",
@@ -41,16 +41,17 @@ def _norm_place(scene: Scene) -> str:
     text = (
         "In 2017, each sum was normalised, so the vector had a fixed size again after every part, "
         "and everything below was rescaled each time. Here the **stream itself is never "
-        f"normalised**: for token {scene.pos}, “{scene.token}”, it goes from size {first:.3g} "
-        f"(embedding) to {last:.3g} (after the last block)."
+        f"normalised**: for token {scene.pos}, “{scene.token}”, it goes from size "
+        f"{three_digits(first)} "
+        f"(embedding) to {three_digits(last)} (after the last block)."
     )
     if facts.norms_at("before attention", "before feedforward", "before both"):
         text += " Only the copy that a part reads is normalised."
     if facts.norms_at("after attention", "after feedforward"):
         text += (
             " What a part gives is normalised before it is added: here attention adds a vector of "
-            f"size {scene.size('attn_out'):.3g}, the feedforward one of "
-            f"{scene.size('mlp_out'):.3g}."
+            f"size {three_digits(scene.size('attn_out'))}, the feedforward one of "
+            f"{three_digits(scene.size('mlp_out'))}."
         )
     return text + (
         " So there is a straight road of additions from the loss back to the first block, and "
@@ -67,8 +68,9 @@ def _norm_kind(scene: Scene) -> str:
         f"divides by the root of the mean square: {norm_operations('RMSNorm')} operations per "
         f"number instead of {norm_operations('LayerNorm')}, and {d_model:,} learned numbers "
         f"instead of {2 * d_model:,}. This block uses {kinds}. What the mean is worth: in the "
-        f"vector that enters this block at “{scene.token}” it is {found.mean:.3g}, which makes up "
-        f"**{found.share:.1%}** of the vector's size."
+        f"vector that enters this block at “{scene.token}” it is {three_digits(found.mean)}, which "
+        "makes up "
+        f"**{percent(found.share)}** of the vector's size."
     )
 
 
@@ -77,8 +79,8 @@ def _wiring(scene: Scene) -> str:
         "In 2017 the feedforward read what attention had just added. Here **both read the same "
         "vector** and their results are added together: their matrix products can run at the same "
         "time, but the feedforward must wait one block to see what attention brought. At token "
-        f"{scene.pos}, attention adds a vector of size {scene.size('attn_out'):.3g}, the "
-        f"feedforward one of size {scene.size('mlp_out'):.3g}."
+        f"{scene.pos}, attention adds a vector of size {three_digits(scene.size('attn_out'))}, the "
+        f"feedforward one of size {three_digits(scene.size('mlp_out'))}."
     )
 
 
@@ -98,7 +100,7 @@ def _attention(scene: Scene) -> str:
         f"In 2017 each head had its own keys and values. Here {attention.n_heads} query heads "
         f"share {counted(attention.n_kv_heads, 'set')}: {shared} heads ask different questions of "
         f"the same keys. The KV cache keeps only **{per_token:,} numbers** per token and layer "
-        f"instead of {full:,}: {full / per_token:.3g} times less to store and to load."
+        f"instead of {full:,}: {three_digits(full / per_token)} times less to store and to load."
     )
 
 
@@ -188,7 +190,8 @@ def _experts(scene: Scene) -> str:
     return (
         f"The feedforward is split into **{feedforward.n_experts} experts**, and a router sends "
         f"each token to {chosen} of them.{shared} So a token uses only "
-        f"**{active_share(feedforward):.0%}** of the experts' weights: the model can know more "
+        f"**{percent(active_share(feedforward))}** of the experts' weights: the model can know "
+        "more "
         "without working more per token, but all of it has to fit into memory."
     )
 

@@ -24,6 +24,7 @@ from pages.widgets.check import agree, check
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
 from viz import norm_comparison, norm_steps_strips
+from viz.numbers import percent, three_digits
 
 HELP = (
     "**LayerNorm** (Ba et al. 2016) subtracts the vector's mean and divides by its standard "
@@ -90,8 +91,10 @@ def _in_words(steps: NormSteps, token: str) -> str:
     found = mean_share(steps.vector)
     weight = ", with 1 + w as its weight" if steps.weight_is_offset else ""
     return (
-        f"The vector of “{token}” has {len(steps.vector):,} numbers, size {found.size:.3g} and "
-        f"mean {found.mean:.4g}. Its mean makes up **{found.share:.1%}** of that size, and it is "
+        f"The vector of “{token}” has {len(steps.vector):,} numbers, size "
+        f"{three_digits(found.size)} and "
+        f"mean {three_digits(found.mean)}. Its mean makes up **{percent(found.share)}** of that "
+        "size, and it is "
         f"all that the two norms disagree about. This model uses **{steps.kind}**{weight}."
     )
 
@@ -111,8 +114,8 @@ def _step_cells(steps: NormSteps) -> list[str]:
     return [
         _first(steps.vector),
         _first(steps.centred) if steps.kind == "LayerNorm" else "left out",
-        f"{steps.mean_square:.4g}",
-        f"{steps.divisor:.4g}",
+        three_digits(steps.mean_square),
+        three_digits(steps.divisor),
         _first(steps.normalised),
         _first(steps.output) + bias,
     ]
@@ -129,10 +132,11 @@ def _draw_check(steps: NormSteps, dtype: str) -> None:
     check(
         agree(steps.difference, largest, dtype),
         f"the steps of {steps.kind} give what the module itself gave in this run; no number "
-        f"differs by more than {steps.difference:.0e} (the largest is {largest:.3g}). The other "
+        f"differs by more than {steps.difference:.0e} (the largest is {three_digits(largest)}). "
+        "The other "
         "column shows what the other norm would make of the same vector with the same weight.",
         f"the steps of {steps.kind} and what the module itself gave in this run differ by up to "
-        f"{steps.difference:.0e} (the largest number is {largest:.3g}).",
+        f"{steps.difference:.0e} (the largest number is {three_digits(largest)}).",
     )
 
 
@@ -154,7 +158,7 @@ def _draw_numbers(layer_norm: NormSteps, rms_norm: NormSteps) -> None:
     shift = float(np.abs(layer_norm.normalised - rms_norm.normalised).max())
     st.markdown(
         "All dots lie on one line: LayerNorm only shifts (by the mean) and stretches a little. "
-        f"The largest gap between the two is {shift:.3g}."
+        f"The largest gap between the two is {three_digits(shift)}."
     )
 
 
@@ -199,7 +203,7 @@ def _draw_cost(info: ModelInfo, model_name: str, n_tokens: int) -> None:
     )
     share = 2 * info.n_layers * norm_operations("LayerNorm") * d_model / (2 * info.n_parameters)
     st.markdown(
-        f"Either way a norm is cheap to count: two per block take about {share:.1%} of the "
+        f"Either way a norm is cheap to count: two per block take about {percent(share)} of the "
         "operations of one token. What costs more is moving the vector through memory again."
     )
 

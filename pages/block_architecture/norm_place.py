@@ -21,6 +21,7 @@ from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
 from pages.widgets.run_whole import say_twins_run_whole
 from viz import Depth, loss_curves, stream_and_gradients
+from viz.numbers import bits, three_digits
 
 AFTER, BEFORE = "twin-original-2017", "twin-pre-norm"
 NAMES = {AFTER: "norm after (2017)", BEFORE: "norm before"}
@@ -135,13 +136,15 @@ def in_words(numbers: Measured) -> str:
     """Say where stream and gradient begin and end."""
     if numbers.sizes is None:
         return escape_markdown(numbers.problem or "")
-    text = f"the stream goes from {numbers.sizes[0]:.3g} to {numbers.sizes[-1]:.3g}"
+    enters, leaves = three_digits(numbers.sizes[0]), three_digits(numbers.sizes[-1])
+    text = f"the stream goes from {enters} to {leaves}"
     if numbers.gradients is None:
         return f"{text}. {escape_markdown(numbers.problem or '')}"
     first, last = numbers.gradients[min(1, len(numbers.sizes) - 1)], numbers.gradients[-1]
     return (
-        f"{text}; the gradient is {first:.2g} where block 1 begins and {last:.2g} after the last "
-        f"block (loss {numbers.loss:.2f})."
+        f"{text}; the gradient is {three_digits(first)} where block 1 begins and "
+        f"{three_digits(last)} after the last "
+        f"block (loss {bits(numbers.loss / np.log(2))} per token)."
     )
 
 
@@ -177,7 +180,7 @@ def _draw_warmup() -> None:
         key="block_architecture.warmup",
         alt="Training loss with the norm after or before, with and without warm-up",
     )
-    ends = ", ".join(f"{curve.name} **{curve.losses[-1]:.2f}**" for curve in curves)
+    ends = ", ".join(f"{curve.name} **{bits(curve.losses[-1])}**" for curve in curves)
     st.markdown(
         "**Warm-up** raises the learning rate slowly over the first steps, as in 2017. The same "
         f"small model, trained with Adam alone, ends at a loss of: {ends}. With the norm before, "

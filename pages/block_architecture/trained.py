@@ -40,11 +40,11 @@ def names_of_bundled() -> list[str]:
 
 
 def curve_of(name: str, title: str | None = None) -> Curve | None:
-    """Return the training loss of a run's first seed for the figure; None if it is not here."""
+    """Return the training loss of a run's first seed in bits per token; None if it is not here."""
     run = training_run(name)
     if run is None or not run.steps:
         return None
-    return Curve(title or name, np.array(run.steps), np.array(run.train_losses))
+    return Curve(title or name, np.array(run.steps), np.array(run.train_losses) / np.log(2))
 
 
 def final_bits(name: str) -> Float[np.ndarray, "seed"]:

@@ -23,6 +23,7 @@ from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
 from pages.widgets.run_whole import say_twins_run_whole
 from viz import loss_curves, probability_by_token
+from viz.numbers import bits as in_bits
 
 WAITS = "Reading the prompt with both…"
 LEFT_OUT = 50
@@ -157,7 +158,7 @@ def _draw_tokens(one: Reading, other: Reading, first: str, second: str) -> None:
     )
     bits = [-np.log2(np.maximum(reading.actual, 1e-12)).mean() for reading in (one, other)]
     st.caption(
-        f"Surprise per token: {bits[0]:.2f} bits with {first}, {bits[1]:.2f} with {second}."
+        f"Surprise per token: {in_bits(bits[0])} with {first}, {in_bits(bits[1])} with {second}."
         + trained.cut_note(first, second)
     )
     csv_button(

@@ -18,6 +18,7 @@ from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
 from viz import final_losses
+from viz.numbers import three_digits
 
 HELP = (
     "The **twins** are small models that were trained on the same text in the same order for the "
@@ -119,7 +120,9 @@ def _pace_columns(known: Sequence[TrainingRun], paces: dict[str, Pace]) -> dict[
         return {}
     found = [paces.get(twin.name) for twin in known]
     return {
-        "reads 128 tokens in": [f"{pace.reading_ms:.1f} ms" if pace else "" for pace in found],
+        "reads 128 tokens in": [
+            f"{three_digits(pace.reading_ms)} ms" if pace else "" for pace in found
+        ],
         "writes tokens per second": [
             f"{pace.tokens_per_second:.0f}" if pace else "" for pace in found
         ],

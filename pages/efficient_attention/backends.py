@@ -23,7 +23,7 @@ from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.fragment import fragment
 from viz import BackendLine, backend_costs
-from viz.numbers import counted, size_text
+from viz.numbers import counted, size_text, three_digits
 
 LENGTHS = (256, 512, 1024, 2048)
 LOOK_EVERY_S = 0.7
@@ -171,7 +171,7 @@ def conclusion(progress: Progress) -> str | None:
     text = (
         f"At {max(both):,} tokens, tiled attention (sdpa flash) took "
         f"**{_duration(flash.seconds)}**, eager **{_duration(eager.seconds)}**: "
-        f"{eager.seconds / flash.seconds:.1f} times as long"
+        f"{three_digits(eager.seconds / flash.seconds)} times as long"
     )
     if eager.peak_bytes and flash.peak_bytes:
         text += f", with {size_text(eager.peak_bytes)} of memory instead of "
@@ -180,4 +180,4 @@ def conclusion(progress: Progress) -> str | None:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+    return f"{three_digits(seconds)} s" if seconds >= 1 else f"{three_digits(1e3 * seconds)} ms"

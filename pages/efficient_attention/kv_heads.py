@@ -19,7 +19,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head
 from viz import head_sharing
-from viz.numbers import counted, size_text
+from viz.numbers import counted, percent_change, size_text
 
 SHARING_HELP = """
 Each **query head** asks its own questions, but several may share the keys and values they read:
@@ -143,7 +143,7 @@ def _smaller(label: str, n_bytes: int, left: float, help_text: str) -> None:
     st.metric(
         label,
         size_text(n_bytes * left),
-        f"{left - 1:+.0%}",
+        percent_change(left - 1),
         delta_color="inverse",
         width="content",
         help=help_text,

@@ -14,6 +14,7 @@ from model_hooks.read.recorded import last_logits
 from pages.ask.computed import computed
 from pages.text import escape_markdown
 from pages.widgets.before_after import BeforeAfter, draw_before_after
+from viz.numbers import bits, signed
 
 LOSS_HELP = (
     "How badly the model predicts your prompt: the average of -log2(probability) over its tokens, "
@@ -89,8 +90,8 @@ def loss_metric(found: Losses) -> None:
         return
     st.metric(
         "Loss on the prompt",
-        f"{after:.2f} bits",
-        f"{after - before:+.2f} bits",
+        bits(after),
+        f"{signed(after - before)} bits",
         delta_color="inverse" if round(after - before, 2) else "off",
         help=LOSS_HELP,
         width="content",

@@ -13,6 +13,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from viz import layer_losses, loss_changes
+from viz.numbers import signed
 
 MANY_LAYERS = 24
 """With more layers than this, trying one after the other shows how far it is."""
@@ -70,8 +71,8 @@ def _one_layer_at_a_time(
     worst = int(np.argmax(in_one))
     st.caption(
         f"{MEASURED} Alone, it costs most in layer {layers[worst]} "
-        f"({in_one[worst] - before:+.2f} bits per token); in all of them together "
-        f"{together - before:+.2f}."
+        f"({signed(in_one[worst] - before)} bits per token); in all of them together "
+        f"{signed(together - before)}."
     )
     chart(
         layer_losses(layers, in_one, before, together),

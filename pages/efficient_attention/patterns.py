@@ -15,7 +15,7 @@ from pages.efficient_attention.subject import ARITHMETIC, MEASURED, Subject
 from pages.state.visit import part
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
-from viz.numbers import operations, plural, size_text
+from viz.numbers import operations, percent, percent_change, plural, size_text
 
 KINDS: dict[Kind, str] = {
     "full": "Full",
@@ -198,7 +198,7 @@ def _numbers(subject: Subject, pattern: AttentionPattern, found: Losses) -> None
     with st.container(horizontal=True, gap="large"):
         st.metric(
             "Scores left",
-            f"{costs.pairs.share:.0%}",
+            percent(costs.pairs.share),
             help=SHARE_HELP,
             width="content",
             delta=f"{costs.pairs.after:,} of {costs.pairs.before:,} pairs",
@@ -226,7 +226,7 @@ def _cost(label: str, value: str, change: Change, help_text: str) -> None:
     st.metric(
         label,
         value,
-        f"{share - 1:+.0%}" if share is not None and share != 1 else None,
+        percent_change(share - 1) if share is not None and share != 1 else None,
         delta_color="inverse",
         help=help_text,
         width="content",

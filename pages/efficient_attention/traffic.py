@@ -12,7 +12,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from viz import memory_traffic
-from viz.numbers import counted, size_text
+from viz.numbers import counted, percent_change, size_text
 
 SRAM_SIZES = tuple(2**power * 1024 for power in range(2, 9))
 LENGTHS = tuple(2**power for power in range(5, 18))
@@ -98,7 +98,7 @@ def _numbers(n_tokens: int, tile: tuple[int, int], here: Traffic) -> None:
         st.metric(
             f"Tiled, {counted(n_tokens, 'token')}",
             size_text(here.tiled),
-            f"{here.tiled / here.standard - 1:+.0%}",
+            percent_change(here.tiled / here.standard - 1),
             delta_color="inverse",
             width="content",
             help="3nd + 2n + ceil(n / B_c) (3nd + 4n) numbers.",

@@ -19,7 +19,7 @@ from pages.widgets.controls import pick_head, pick_layer
 from pages.widgets.download import csv_button
 from pages.widgets.shortcut import shortcut
 from viz import output_distance, tile_map, tile_scores
-from viz.numbers import Number
+from viz.numbers import Number, percent
 from viz.theme import position_labels
 
 TILE_HELP = "A tile of this many must fit into fast memory. Real ones hold 64 to 256."
@@ -218,7 +218,7 @@ def kept_rows(step: TileStep, labels: list[str]) -> pd.DataFrame:
             "in this tile": map(number, step.tile_max),
             "after": map(number, step.max_after),
             "Old sum shrinks to": [
-                "" if not had else f"{kept:.1%}"
+                "" if not had else percent(kept)
                 for had, kept in zip(step.sum_before > 0, step.kept, strict=True)
             ],
             "Sum before": map(number, step.sum_before),

@@ -17,6 +17,7 @@ from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
 from viz import activation_curves, gate_and_up
 from viz.feedforward import Points
+from viz.numbers import percent
 
 MAX_DOTS = 600
 """Neurons drawn; of more, an even sample and the strongest."""
@@ -87,11 +88,13 @@ def share_off(values: Values, name: str) -> str:
     n_neurons = len(values.pre)
     if n_zero > 0.5 * n_below:
         return (
-            f"**{n_zero:,} of {n_neurons:,} neurons ({n_zero / n_neurons:.0%}) are off** at this "
+            f"**{n_zero:,} of {n_neurons:,} neurons ({percent(n_zero / n_neurons)}) are off** at "
+            "this "
             f"token: {escape_markdown(name)} gives exactly 0 for them."
         )
     return (
-        f"**{n_below:,} of {n_neurons:,} neurons ({n_below / n_neurons:.0%}) are off or nearly "
+        f"**{n_below:,} of {n_neurons:,} neurons ({percent(n_below / n_neurons)}) are off or "
+        "nearly "
         f"off** at this token: what goes in is below 0, where {escape_markdown(name)} lets little "
         "through."
     )

@@ -13,6 +13,7 @@ from pages.feedforward.choices import Order
 from pages.feedforward.scene import Scene
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
+from viz.numbers import three_digits
 
 N_STRONGEST = 12
 """Neurons that count as the strongest."""
@@ -75,13 +76,15 @@ def formula(hidden: Hidden, neuron: int, name: str) -> str:
         name: What the activation function is called.
     """
     neurons, pos = hidden.neurons, hidden.pos
-    activation = f"{neurons.activation[pos, neuron]:.3f}"
+    activation = three_digits(neurons.activation[pos, neuron])
     if neurons.pre_activation is None or neurons.activated is None:
         return f"Its activation is **{activation}**."
-    start = f"{escape_markdown(name)}({neurons.pre_activation[pos, neuron]:.3f})"
+    start = f"{escape_markdown(name)}({three_digits(neurons.pre_activation[pos, neuron])})"
     if neurons.up is None:
         return f"Its activation is {start} = **{activation}**."
-    factors = f"{neurons.activated[pos, neuron]:.3f} × {neurons.up[pos, neuron]:.3f}"  # noqa: RUF001
+    factors = (
+        f"{three_digits(neurons.activated[pos, neuron])} × {three_digits(neurons.up[pos, neuron])}"  # noqa: RUF001
+    )
     return f"Its activation is {start} × up = {factors} = **{activation}**."  # noqa: RUF001
 
 

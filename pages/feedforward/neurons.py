@@ -25,6 +25,7 @@ from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
 from pages.widgets.words import token_texts
 from viz import neuron_bars, promoted_bars
+from viz.numbers import signed, three_digits
 
 N_TOKENS = 8
 """Tokens promoted, and as many suppressed."""
@@ -79,8 +80,10 @@ def hovers(
     """
     neurons, effects, pos = hidden.neurons, hidden.effects, hidden.pos
     return [
-        f"neuron {i}<br>activation {neurons.activation[pos, i]:.3f}<br>adds a vector of size "
-        f"{effects.sizes[i]:.3f}<br>{effects.effects[i]:+.4f} to the score of {html.escape(word)}"
+        f"neuron {i}<br>activation {three_digits(neurons.activation[pos, i])}<br>adds a vector of "
+        "size "
+        f"{three_digits(effects.sizes[i])}<br>{signed(effects.effects[i])} to the score of "
+        f"{html.escape(word)}"
         f"<br>pushes most: {html.escape(', '.join(tokens))}"
         for i, tokens in zip(which, pushed, strict=True)
     ]
@@ -90,17 +93,19 @@ def fires_on(neurons: NeuronTrace, neuron: int) -> tuple[Float[np.ndarray, "pos"
     """Return how strongly a neuron fires at each token, as a shade from 0 to 1 and in numbers."""
     values = neurons.activation[:, neuron]
     largest = float(np.abs(values).max()) or 1.0
-    return np.abs(values) / largest, [f"{value:+.2f}" for value in values.tolist()]
+    return np.abs(values) / largest, [signed(value) for value in values.tolist()]
 
 
 def sum_text(effects: NeuronEffects, word: str) -> str:
     """Say what all neurons together do to a word's score, and what the feedforward does."""
-    bias = f" (and a bias of {effects.bias:+.4f})" if effects.bias else ""
+    bias = f" (and a bias of {signed(effects.bias)})" if effects.bias else ""
     return (
         f"all {len(effects.effects):,} neurons{bias} add {effects.total:+.4f} to the score of "
         f"{escape_markdown(word)}; the whole feedforward, sent through the model's own final norm "
         f"and LM head, adds {effects.whole:+.4f}. They differ by "
-        f"{abs(effects.total - effects.whole):.0e}."
+        f"{abs(effects.total - effects.whole):.0e}. The final norm divides by the size of the "
+        "stream right after this layer; Layers counts the same feedforward at the scale of the "
+        "last layer."
     )
 
 
@@ -164,7 +169,8 @@ def _draw_one(
 ) -> None:
     st.markdown(
         formula(hidden, neuron, function_name(scene.info))
-        + f" It adds a vector of size {hidden.effects.sizes[neuron]:.3f}, which pushes these "
+        + f" It adds a vector of size {three_digits(hidden.effects.sizes[neuron])}, which pushes "
+        "these "
         "tokens:"
     )
     labels = [visible(texts[i]) for i in pushes.token_ids]

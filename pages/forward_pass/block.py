@@ -14,6 +14,7 @@ from pages.widgets.chart import chart
 from pages.widgets.experts import choice_line
 from pages.widgets.provenance import numbers_from
 from viz import attention_heatmap, block_diagram, color_limit, vector_strip
+from viz.numbers import percent, three_digits
 
 MAX_PATTERN = 48
 """Tokens up to which a pattern is drawn with one label per token."""
@@ -130,13 +131,13 @@ def _strongest(seen: Seen, row: Float[np.ndarray, "pos"]) -> str:
     key = int(row.argmax())
     token = "itself" if key == seen.pos else f"token {key}, {code(seen.tokens[key])}"
     return (
-        f"Token {seen.pos}, {seen.token}, reads most from {token}: **{row[key]:.0%}** of its "
+        f"Token {seen.pos}, {seen.token}, reads most from {token}: **{percent(row[key])}** of its "
         "attention, averaged over heads."
     )
 
 
 def _added(seen: Seen, added: Float[np.ndarray, "d_model"], limit: float, part: str) -> None:
-    st.markdown(f"It adds this vector, of size **{np.linalg.norm(added):.3g}**:")
+    st.markdown(f"It adds this vector, of size **{three_digits(np.linalg.norm(added))}**:")
     chart(
         vector_strip(added, limit=limit),
         key=f"forward.{part}",

@@ -113,15 +113,18 @@ def lanes(seen: Seen) -> dict[str, Any]:
 
 
 def candidate_rows(candidates: Sequence[Candidate], vocab_size: int) -> list[dict[str, Any]]:
-    """Return the next token's candidates for the picture, the best first, all others last."""
+    """Return the next token's candidates for the picture, the best first, all others last.
+
+    Their probabilities are those that leave the LM head, before any decoding option.
+    """
     n_others = vocab_size - sum(row.token_id != OTHERS for row in candidates)
-    ranked = sorted(candidates, key=lambda row: (row.token_id == OTHERS, -row.probability))
+    ranked = sorted(candidates, key=lambda row: (row.token_id == OTHERS, -row.raw_probability))
     return [
         {
             "id": None if row.token_id == OTHERS else row.token_id,
             "token": f"{n_others:,} others" if row.token_id == OTHERS else row.token,
-            "p": _short(row.probability),
-            "share": percent(row.probability),
+            "p": _short(row.raw_probability),
+            "share": percent(row.raw_probability),
         }
         for row in ranked
     ]

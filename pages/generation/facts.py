@@ -13,12 +13,12 @@ from pages.ask.draft import Draft
 from pages.generation.choice import Choice
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
-from viz.numbers import counted, percent
+from viz.numbers import bits, counted, fair_draw, percent, three_digits
 
 HELP = (
     "**Probability**: with the options set on this page, out of the whole vocabulary.\n\n"
-    "**Rank**: 1 is the token that the model itself finds most probable.\n\n"
-    "**Entropy**: how undecided the model is, before any option. 0 bits: only one token is "
+    "**Rank**: 1 is the most probable token, with these options.\n\n"
+    "**Entropy**: how open the choice is, with these options. 0 bits: only one token is "
     "possible. Each bit more doubles the number of equally good candidates.\n\n"
     "**Computed**: how many positions ran through the model for this token, and how long it took."
 )
@@ -90,16 +90,18 @@ def how_picked(
 
 def numbers(choice: Choice) -> str:
     """Write the numbers of a choice in one line."""
-    first, last = choice.stages[0], choice.stages[-1]
+    last = choice.stages[-1]
     parts = []
     if (token_id := choice.token_id) is not None:
         parts.append(f"probability **{percent(float(last.probabilities[token_id]))}**")
-        parts.append(f"rank **{rank_of(first.scores, token_id):,}** of {len(first.scores):,}")
+        parts.append(f"rank **{rank_of(last.scores, token_id):,}** of {len(last.scores):,}")
     parts.append(
-        f"entropy **{first.entropy_bits:.2f} bits** (like a fair draw among "
-        f"{2**first.entropy_bits:,.1f} tokens)"
+        f"entropy **{bits(last.entropy_bits)}** (like a fair draw among "
+        f"{fair_draw(last.entropy_bits)})"
     )
+    if len(choice.stages) > 1:
+        parts[-1] += ", all with the options set"
     if (step := choice.step) is not None:
         positions = counted(step.rows_computed, "position")
-        parts.append(f"computed **{positions}** in {step.seconds * 1e3:.1f} ms")
+        parts.append(f"computed **{positions}** in {three_digits(step.seconds * 1e3)} ms")
     return " · ".join(parts)

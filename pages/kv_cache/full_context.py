@@ -16,7 +16,7 @@ from pages.text import escape_markdown, visible
 from pages.widgets.before_after import BeforeAfter, draw_before_after
 from pages.widgets.bind import bind
 from pages.widgets.fragment import fragment
-from viz.numbers import counted
+from viz.numbers import counted, percent
 
 WAYS: dict[WhenFull, str] = {
     "refuse": "Refuse",
@@ -101,7 +101,7 @@ def _draw_dropped(asked: Run, n_dropped: int, way: WhenFull) -> None:
     size = len(asked.token_ids) - n_dropped
     moved = float(np.abs(before - after).sum() / 2)
     st.markdown(
-        f"{_in_words(way, n_dropped, size)} **{moved:.0%}** of the probability moved to other "
+        f"{_in_words(way, n_dropped, size)} **{percent(moved)}** of the probability moved to other "
         "tokens."
     )
     draw_before_after(

@@ -27,6 +27,7 @@ from pages.state.visit import part, view
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.shortcut import shortcut
+from viz.numbers import three_digits
 
 HELP = (
     "Both runs write the same tokens and take turns, token by token; who goes first alternates. "
@@ -229,5 +230,6 @@ def _newest(settings: Settings, found: Race) -> str:
     on, off = (1e3 * run.steps[-1].seconds for run in (newest.on, newest.off))
     return (
         f"Round {len(found.rounds)} of {settings.n_rounds}, token {len(newest)} of "
-        f"{settings.n_tokens}: {on:,.1f} ms with the cache, {off:,.1f} ms without."
+        f"{settings.n_tokens}: {three_digits(on)} ms with the cache, {three_digits(off)} ms "
+        "without."
     )

@@ -81,11 +81,11 @@ def _stopped(result: Result) -> str:
 
 def _big_ratio(race: Race) -> str:
     ratios = race.ratios
-    spread = f"{ratios.min():.2f} to {ratios.max():.2f} in {len(ratios)} rounds"
+    spread = f"{three_digits(ratios.min())} to {three_digits(ratios.max())} in {len(ratios)} rounds"
     return (
         f"<style>{_RATIO_CSS}</style><div class='ratio' role='img' aria-label='"
-        f"{np.median(ratios):.1f} times as long without the cache'>"
-        f"<b>{np.median(ratios):.1f}<small>×</small></b>"  # noqa: RUF001
+        f"{three_digits(np.median(ratios))} times as long without the cache'>"
+        f"<b>{three_digits(np.median(ratios))}<small>×</small></b>"  # noqa: RUF001
         "<span>as long without the cache</span>"
         f"<span class='spread'>{spread if len(ratios) > 1 else 'one round: no spread'}</span></div>"
     )
@@ -145,14 +145,17 @@ def _draw_verdict(result: Result) -> None:
         )
     elif ratio >= HARDLY:
         st.markdown(
-            f"Without the cache, the same {counted(race.n_steps, 'token')} took **{ratio:.1f} "
-            f"times** as long and {work:.1f} times the work. The longer the text, the larger both "
+            f"Without the cache, the same {counted(race.n_steps, 'token')} took "
+            f"**{three_digits(ratio)} "
+            f"times** as long and {three_digits(work)} times the work. The longer the text, the "
+            "larger both "
             "become."
         )
     else:
         larger = " Take a longer prompt, more tokens, or the larger model to see it."
         st.info(
-            f"Here the cache hardly pays: {work:.1f} times the work took only {ratio:.2f} times as "
+            f"Here the cache hardly pays: {three_digits(work)} times the work took only "
+            f"{three_digits(ratio)} times as "
             "long. With so small a model or so short a text, starting each operation takes longer "
             "than the operation itself, and both runs start equally many."
             + larger
@@ -174,6 +177,6 @@ def _draw_curves(race: Race) -> None:
         chart(
             ratio_curve(on, off),
             key="kv_cache.ratio",
-            alt=f"Ratio of the times against length: {np.median(race.ratios):.2f} after "
+            alt=f"Ratio of the times against length: {three_digits(np.median(race.ratios))} after "
             f"{counted(race.n_steps, 'token')}",
         )

@@ -19,7 +19,7 @@ from pages.widgets.chart import chart
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
 from viz.kv_cache import step_grid
-from viz.numbers import operations, size_text
+from viz.numbers import operations, size_text, three_digits
 
 GRID_HELP = (
     "One row per step, one column per position of the text. **Computed**: the position ran through "
@@ -151,7 +151,11 @@ def _draw_facts(
         ("Positions computed", f"{on.rows_computed:,}", f"{off.rows_computed:,}"),
         ("Positions read from the cache", _read(on, varies), _read(off, varies)),
         ("Work", operations(on.flops), operations(off.flops)),
-        ("Time (this one run)", f"{on.seconds * 1e3:,.1f} ms", f"{off.seconds * 1e3:,.1f} ms"),
+        (
+            "Time (this one run)",
+            f"{three_digits(on.seconds * 1e3)} ms",
+            f"{three_digits(off.seconds * 1e3)} ms",
+        ),
         ("Bytes held afterwards", size_text(on.cache_bytes) if on.cache_bytes else "none", "none"),
     ]
     st.markdown(

@@ -18,6 +18,7 @@ from pages.widgets.check import check
 from pages.widgets.download import csv_button
 from pages.widgets.words import candidate_ids, token_name, token_names
 from viz import logit_parts
+from viz.numbers import signed
 
 LEAST_NAMED = 0.005
 """A part that adds less to a logit is not named: it would read as 0.00."""
@@ -67,7 +68,7 @@ def strongest(found: Attribution, name: str) -> str:
         named[f"attention {layer}"] = float(found.attention[layer])
         named[f"feedforward {layer}"] = float(found.feedforward[layer])
     order = sorted(named, key=lambda part: -named[part])
-    pushes = {part: f"**{part}** ({value:+.2f})" for part, value in named.items()}
+    pushes = {part: f"**{part}** ({signed(value)})" for part, value in named.items()}
     for_it = [pushes[part] for part in order[:2] if named[part] >= LEAST_NAMED]
     against_it = [pushes[part] for part in order[:-3:-1] if named[part] <= -LEAST_NAMED]
     sentence = f"Most for {name}: {' and '.join(for_it) or 'nothing'}."
@@ -165,6 +166,11 @@ def _draw_parts(found: Attribution, layer: int) -> None:
     )
     chart(figure, key="layers_parts", alt=f"What each part adds to the logit of {name}")
     st.markdown(strongest(found, escape_markdown(name)))
+    st.caption(
+        "Every part is counted at the scale of the last layer: the final norm divides all of them "
+        "by the size of the whole. The Feedforward page counts one right after its layer, where "
+        "the stream has another size: there it adds another number."
+    )
 
 
 def _parts_from(info: ModelInfo, abilities: Abilities, layer: int) -> None:

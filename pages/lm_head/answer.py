@@ -9,7 +9,7 @@ from pages.widgets.bind import bind
 from pages.widgets.candidates import candidate_chart, rows_of
 from pages.widgets.download import csv_button
 from pages.widgets.words import token_name
-from viz.numbers import percent
+from viz.numbers import bits, fair_draw, percent
 
 N_TO_FOLLOW = 50
 
@@ -39,7 +39,7 @@ def sentence(seen: Seen) -> str:
         f"After {seen.after}, the model scores all **{n_tokens:,} tokens** of its "
         f"vocabulary.{left} {bold(best)} leads with "
         f"**{percent(float(final.probabilities[best]))}**; the choice is as open as a fair draw "
-        f"among **{2**final.entropy_bits:,.1f} tokens** ({final.entropy_bits:.2f} bits)."
+        f"among **{fair_draw(final.entropy_bits)}** ({bits(final.entropy_bits)})."
     )
 
 

@@ -19,16 +19,17 @@ from pages.widgets.wide import wide_figure
 from pages.widgets.words import token_name
 from viz import beam_trellis
 from viz.continuations import trellis_width
+from viz.numbers import bits, surprise, three_digits
 
 HELP = (
     "**Beam search** keeps several texts at once. In each step it tries every token after each of "
     "them and keeps the most probable few. A text's probability is the product of its tokens' "
-    "probabilities, so its logarithm is their **sum**: the text with the sum nearest to 0 wins. "
+    "probabilities, so its surprise in bits is the **sum** of theirs: the smallest sum wins. "
     "Greedy decoding looks one token ahead only, and can miss it. Temperature and filters are not "
     "used here."
 )
 SCORE_HELP = (
-    "A longer text always has a lower sum. **Mean per token** divides it by the number of tokens "
+    "A longer text always has a larger sum. **Mean per token** divides it by the number of tokens "
     "(a length penalty of 1), so that texts that end early do not win by being short."
 )
 SHOWN_HELP = (
@@ -41,8 +42,8 @@ COLUMNS = {
     "found_by": st.column_config.TextColumn("Found by"),
     "text": st.column_config.TextColumn("Text", width="large"),
     "tokens": st.column_config.NumberColumn("Tokens"),
-    "sum": st.column_config.NumberColumn("Sum", format="%.4f"),
-    "mean": st.column_config.NumberColumn("Mean per token", format="%.4f"),
+    "sum": st.column_config.NumberColumn("Sum (bits)", format="%.3g"),
+    "mean": st.column_config.NumberColumn("Bits per token", format="%.3g"),
 }
 
 _search_beams = watched(search_beams)
@@ -64,7 +65,7 @@ def draw(seen: Seen) -> None:
     n_tokens = pick_n_tokens(seen, middle.number_input, "lm_head.n_steps", MAX_STEPS)
     score_by = bind(
         right.segmented_control,
-        "Best is the largest",
+        "Best is the smallest",
         "lm_head.score_by",
         options=[*SCORES],
         format_func=SCORES.__getitem__,
@@ -122,8 +123,8 @@ def _draw_search(seen: Seen, found: BeamSearch, greedy: Text) -> None:
             alt=f"Beam search with {found.n_beams} beams after {n_shown} of {n_steps} steps",
         )
     st.caption(
-        "A column is a step, a row a rank. The number under a token is the sum of the natural "
-        "log-probabilities from the prompt up to it."
+        "A column is a step, a row a rank. The number under a token is the surprise of "
+        "the text from the prompt up to it, in bits: 0 is certain."
     )
     st.dataframe(results_table(seen, found, greedy), hide_index=True, column_config=COLUMNS)
 
@@ -132,7 +133,8 @@ def _check(found: BeamSearch, checked: float) -> None:
     best = found.results[0].total
     check(
         agree(abs(best - checked), abs(checked), info().dtype),
-        f"the winner's sum is {best:.4f}; one plain run of the whole text gives {checked:.4f}. The "
+        f"the winner's sum is {surprise(best):.4f} bits; one plain run of the whole text gives "
+        f"{surprise(checked):.4f}. The "
         f"search is transformers' `generate(num_beams={found.n_beams}, "
         f"length_penalty={found.length_penalty:g})`.",
     )
@@ -144,16 +146,20 @@ def verdict(found: BeamSearch, greedy: Text) -> str:
     if best.token_ids == greedy.token_ids:
         return (
             f"**Beam search and greedy decoding end on the same text**, with a sum of "
-            f"**{best.total:.2f}**: here, the best next token was each time part of the best text. "
+            f"**{bits(surprise(best.total))}**: here, the best next token was each time part of "
+            "the best text. "
             "Try another prompt, or more tokens."
         )
     ratio = float(np.exp(min(700.0, abs(best.total - greedy.total))))
-    times = f"{ratio:,.2f}" if ratio < 100 else f"{ratio:,.0f}"
+    times = three_digits(ratio)
     if best.total > greedy.total:
         won = f"**Beam search wins**: its text is **{times} times as probable** as the greedy one."
     else:
-        won = f"**Greedy's sum is larger**: its text is {times} times as probable."
-    sums = f" The sums are {best.total:.2f} (beam search) and {greedy.total:.2f} (greedy)."
+        won = f"**Greedy's sum is smaller**: its text is {times} times as probable."
+    sums = (
+        f" The sums are {bits(surprise(best.total))} (beam search) and "
+        f"{bits(surprise(greedy.total))} (greedy)."
+    )
     differs = len(best.token_ids) != len(greedy.token_ids)
     return won + sums + (" The two texts have different lengths." if differs else "")
 
@@ -172,8 +178,8 @@ def results_table(seen: Seen, found: BeamSearch, greedy: Text) -> pd.DataFrame:
             "found_by": [by for by, _ in rows],
             "text": [shown_text(seen, text) for _, text in rows],
             "tokens": [len(text.token_ids) for _, text in rows],
-            "sum": [text.total for _, text in rows],
-            "mean": [text.total / len(text.token_ids) for _, text in rows],
+            "sum": [surprise(text.total) for _, text in rows],
+            "mean": [surprise(text.total) / len(text.token_ids) for _, text in rows],
         }
     )
 
@@ -194,7 +200,7 @@ def steps_table(seen: Seen, found: BeamSearch, greedy: Text) -> pd.DataFrame:
             "kind": [kind for *_, kind in rows],
             "token_ids": [" ".join(map(str, text.token_ids)) for _, _, text, _ in rows],
             "text": [shown_text(seen, text, None) for _, _, text, _ in rows],
-            "sum": [text.total for _, _, text, _ in rows],
+            "sum": [surprise(text.total) for _, _, text, _ in rows],
             "ended": [text.ended for _, _, text, _ in rows],
         }
     )

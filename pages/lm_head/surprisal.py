@@ -13,7 +13,8 @@ from pages.text import escape_markdown, visible
 from pages.widgets.candidates import NO_NUMBERS
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
-from viz.numbers import percent
+from viz.numbers import bits as in_bits
+from viz.numbers import fair_draw, percent, three_digits
 
 HELP = (
     "**Surprisal** is how unexpected a token was: -log2 of its probability, in bits. 0 bits: the "
@@ -58,9 +59,9 @@ def _strip(seen: Seen, found: Surprisals, known: Bool[np.ndarray, "pos"]) -> Non
         key="lm_head_surprisal",
         selected=seen.pos,
         weights=shades,
-        notes=[f"{bits:.1f}" if is_known else "" for is_known, bits, _ in told],
+        notes=[three_digits(bits) if is_known else "" for is_known, bits, _ in told],
         hints=[
-            f"{bits:.2f} bits, rank {rank:,}" if is_known else "nothing predicts it"
+            f"{in_bits(bits)}, rank {rank:,}" if is_known else "nothing predicts it"
             for is_known, bits, rank in told
         ],
         on_pick=lambda pos: put(pos=pos),
@@ -74,8 +75,8 @@ def note(found: Surprisals) -> str:
     mean = float(bits.mean())
     return (
         f"The number under a token is its surprisal in bits; the stronger its shade, the more "
-        f"surprising it was (strongest: {float(bits.max()):.1f} bits). The mean is {mean:.2f} bits "
-        f"a token, so the model was as unsure as if it chose among {2**mean:,.1f} equally good "
+        f"surprising it was (strongest: {in_bits(bits.max())}). The mean is {in_bits(mean)} "
+        f"a token, so the model was as unsure as if it chose among {fair_draw(mean)} equally good "
         "tokens each time (the *perplexity* of this text)."
     )
 
@@ -87,7 +88,7 @@ def _sentence(seen: Seen, found: Surprisals) -> str:
         return f"**{name}** is the first token: nothing comes before it, so nothing predicts it."
     probability = percent(float(2 ** -found.bits[pos]))
     sentence = (
-        f"**{name}** had a probability of **{probability}**: {found.bits[pos]:.2f} bits, rank "
+        f"**{name}** had a probability of **{probability}**: {in_bits(found.bits[pos])}, rank "
         f"{found.ranks[pos]:,}. "
     )
     if found.ranks[pos] == 1:

@@ -12,6 +12,7 @@ from pages.lm_head.seen import Seen, greedy_note, settings_of
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from viz import entropy_by_temperature
+from viz.numbers import bits, fair_draw
 
 HELP = (
     "**Entropy** says how undecided the choice is, in bits (Shannon 1948). 0 bits: one token is "
@@ -42,12 +43,12 @@ def draw(seen: Seen) -> None:
             filters=filters,
         ),
         key="lm_head_entropy",
-        alt=f"Entropy against temperature; now {entropy:.2f} bits",
+        alt=f"Entropy against temperature; now {bits(entropy)}",
     )
     st.caption(
         f"Computed from these {n_tokens:,} logits at {len(TEMPERATURES)} temperatures. "
-        f"Now: temperature {sampling.temperature:g}, {entropy:.2f} bits, as open as a "
-        f"fair draw among {2**entropy:,.1f} tokens."
+        f"Now: temperature {sampling.temperature:g}, {bits(entropy)}, as open as a "
+        f"fair draw among {fair_draw(entropy)}."
     )
     columns = {"temperature": TEMPERATURES, "entropy_bits": free, "with_filters": filtered}
     csv_button(lambda: pd.DataFrame(columns), "entropy")

@@ -22,7 +22,7 @@ from pages.widgets.download import csv_button
 from pages.widgets.wide import wide_figure
 from pages.widgets.words import token_name
 from viz import text_tree
-from viz.numbers import counted, percent, plural
+from viz.numbers import counted, percent, plural, surprise
 
 HELP = (
     "Greedy decoding and sampling write from the same prompt, many times. In the tree, texts that "
@@ -37,9 +37,9 @@ COLUMNS = {
     "by": st.column_config.TextColumn("By"),
     "text": st.column_config.TextColumn("Text", width="large"),
     "times": st.column_config.NumberColumn("Times", help="How often it was written."),
-    "log_prob": st.column_config.NumberColumn(
-        "Log-probability",
-        format="%.2f",
+    "bits": st.column_config.NumberColumn(
+        "Surprise (bits)",
+        format="%.3g",
         help="Sum over its tokens, by the model's own probabilities: 0 is certain.",
     ),
     "repeats": st.column_config.NumberColumn(
@@ -174,7 +174,7 @@ def table_of(
             "by": [by for by, _, _ in rows],
             "text": [shown_text(seen, text, letters) for _, text, _ in rows],
             "times": [times for _, _, times in rows],
-            "log_prob": [text.total for _, text, _ in rows],
+            "bits": [surprise(text.total) for _, text, _ in rows],
             "repeats": [repetition(text.token_ids) for _, text, _ in rows],
         }
     )

@@ -10,6 +10,7 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
+from viz.numbers import three_digits
 from viz.positions import bias_by_distance, position_similarity, position_vectors
 
 VECTORS_HELP = (
@@ -56,7 +57,7 @@ def vectors_in_words(table: PositionTable, trained: int) -> str:
     for distance in DISTANCES:
         if distance < len(unit):
             cosine = float((unit[:-distance] * unit[distance:]).sum(-1).mean())
-            parts.append(f"{cosine:.2f} at distance {distance}")
+            parts.append(f"{three_digits(cosine)} at distance {distance}")
     text = f"Mean cosine of two positions: {', '.join(parts)}." if parts else ""
     if trained < len(table.vectors):
         text += (
@@ -94,7 +95,9 @@ def bias_in_words(facts: Positions, head: int) -> str:
         return "The bias was measured in the first layer; it follows no straight line."
     slope = float(facts.slopes[head])
     return (
-        f"Head {head} takes **{slope:.4f}** off a score per token of distance: a key 16 tokens "
-        f"back must score {16 * slope:.2f} more to be read as much. Heads with a small slope see "
+        f"Head {head} takes **{three_digits(slope)}** off a score per token of distance: a key 16 "
+        "tokens "
+        f"back must score {three_digits(16 * slope)} more to be read as much. Heads with a small "
+        "slope see "
         "far, heads with a large one see their neighbourhood."
     )

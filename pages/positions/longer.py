@@ -20,7 +20,7 @@ from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
-from viz.numbers import counted
+from viz.numbers import bits, counted, signed
 from viz.positions import LossLine, loss_by_position
 
 HELP = (
@@ -144,7 +144,7 @@ def _losses_of(line: Line) -> LossLine | str:
     for one in found:
         if isinstance(one, str):
             return one
-    return loss_line(line.name, np.mean(found, 0), len(windows))
+    return loss_line(line.name, np.mean(found, 0) / np.log(2), len(windows))
 
 
 def loss_line(name: str, losses: Float[np.ndarray, "pos"], n_windows: int) -> LossLine:
@@ -152,7 +152,7 @@ def loss_line(name: str, losses: Float[np.ndarray, "pos"], n_windows: int) -> Lo
 
     Args:
         name: What the line is called.
-        losses: The loss of each token but the first.
+        losses: The loss of each token but the first, in bits.
         n_windows: How many texts they are the means of.
     """
     edges = np.unique(np.linspace(0, len(losses), min(N_BUCKETS, len(losses)) + 1).astype(int))
@@ -177,7 +177,7 @@ def table_of(lines: Sequence[LossLine]) -> pd.DataFrame:
     """Return a line per point."""
     return pd.DataFrame(
         [
-            {"run": line.name, "position": x, "loss": y, "n_predictions": n}
+            {"run": line.name, "position": x, "loss_bits": y, "n_predictions": n}
             for line in lines
             for x, y, n in zip(line.positions, line.losses, line.n_tokens, strict=True)
         ]
@@ -193,8 +193,8 @@ def verdict(lines: Mapping[Line, LossLine]) -> str:
         beyond = measured.losses[at > line.trained]
         if len(inside) and len(beyond):
             parts.append(
-                f"- **{escape_markdown(line.name)}**: {inside.mean():.2f} nats within, "
-                f"{beyond.mean():.2f} beyond the trained length "
-                f"({beyond.mean() - inside.mean():+.2f})"
+                f"- **{escape_markdown(line.name)}**: {bits(inside.mean())} per token within, "
+                f"{bits(beyond.mean())} beyond the trained length "
+                f"({signed(beyond.mean() - inside.mean())})"
             )
     return "\n".join(parts)

@@ -13,6 +13,7 @@ from pages.positions.subject import Subject
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from viz import rotation as pictures
+from viz.numbers import percent
 from viz.rotation import turn_length
 
 HELP = (
@@ -96,7 +97,7 @@ def use_in_words(use: Float[np.ndarray, "head pair"], rotation: Rotation, head: 
     """Say which pairs a head uses most."""
     waves = rotation.wavelengths.tolist()
     named = ", ".join(
-        f"**pair {j}** ({use[head, j]:.0%}, one turn in {turn_length(waves[j])})"
+        f"**pair {j}** ({percent(use[head, j])}, one turn in {turn_length(waves[j])})"
         for j in np.argsort(-use[head])[:3]
     )
     return f"Head {head} works most with {named}."

@@ -24,6 +24,7 @@ from pages.widgets.before_after import BeforeAfter
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from viz.numbers import percent
 from viz.positions import shift_change
 
 HELP = (
@@ -162,7 +163,7 @@ def verdict(shares: Mapping[str, Mapping[int, float]]) -> str:
         else:
             parts.append(
                 f"**{escape_markdown(name)}** takes a moved text for another one: up to "
-                f"{worst:.0%} of its prediction changes."
+                f"{percent(worst)} of its prediction changes."
             )
     return " ".join(parts)
 

@@ -22,6 +22,7 @@ from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
 from pages.widgets.provenance import numbers_from
+from viz.numbers import three_digits
 from viz.rotation import TurnedPair, chosen_pairs, rotation_slider, turn_length
 
 HELP = (
@@ -155,10 +156,11 @@ def in_words(picked: Picked, turning: Turning, moving: Moving) -> str:
             f"most **{change:.0e}**, which is rounding."
         )
     return (
-        f"**Move one, and the {picked.measure} changes**: between {scores.min():.3f} and "
-        f"{scores.max():.3f} while {query} moves from the place of {key} to {len(steps) - 1} "
+        f"**Move one, and the {picked.measure} changes**: between {three_digits(scores.min())} and "
+        f"{three_digits(scores.max())} while {query} moves from the place of {key} to "
+        f"{len(steps) - 1} "
         f"positions after it. In the prompt it stands at {picked.query_pos}, and it is "
-        f"{picked.pair.recorded:.3f}."
+        f"{three_digits(picked.pair.recorded)}."
     )
 
 

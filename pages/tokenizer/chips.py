@@ -7,6 +7,7 @@ from model_hooks.read.tokenizers import Entry, TokenizerFacts, entries, tokenize
 from model_hooks.text.cuts import Token, Tokenization
 from pages.ask.computed import computed
 from pages.widgets.components import token_strip
+from viz.numbers import bits, surprise
 
 KINDS = {
     "added": "the tokenizer puts it there by itself",
@@ -118,7 +119,7 @@ def rank_text(text: TokenizedText, token: Token) -> str:
     if entry.merge:
         return f"merge rank {entry.merge.rank:,} of {facts.n_merges:,}"
     if entry.score is not None:
-        return f"log-probability {entry.score:.2f}"
+        return f"surprise {bits(surprise(entry.score))}"
     if facts.algorithm == "BPE" and token.kind == "text":
         return "no merge made it"
     return f"rank by ID: {token.token_id:,} of {facts.vocab_size:,}"

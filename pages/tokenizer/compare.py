@@ -11,7 +11,7 @@ from pages.tokenizer.chips import TokenizedText
 from pages.tokenizer.choices import Choices
 from pages.widgets.bind import bind
 from pages.widgets.fragment import fragment
-from viz.numbers import counted
+from viz.numbers import counted, three_digits
 
 MAX_CHIPS = 300
 """Tokens shown on each side."""
@@ -62,7 +62,7 @@ def comparison(first: tuple[str, int], second: tuple[str, int]) -> str:
     a, b = escape_markdown(a), escape_markdown(b)
     if n_few == n_many:
         return f"**{a}** and **{b}** both need {counted(n_few, 'token')}."
-    times = f"{n_many / n_few:.1f} times as many"
+    times = f"{three_digits(n_many / n_few)} times as many"
     return f"**{a}** needs {counted(n_few, 'token')}, **{b}** {n_many:,}: {times}."
 
 
@@ -71,7 +71,7 @@ def card(title: str, text: TokenizedText) -> str:
     facts, cut = text.facts, text.cut
     return (
         f"**{escape_markdown(title)}**: {counted(len(cut.token_ids), 'token')}, "
-        f"{cut.characters_per_token:.2f} characters per token  \n"
+        f"{three_digits(cut.characters_per_token)} characters per token  \n"
         f":small[{facts.algorithm}, vocabulary of {facts.vocab_size:,}]"
     )
 

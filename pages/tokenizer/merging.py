@@ -25,7 +25,7 @@ from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.download import csv_button
 from viz import merge_ladder
-from viz.numbers import counted, plural
+from viz.numbers import counted, plural, surprise
 
 MAX_TYPED = 1000
 """Tokens of what is typed that are looked at: only its first word counts."""
@@ -124,12 +124,12 @@ def merge_table(merged: MergedWord, texts: dict[int, str]) -> pd.DataFrame:
 
 
 def unigram_table(found: list[Entry]) -> pd.DataFrame:
-    """List the tokens of a word with their log-probabilities."""
+    """List the tokens of a word with their surprise in bits."""
     return pd.DataFrame(
         {
             "token": [visible(entry.text) for entry in found],
             "token_id": [entry.token_id for entry in found],
-            "log-probability": [entry.score for entry in found],
+            "surprise (bits)": [surprise(entry.score) for entry in found],
         }
     )
 

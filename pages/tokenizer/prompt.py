@@ -17,7 +17,7 @@ from pages.widgets.controls import pick_position
 from pages.widgets.download import csv_button
 from pages.widgets.fragment import fragment
 from pages.widgets.provenance import numbers_from
-from viz.numbers import counted
+from viz.numbers import counted, three_digits
 
 MAX_SPELLED = 32
 """Bytes of one token that are written out in a sentence."""
@@ -49,7 +49,7 @@ def draw_sizes(text: TokenizedText) -> None:
         st.metric("Characters", f"{len(cut.text):,}", width="content")
         st.metric(
             "Characters per token",
-            f"{cut.characters_per_token:.2f}",
+            three_digits(cut.characters_per_token),
             help=CHARACTERS_HELP,
             width="content",
         )

@@ -2,6 +2,7 @@
 
 from model_hooks import Routing
 from pages.text import escape_markdown
+from viz.numbers import three_digits
 
 
 def choice_line(routing: Routing, label: str, pos: int) -> str:
@@ -19,7 +20,7 @@ def choice_line(routing: Routing, label: str, pos: int) -> str:
         )
     chosen, weights = routing.chosen[pos].tolist(), routing.chosen_weights[pos].tolist()
     picked = [
-        f"**expert {expert}** (weight {weight:.2f})"
+        f"**expert {expert}** (weight {three_digits(weight)})"
         for expert, weight in zip(chosen, weights, strict=True)
     ]
     listed = " and ".join([", ".join(picked[:-1]), picked[-1]] if len(picked) > 1 else picked)

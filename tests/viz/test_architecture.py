@@ -115,4 +115,4 @@ def test_parameter_bars_show_shares_of_the_total(counts):
     names = [f"part {i}" for i in range(len(counts))]
     bars = parameter_bars(names, np.array(counts), names).data[0]
     assert list(bars.x) == counts
-    assert bars.text[-1].endswith("(60.0%)" if sum(counts) else "(0.0%)")
+    assert bars.text[-1].endswith("(60.0%)" if sum(counts) else "(0%)")

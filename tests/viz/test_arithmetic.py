@@ -36,7 +36,7 @@ def test_rows_of_a_weighted_sum_add_up_to_its_last_row(n_keys):
 def test_a_chosen_key_gets_its_own_row_though_nothing_is_read_from_it():
     weights = np.array([0.5, 0.0, 0.5])
     figure = weighted_sum(weights, np.ones((3, 2)), ["a", "<b>", "c"], key=1)
-    assert "0.000 · v of 1: &lt;b&gt;" in figure.layout.yaxis.ticktext
+    assert "0 · v of 1: &lt;b&gt;" in figure.layout.yaxis.ticktext
 
 
 def test_keys_without_a_row_are_counted():

@@ -31,5 +31,16 @@ def test_only_axes_that_say_so_can_be_zoomed():
     assert "fixedrange" not in axes.axis("x")
 
 
+@pytest.mark.parametrize("top", [1e-6, 0.003, 0.07, 0.2, 0.5, 0.8, 1.0, 1.02, 1.25, 1.5])
+def test_an_axis_of_shares_has_few_ticks_that_end_at_all_there_is(top):
+    axis = axes.shares("probability", top)
+    at, texts = axis["tickvals"], axis["ticktext"]
+    assert axis["range"] == [0, top]
+    assert 3 <= len(at) <= 7
+    assert at[-1] <= 1
+    assert (at[-1] == pytest.approx(1)) == (top >= 1)
+    assert [float(text[:-1]) for text in texts] == pytest.approx([100 * share for share in at])
+
+
 def test_layers_are_named_at_their_numbers_after_the_embedding():
     assert axes.layer_texts(5, 2) == {-1: "embed", 0: "0", 2: "2", 4: "4"}

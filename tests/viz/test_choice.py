@@ -30,7 +30,7 @@ def test_every_token_stands_at_its_rank_with_its_probability():
 def test_cut_off_stands_behind_the_last_token_kept():
     figure = ranked_distribution(RAW, FILTERED, name)
     assert figure.layout.shapes[0].x0 == 2.5
-    assert "2 tokens left, 85.0 %" in figure.layout.annotations[0].text
+    assert "2 tokens left, 85.0%" in figure.layout.annotations[0].text
 
 
 def test_without_filters_there_is_no_cut_off_and_one_row_of_marks():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from viz import beam_trellis, text_tree
@@ -103,9 +104,9 @@ def test_trellis_shows_every_sum_in_its_column(n_shown):
         for x, label in zip(trace.x, trace.text, strict=True)
         if "." in label
     }
-    expected = {1: ("-1.00", "-2.00"), 2: ("-3.00", "-3.50", "-3.80"), 3: ("-3.60", "-4.00")}
+    log_probs = {1: (-1.0, -2.0), 2: (-3.0, -3.5, -3.8), 3: (-3.6, -4.0)}
     columns = range(1, (n_shown or 3) + 1)
-    assert sums == {(x, label) for x in columns for label in expected[x]}
+    assert sums == {(x, f"{-p / np.log(2):.3g}") for x in columns for p in log_probs[x]}
     names = {trace.name for trace in figure.data if trace.mode == "markers"}
     assert {"best text", "greedy"} <= names
     assert figure.layout.yaxis.ticktext[-1] == "greedy"

@@ -85,6 +85,24 @@ def test_bars_are_as_long_as_the_probabilities():
     assert {own.orientation, after.orientation} == {"h"}
 
 
+def test_a_label_at_the_end_of_a_bar_is_its_length():
+    shown = rows(STAGES[:1], n_candidates=3)
+    labels = candidates_bars(shown).data[3]
+    assert [float(text.strip(" %")) / 100 for text in labels.text] == pytest.approx(
+        list(labels.x), rel=0.005
+    )
+
+
+def test_where_a_row_has_two_bars_both_are_told_apart_from_either():
+    figure = candidates_bars(rows(STAGES[:2], n_candidates=3))
+    labels = figure.data[3]
+    own, after = (list(bars.x) for bars in figure.data[:2])
+    assert set(labels.x) == {figure.layout.xaxis.range[1]}
+    for text, *lengths in zip(labels.text, own, after, strict=True):
+        told = [float(one.strip(" %")) / 100 for one in text.split("→")]
+        assert told == pytest.approx(lengths, rel=0.005)
+
+
 def test_equal_tokens_keep_their_own_bars():
     figure = candidates_bars(rows(n_candidates=5))
     assert list(figure.data[0].y) == [0, 1, 2, 3, 4]

@@ -37,7 +37,7 @@ def test_rank_one_is_at_the_top_of_the_steps():
 
 def test_score_may_be_negative():
     marks = by_name(feedforward_steps(np.array([[-3.0, 2.0]]), "a", measure="logit"))
-    assert marks["before the feedforward"].text == ("-3.000",)
+    assert marks["before the feedforward"].text == ("-3",)
 
 
 def test_bar_without_a_feedforward_is_left_out_and_the_line_is_the_probability_as_it_is():
@@ -88,7 +88,7 @@ def test_dots_grow_with_the_product_and_show_its_sign():
     marker = dots.data[0].marker
     assert marker.size[0] < marker.size[2] < marker.size[1]
     assert marker.symbol[1] != marker.symbol[2]
-    assert "= -3.000" in dots.data[0].text[2]
+    assert "= -3" in dots.data[0].text[2]
 
 
 def test_values_that_are_no_numbers_still_draw():

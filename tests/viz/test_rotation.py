@@ -36,8 +36,8 @@ def test_slider_begins_at_its_start_and_says_what_changed():
     assert [step.label for step in figure.layout.sliders[0].steps] == ["5", "6", "7"]
     marker = figure.data[4]
     assert (marker.x[0], marker.y[0]) == (6, 0.0)
-    assert figure.frames[2].data[2].text[1] == "<b>-1.0000</b> (changed by -1.0000)"
-    assert figure.frames[1].data[2].text[1] == "<b>0.0000</b> (changed by +0.0000)"
+    assert figure.frames[2].data[2].text[1] == "<b>-1</b> (changed by -1)"
+    assert figure.frames[1].data[2].text[1] == "<b>0</b> (changed by 0)"
 
 
 def test_length_of_an_arrow_follows_the_square_root():

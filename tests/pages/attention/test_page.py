@@ -124,7 +124,7 @@ def test_sorted_grid_lists_every_head_by_its_score(open_page, hooked):
     order = sorted(scores, key=lambda at: -scores[at])
     sent = grid_header(app)["captions"]
     assert [tuple(caption[:2]) for caption in sent] == order
-    assert sent[0][2] == f"{max(scores.values()):.2f}"
+    assert sent[0][2] == f"{max(scores.values()):.3g}"
 
 
 def test_sorting_by_repetition_says_so_when_nothing_repeats(open_page):
@@ -164,13 +164,13 @@ def test_sum_over_chosen_tokens_equals_the_sum_of_their_cells(open_page, hooked)
     choose(app, "attention.keys", ["0: the", "2: sat"])
     assert not app.exception
     total = eager_attention(hooked, 1)[0][np.ix_([4, 5], [0, 2])].sum()
-    assert any(f"put **{total:.3f}** on the chosen keys" in m.value for m in app.markdown)
+    assert any(f"put **{total:.3g}** on the chosen keys" in m.value for m in app.markdown)
 
 
 def test_arithmetic_ends_at_the_models_own_weight_and_is_checked(open_page, hooked):
     app = open_page("attention", layer=1, head=1, pos=4, attention__tab="arithmetic")
     weight = eager_attention(hooked, 1)[1][4, 2]
-    choose(app, "attention.key", f"2: sat ({weight:.3f})")
+    choose(app, "attention.key", f"2: sat ({100 * weight:.3g}%)")
     assert not app.exception
     assert any(f"= {weight:.4f}" in formula.value for formula in app.latex)
     checks = [caption.value for caption in app.caption if "Checked:" in caption.value]

@@ -36,7 +36,7 @@ def test_every_topic_has_a_name_and_an_explanation():
         ("query and key norm", "RMSNorm brings both to a fixed size (1 norm in this layer)"),
         ("gate", "Each expert has 3 x 512 x 1,024 = **1,572,864 weights**"),
         ("gate", "as many would have made 1,536 neurons of 1,024"),
-        ("experts", "sends each token to 2 of them. So a token uses only **25%**"),
+        ("experts", "sends each token to 2 of them. So a token uses only **25.0%**"),
         ("activation", "SwiGLU bends smoothly"),
         ("positions", "turned by an angle that grows with its position"),
         ("biases", "had 3,584 such numbers"),

@@ -174,8 +174,8 @@ def test_fresh_weights_know_nothing_of_the_text(open_page, no_twins, hooked):
     app = choose(open_tab(open_page, "place"), "block_architecture.weights", "before training")
     assert not app.exception
     line = next(m.value for m in app.markdown if "the stream goes from" in m.value)
-    loss = float(line.partition("(loss ")[2].partition(")")[0])
-    assert loss == pytest.approx(np.log(len(WORDS)), rel=0.1)
+    loss = float(line.partition("(loss ")[2].partition(" bits")[0])
+    assert loss == pytest.approx(np.log2(len(WORDS)), rel=0.1)
     assert view_of(app).block_architecture.weights == "fresh"
 
 
@@ -201,7 +201,10 @@ def test_share_of_neurons_off_is_that_of_the_pre_activations(open_page, no_twins
     assert not app.exception
     neurons = hooked.neurons(hooked.trace(PROMPT), 0)
     share = (neurons.pre_activation[2] <= 0).mean()
-    assert f"**{share:.0%}** of the {neurons.activation.shape[1]:,} neurons" in text_of(app)
+    assert f"**{100 * share:.1f}%** of the {neurons.activation.shape[1]:,} neurons" in text_of(app)
+    given = neurons.activated[2] * neurons.up[2]
+    off = (np.abs(given) <= np.abs(given).max() / 100).mean()
+    assert f"{100 * off:.3g}% of the neurons give less than a hundredth" in text_of(app)
     row_sizes = np.linalg.norm(neurons.output_rows, axis=1)
     sizes = np.abs(neurons.activation[2]) * row_sizes
     top = int(sizes.argmax())
@@ -239,7 +242,7 @@ def test_place_of_the_norm_compares_the_twins(open_page, tiny_twins):
     assert [line["name"] for line in losses] == list(norm_place.WARMUP_RUNS.values())
     model = tiny_twins["twin-pre-norm"]
     loss, _ = loss_of(model.model, torch.tensor([model.encode(PROMPT)]))
-    assert f"(loss {loss:.2f})" in text_of(app)
+    assert f"(loss {loss / np.log(2):.2f} bits per token)" in text_of(app)
     choose(app, "block_architecture.weights", "before training")
     assert not app.exception
 

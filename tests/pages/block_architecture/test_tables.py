@@ -51,8 +51,8 @@ def test_partner_is_the_twin_that_differs_in_one_choice_or_another_one(name, nam
 def test_depth_is_told_from_the_first_point_to_the_last():
     numbers = Measured(np.array([1.0, 2.0, 30.0]), np.array([0.5, 0.25, 0.125]), 3.14159, None)
     assert norm_place.in_words(numbers) == (
-        "the stream goes from 1 to 30; the gradient is 0.25 where block 1 begins and 0.12 after "
-        "the last block (loss 3.14)."
+        "the stream goes from 1 to 30; the gradient is 0.25 where block 1 begins and 0.125 after "
+        "the last block (loss 4.53 bits per token)."
     )
     without = numbers._replace(gradients=None, problem="No *loss*.")
     assert norm_place.in_words(without).endswith(r"to 30. No \*loss\*\.")

@@ -19,7 +19,7 @@ def test_the_longest_length_that_both_have_is_compared():
     )
     said = conclusion(found)
     assert said.startswith("At 256 tokens")
-    assert "took **0.5 ms**, eager **1 ms**: 2.0 times as long" in said
+    assert "took **0.5 ms**, eager **1 ms**: 2 times as long" in said
     assert said.endswith("with 4 MB of memory instead of 2 MB.")
 
 

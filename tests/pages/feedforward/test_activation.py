@@ -12,12 +12,12 @@ def values(pre, activated):
 
 def test_neurons_that_give_exactly_zero_are_off():
     relu = values([-1, -2, 3, 4], [0, 0, 3, 4])
-    assert share_off(relu, "relu").startswith("**2 of 4 neurons (50%) are off** at this token")
+    assert share_off(relu, "relu").startswith("**2 of 4 neurons (50.0%) are off** at this token")
 
 
 def test_neurons_that_give_little_are_nearly_off():
     gelu = values([-1, -2, -3, 4], [-0.1, -0.04, -0.01, 4])
-    assert share_off(gelu, "gelu").startswith("**3 of 4 neurons (75%) are off or nearly off**")
+    assert share_off(gelu, "gelu").startswith("**3 of 4 neurons (75.0%) are off or nearly off**")
 
 
 def test_of_many_neurons_the_extremes_the_loudest_and_the_chosen_one_are_drawn():

@@ -31,7 +31,7 @@ def test_the_sum_names_a_bias_where_there_is_one():
     assert "all 2 neurons add +0.2500" in sum_text(effects, "cat")
     assert "adds +0.2600. They differ by 1e-02." in sum_text(effects, "cat")
     biased = NeuronEffects(np.ones(2), np.array([0.5, -0.25]), 0.01, 0.26)
-    assert "neurons (and a bias of +0.0100) add +0.2600" in sum_text(biased, "cat")
+    assert "neurons (and a bias of +0.01) add +0.2600" in sum_text(biased, "cat")
 
 
 def test_the_file_of_pushes_names_each_token():

@@ -22,14 +22,14 @@ def lens():
 def test_the_layer_that_raises_the_probability_most_is_named(lens):
     assert best_layer(lens) == 1
     assert answer(lens, "cat", 1) == (
-        "The feedforward of **layer 1** does most for **cat**: from 12.0 % (rank 3) to 50.0 % "
+        "The feedforward of **layer 1** does most for **cat**: from 12.0% (rank 3) to 50.0% "
         "(rank 1)."
     )
 
 
 def test_the_selected_layer_is_compared_with_it(lens):
     assert answer(lens, "cat", 3).endswith(
-        "That of layer 3: from 50.0 % (rank 1) to 40.0 % (rank 2)."
+        "That of layer 3: from 50.0% (rank 1) to 40.0% (rank 2)."
     )
     assert answer(lens, "cat", 2).endswith("Layer 2 has no feedforward.")
 

@@ -16,15 +16,15 @@ def _letters(monkeypatch):
 def test_a_word_that_falls_and_loses_its_place():
     before, after = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.8, 0.1])
     assert change_sentence(before, after, 0, 3) == (
-        "Without the feedforward of layer 3, **A** falls from 70.0 % to **10.0 %**. The most "
-        "probable token was **A** and becomes **B** (80.0 %)."
+        "Without the feedforward of layer 3, **A** falls from 70.0% to **10.0%**. The most "
+        "probable token was **A** and becomes **B** (80.0%)."
     )
 
 
 def test_a_word_that_rises_while_the_first_stays():
     before, after = np.array([0.7, 0.2, 0.1]), np.array([0.6, 0.3, 0.1])
     assert change_sentence(before, after, 1, 0) == (
-        "Without the feedforward of layer 0, **B** rises from 20.0 % to **30.0 %**. The most "
+        "Without the feedforward of layer 0, **B** rises from 20.0% to **30.0%**. The most "
         "probable token stays **A**."
     )
 

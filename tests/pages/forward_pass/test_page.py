@@ -116,7 +116,9 @@ def test_a_block_shows_the_patterns_of_its_layer(open_page, trace):
     shown, mean = numbers(heatmap["z"]), trace.attention(1).mean(0)
     below = np.tri(N_TOKENS, dtype=bool)
     np.testing.assert_allclose(shown[below], mean[below], atol=1e-5)
-    assert any(f"**{mean[4].max():.0%}** of its attention" in text.value for text in app.markdown)
+    assert any(
+        f"**{100 * mean[4].max():.1f}%** of its attention" in text.value for text in app.markdown
+    )
 
 
 def test_embedding_strip_is_what_enters_the_first_block(open_page, eager):

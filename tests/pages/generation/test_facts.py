@@ -49,25 +49,37 @@ def test_who_picked_it_is_said(picked, says):
 
 def test_other_options_are_said_with_the_probability_of_then():
     told = how_picked(step(), SAMPLE, ())
-    assert "picked with other options, when its probability was 25.0 %" in told
+    assert "picked with other options, when its probability was 25.0%" in told
 
 
 @pytest.mark.parametrize(("then", "now"), [((), OFF), (OFF, ())])
 def test_parts_switched_on_or_off_since_are_said(then, now):
     told = how_picked(step(interventions=then), Decoding(), now)
     assert "before parts of the model were switched on or off" in told
-    assert "25.0 %" in told
+    assert "25.0%" in told
 
 
 def test_numbers_are_those_of_the_stages():
     scores = np.log(np.array([0.5, 0.25, 0.25], np.float32))
     stages = Decoding("sample", top_k=1).stages(scores, [0])
     line = numbers(Choice(2, 1, step(rows_computed=2), stages, None))
-    assert "probability **0 %** · rank **2** of 3 · entropy **1.50 bits**" in line
-    assert "fair draw among 2.8 tokens" in line
-    assert "computed **2 positions** in 12.0 ms" in line
+    assert "probability **0%** · rank **2** of 3 · entropy **0 bits**" in line
+    assert "fair draw among 1 token), all with the options set" in line
+    assert "computed **2 positions** in 12 ms" in line
     nothing = numbers(Choice(2, None, None, stages, None))
     assert nothing.startswith("entropy")
+
+
+def test_probability_rank_and_entropy_are_of_one_distribution():
+    scores = np.log(np.array([0.5, 0.3, 0.2], np.float32))
+    raw, penalised = Decoding(repetition_penalty=8.0).stages(scores, [0])
+    assert raw.scores.argmax() != penalised.scores.argmax()
+    line = numbers(Choice(2, int(penalised.scores.argmax()), step(), (raw, penalised), None))
+    p = penalised.probabilities.astype(float)
+    assert f"probability **{100 * p.max():.1f}%** · rank **1** of 3" in line
+    assert f"entropy **{-(p * np.log2(p)).sum():.3g} bits**" in line
+    assert "options" in line
+    assert "options" not in numbers(Choice(2, 0, step(), (raw,), None))
 
 
 def test_what_comes_later_is_not_shaded():

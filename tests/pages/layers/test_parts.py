@@ -27,8 +27,8 @@ def found():
 
 def test_the_two_strongest_of_each_side_are_named_in_order(found):
     assert strongest(found, "cat") == (
-        "Most for cat: **attention 0** (+2.00) and **the embedding** (+0.50). "
-        "Most against: **attention 1** (-1.50) and **feedforward 1** (-0.25)."
+        "Most for cat: **attention 0** (+2) and **the embedding** (+0.5). "
+        "Most against: **attention 1** (-1.5) and **feedforward 1** (-0.25)."
     )
 
 

@@ -18,7 +18,7 @@ POINTS = (
 
 
 def reading(leaders, difference=0.0):
-    """A reading in which one of three tokens leads at each point, with 80 %."""
+    """A reading in which one of three tokens leads at each point, with 80%."""
     rows = np.full((len(leaders), 3), 0.1)
     rows[np.arange(len(leaders)), leaders] = 0.8
     return Reading(POINTS, np.log(rows).astype(np.float32), difference)
@@ -42,7 +42,7 @@ def reading(leaders, difference=0.0):
 )
 def test_the_sentence_names_where_the_lead_is_taken_and_kept(hooked, leaders, ending):
     sentence = answer(reading(leaders), hooked.info, "cat", "the")
-    assert sentence == f"After “the” the model ends on **cat** (80.0 %). {ending}"
+    assert sentence == f"After “the” the model ends on **cat** (80.0%). {ending}"
 
 
 def test_odd_tokens_stand_in_the_sentence_as_themselves(hooked):

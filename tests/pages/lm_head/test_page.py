@@ -153,7 +153,7 @@ def test_surprisal_under_each_token_is_its_negative_log_probability(open_section
         -torch.log_softmax(logits_after(hooked, i)[0], -1)[ids[i]] / np.log(2)
         for i in range(1, len(ids))
     ]
-    assert notes == ["", *(f"{float(bits):.1f}" for bits in expected)]
+    assert notes == ["", *(f"{float(bits):.3g}" for bits in expected)]
     app.button(key="lm_head.before").click().run()
     assert not app.exception
     assert (view_of(app).pos, view_of(app).lm_head.followed) == (3, ids[4])
@@ -305,7 +305,7 @@ def test_everything_is_that_of_the_model_without_what_is_switched_off(open_secti
         generation = hooked.step(generation)
     assert rows.text[0] == generation.text
     greedy = sum(float(np.log(step.raw_probability)) for step in generation.steps)
-    assert rows.log_prob[0] == pytest.approx(greedy, abs=1e-4)
+    assert rows.bits[0] == pytest.approx(-greedy / np.log(2), abs=1e-4)
 
     app = open_section("beams", **link)
     assert ":green[:material/check_circle:] Checked: the winner's sum" in text_of(app)

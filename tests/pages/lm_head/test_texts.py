@@ -12,7 +12,7 @@ from pages.lm_head.texts import repetition, spread_sentence
     ("best", "greedy", "says"),
     [
         (-3.0, -4.0, "Beam search wins**: its text is **2.72 times"),
-        (-4.0, -3.0, "Greedy's sum is larger**: its text is 2.72 times"),
+        (-4.0, -3.0, "Greedy's sum is smaller**: its text is 2.72 times"),
     ],
 )
 def test_verdict_follows_the_sums(best, greedy, says):
@@ -23,7 +23,7 @@ def test_verdict_follows_the_sums(best, greedy, says):
 def test_the_same_text_wins_nothing():
     text = Text((1, 2), (-1.0, -2.0))
     found = BeamSearch((1,), 2, 0.0, (), (text,), (-3.0,))
-    assert "end on the same text**, with a sum of **-3.00**" in verdict(found, text)
+    assert "end on the same text**, with a sum of **4.33 bits**" in verdict(found, text)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,6 @@ def test_spread_counts_different_texts_and_first_tokens():
     assert "**2 different texts of 3**" in told
     assert "start with 1 different token;" in told
     assert "greedy's repeats itself" not in told
-    assert "greedy's repeats itself in 50.0 %" in spread_sentence(
+    assert "greedy's repeats itself in 50.0%" in spread_sentence(
         Text((1, 1, 1), (0.0,) * 3), sampled
     )

@@ -23,7 +23,7 @@ def test_a_text_shorter_than_the_points_has_one_for_each_token():
 def test_loss_within_the_trained_length_is_set_against_loss_beyond():
     line = loss_line("tiny", np.where(np.arange(1, 129) <= 64, 2.0, 3.5), 1)
     assert verdict({LINE: line}) == (
-        r"- **tiny\_1**: 2.00 nats within, 3.50 beyond the trained length (+1.50)"
+        r"- **tiny\_1**: 2.00 bits per token within, 3.50 bits beyond the trained length (+1.5)"
     )
 
 

@@ -28,4 +28,4 @@ def test_lines_have_a_value_where_their_model_was_moved():
 def test_rounding_is_nothing_that_a_model_notices():
     said = verdict({"a_b": {0: 0.0, 7: 2e-7}, "c": {0: 0.0, 7: 0.31}})
     assert r"**a\_b** notices nothing: over all moves up to 7, at most 2e-07" in said
-    assert "**c** takes a moved text for another one: up to 31%" in said
+    assert "**c** takes a moved text for another one: up to 31.0%" in said

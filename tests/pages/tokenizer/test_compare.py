@@ -12,7 +12,7 @@ from pages.tokenizer.search import MAX_FOUND, count_sentence
     ("first", "second", "said"),
     [
         (("a", 4), ("b", 6), "**a** needs 4 tokens, **b** 6: 1.5 times as many."),
-        (("a", 3000), ("b", 1), "**b** needs 1 token, **a** 3,000: 3000.0 times as many."),
+        (("a", 3000), ("b", 1), "**b** needs 1 token, **a** 3,000: 3,000 times as many."),
         (("a", 4), ("b", 4), "**a** and **b** both need 4 tokens."),
         (("a_b", 4), ("b", 4), r"**a\_b** and **b** both need 4 tokens."),
     ],

@@ -1,5 +1,6 @@
 """Sentences and tables about the merges of a word."""
 
+import numpy as np
 import pytest
 
 from model_hooks.read.tokenizers import Entry, merged_word
@@ -80,13 +81,14 @@ def test_a_token_that_two_merges_make_is_told_by_the_one_that_made_it():
     assert frame.values.tolist() == [[1, "a", "b", "ab", 7]]
 
 
-def test_unigram_tokens_come_with_their_log_probabilities():
+def test_unigram_tokens_come_with_their_surprise_in_bits():
     entries = [
         Entry(5, "▁a", " a", b" a", None, None, -2.5),
         Entry(6, "b", "b", b"b", None, None, -3.0),
     ]
     frame = unigram_table(entries)
-    assert frame.values.tolist() == [["·a", 5, -2.5], ["b", 6, -3.0]]
+    assert frame["surprise (bits)"].tolist() == pytest.approx([2.5 / np.log(2), 3 / np.log(2)])
+    assert frame.values[:, :2].tolist() == [["·a", 5], ["b", 6]]
 
 
 def test_odd_words_stand_in_the_sentence_as_themselves(hooked):

@@ -47,4 +47,4 @@ def test_the_penalty_has_a_column_only_while_it_is_on():
 def test_the_chosen_token_is_marked_and_the_sums_are_whole():
     found = table(Decoding(), chosen=2)
     assert "<tr class='chosen'><th scope='row'>▶ <code>c</code></th><td>2</td>" in found
-    assert found.count("<td>100 %</td>") == 2
+    assert found.count("<td>100%</td>") == 2
