@@ -266,7 +266,7 @@ def _outcome(row: Candidate, moved: bool) -> str:
 
 def _hover(row: Candidate) -> str:
     lines = [f"<b>{theme.shorten(row.token, 40)}</b>"]
-    if row.token_id != OTHERS:
+    if row.logit is not None:
         lines[0] += f"  ID {row.token_id}"
         lines.append(f"logit {three_digits(row.logit)}, rank {row.rank:,} before the options")
     lines.append(f"the model's own probability: {percent(row.raw_probability)}")

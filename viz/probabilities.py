@@ -46,7 +46,7 @@ def _label(row: Candidate) -> str:
 
 
 def _hover(row: Candidate) -> str:
-    if row.token_id == OTHERS:
+    if row.logit is None:
         return row.token
     name = f"{theme.shorten(row.token, 40)}  ID {row.token_id}"
     return f"{name}<br>logit {three_digits(row.logit)}, rank {row.rank:,}"
