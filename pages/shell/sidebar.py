@@ -10,10 +10,14 @@ from pages.shell.keys import draw_keys
 from pages.shell.navigation import Place
 from pages.shell.switched_off import draw_switched_off
 from pages.state.visit import view
+from pages.text import visible
 from pages.widgets.bind import bind
 from pages.widgets.components import component
 from pages.widgets.models import own_model_box, size_of
 from pages.widgets.next_pages import link_page
+
+PROMPT_LETTERS = 200
+"""Of the prompt, as it stands below a saved picture."""
 
 _follow = component("page_links")
 
@@ -37,7 +41,14 @@ def _page_links(sections: Mapping[str, Iterable[Place]]) -> None:
             st.caption(section)
             for place in places:
                 link_page(place.folder)
-        _follow(key="page_links_follow", data={})
+        _follow(key="page_links_follow", data={"about": about()})
+
+
+def about() -> str:
+    """Say what a saved picture is of: the model and the beginning of the prompt."""
+    prompt = visible(view().prompt).replace("·", " ")
+    more = "…" if len(prompt) > PROMPT_LETTERS else ""
+    return f"Inlook, {view().model}: {prompt[:PROMPT_LETTERS]}{more}"
 
 
 def _model_picker() -> None:

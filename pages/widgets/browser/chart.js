@@ -1,12 +1,13 @@
 // Draws a Plotly figure, and updates it in place when it changes: nothing is torn down, so a click is
 // painted sooner, nothing flickers, and the reader's zoom can stay.
-import { clicked, coloured, dress, look, plainLabel, TEXT_PX } from "./chart_look.js";
+import { clicked, coloured, dress, look, plainLabel, saved, TEXT_PX } from "./chart_look.js";
 import { variables } from "./theme.js";
 
 const charts = new WeakMap();
 let measure;
 const HEIGHT_PX = 450;
 const PNG_SCALE = 2;
+const PAPER_PX = 680; // a sheet of A4 or letter between its margins
 const SVG_ICON = {
   width: 24,
   height: 24,
@@ -30,6 +31,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   return () => {
     charts.delete(parentElement);
     chart.size.disconnect();
+    window.removeEventListener("beforeprint", chart.onPaper);
+    window.removeEventListener("afterprint", chart.onScreen);
     chart.gone = true;
     if (chart.drawn) window.Plotly.purge(chart.box);
     chart.box.remove();
@@ -44,7 +47,17 @@ function create(parentElement) {
   const chart = { box, drawn: false };
   chart.size = new ResizeObserver(() => draw(chart));
   chart.size.observe(box);
+  chart.onPaper = () => resize(chart, `${PAPER_PX}px`);
+  chart.onScreen = () => resize(chart, "");
+  window.addEventListener("beforeprint", chart.onPaper);
+  window.addEventListener("afterprint", chart.onScreen);
   return chart;
+}
+
+// No script runs while a browser lays out paper, so that the size of a sheet is taken before.
+function resize(chart, maxWidth) {
+  chart.box.style.maxWidth = maxWidth;
+  draw(chart);
 }
 
 // Plotly lies with the app, and is fetched when the first chart needs it.
@@ -96,7 +109,7 @@ async function react(chart, Plotly, figure, size, family) {
   const labels = frame && labelWidth(figure.layout, family);
   const fits = frame && frame === chart.frame && labels <= chart.labels;
   if (fits) figure.layout.margin = { ...chart.margin, autoexpand: false };
-  chart.config ??= config(Plotly, data.name); // another one would have everything built anew
+  chart.config ??= config(Plotly, chart); // another one would have everything built anew
   const drawing = Plotly.react(box, { ...figure, config: chart.config });
   if (!chart.drawn) {
     box.on("plotly_click", ({ points }) => chart.data.clickable && chart.send(clicked(points)));
@@ -121,20 +134,29 @@ function labelWidth({ yaxis }, family) {
   return Math.max(0, ...widths);
 }
 
-function config(Plotly, name) {
-  const picture = { filename: name, scale: PNG_SCALE };
-  const svg = { ...picture, format: "svg", scale: 1, width: null, height: null };
+function config(Plotly, chart) {
+  const save = (format, scale) => (box) => {
+    const figure = saved(box, { ...chart.data, about: window.inlookAbout ?? "" });
+    const { width, height } = figure.layout;
+    const options = { format, scale, width, height, filename: chart.data.name };
+    return Plotly.downloadImage({ ...figure, config: chart.config }, options);
+  };
   return {
     displaylogo: false,
     showSendToCloud: false,
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "sendChartToCloud"],
-    toImageButtonOptions: picture,
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "sendChartToCloud", "toImage"],
     modeBarButtonsToAdd: [
+      {
+        name: "png",
+        title: "Download plot as a PNG",
+        icon: Plotly.Icons.camera,
+        click: save("png", PNG_SCALE),
+      },
       {
         name: "svg",
         title: "Download plot as an SVG",
         icon: SVG_ICON,
-        click: (box) => Plotly.downloadImage(box, { ...svg }),
+        click: save("svg", 1),
       },
       {
         name: "fullscreen",

@@ -1,8 +1,8 @@
 // How does a Plotly figure get the look of the page, and what does a click on it say?
 import { colourList } from "./theme.js";
 
-export const TEXT_PX = 12;
-const TITLE_PX = 14;
+export const TEXT_PX = 14;
+const TITLE_PX = 15;
 const HEADING_PX = 16;
 // The placeholders after those of the three lists of colours, by number.
 const SINGLE_COLOURS = {
@@ -100,4 +100,42 @@ export function clicked(points) {
   const cell = Array.isArray(pointNumber) ? pointNumber : null;
   const isList = Array.isArray(customdata) || ArrayBuffer.isView(customdata);
   return { x, y, cell, customdata: (isList ? customdata[0] : customdata) ?? null };
+}
+
+const LINE_PX = 20;
+const LETTER_PX = 8;
+
+// A figure as it is saved: with what it shows, of which model and text, on lines of their own below.
+export function saved({ data, layout }, { alt, about }) {
+  const width = layout.width;
+  const lines = [alt.split(":")[0], about].flatMap((text) =>
+    wrapped(text, Math.max(20, Math.floor(width / LETTER_PX))),
+  );
+  const below = lines.length * LINE_PX + 16;
+  const margin = { ...layout.margin, b: (layout.margin?.b ?? 80) + below };
+  const text = lines.map(escaped).join("<br>");
+  const place = { xref: "paper", yref: "paper", x: 0, y: 0, xanchor: "left", yanchor: "top" };
+  const caption = { ...place, text, align: "left", showarrow: false, yshift: below - margin.b };
+  const annotations = [...(layout.annotations ?? []), caption];
+  const height = layout.height + below;
+  return { data, layout: { ...layout, margin, annotations, height, updatemenus: [], sliders: [] } };
+}
+
+// A text cut into lines of so many letters at the most, between words where there are any.
+export function wrapped(text, letters) {
+  const found = [];
+  for (const word of text.split(" ").flatMap((one) => cutWord(one, letters))) {
+    const last = found.length - 1;
+    if (last >= 0 && found[last].length + 1 + word.length <= letters) found[last] += ` ${word}`;
+    else found.push(word);
+  }
+  return found;
+}
+
+function cutWord(word, letters) {
+  return word.match(new RegExp(`.{1,${letters}}`, "gsu")) ?? [];
+}
+
+function escaped(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

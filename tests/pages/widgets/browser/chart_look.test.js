@@ -8,6 +8,8 @@ import {
   look,
   merged,
   plainLabel,
+  saved,
+  wrapped,
 } from "../../../../pages/widgets/browser/chart_look.js";
 
 const THEME = {
@@ -103,4 +105,24 @@ test("of a list of custom data the first is reported, also when that is zero", (
   assert.equal(clicked([{ ...point, customdata: [0, 7] }]).customdata, 0);
   assert.equal(clicked([{ ...point, customdata: new Float32Array([2, 7]) }]).customdata, 2);
   assert.equal(clicked([{ ...point, customdata: 0 }]).customdata, 0);
+});
+
+test("a saved figure says what it shows, of which model and text, below all that was drawn", () => {
+  const drawn = { data: [1], layout: { width: 400, height: 300, margin: { b: 50 }, sliders: [1] } };
+  const about = "Inlook, tiny: a <b> & c";
+  const { data, layout } = saved(drawn, { alt: "Two bars: 1, 2", about });
+  assert.equal(data, drawn.data);
+  const [caption] = layout.annotations;
+  assert.equal(caption.text, "Two bars<br>Inlook, tiny: a &lt;b&gt; &amp; c");
+  assert.equal(layout.height - drawn.layout.height, layout.margin.b - drawn.layout.margin.b);
+  assert.ok(-caption.yshift >= drawn.layout.margin.b);
+  assert.equal(drawn.layout.annotations, undefined);
+});
+
+test("a text is cut between words into lines that fit, and nowhere lost", () => {
+  const text = "one two three areallylongword";
+  const lines = wrapped(text, 8);
+  assert.ok(lines.every((line) => line.length <= 8));
+  assert.equal(lines.join("").replaceAll(" ", ""), text.replaceAll(" ", ""));
+  assert.deepEqual(wrapped("a b", 8), ["a b"]);
 });

@@ -1,7 +1,7 @@
 // A link to a page carries what is looked at, unless it says itself what to look at.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { withView } from "../../../../pages/widgets/browser/page_links.js";
+import { leadsUnder, withView } from "../../../../pages/widgets/browser/page_links.js";
 
 const HERE = "http://127.0.0.1:8501/what-each-head-reads?layer=3";
 
@@ -14,4 +14,11 @@ test("a link takes over what is in the address", () => {
 test("a link that changes fields stays as it is", () => {
   const told = "/layer-by-layer?layer=7&set=layer";
   assert.equal(withView(told, "?layer=3", HERE), told);
+});
+
+test("only on a narrow screen does the sidebar lie over the page that a link leads to", () => {
+  const link = {};
+  assert.ok(leadsUnder(link, 400));
+  assert.ok(!leadsUnder(link, 1280));
+  assert.ok(!leadsUnder(null, 400));
 });
