@@ -54,7 +54,7 @@ _scores = computed(head_scores, says="Measuring all heads…")
 
 def draw(asked: Run, info: ModelInfo) -> tuple[int, int | None]:
     """Draw the grid and its controls; return the chosen layer and head."""
-    st.subheader("All heads", help=GRID_HELP)
+    st.header("All heads", help=GRID_HELP)
     layer = pick_layer(info, only_attention=True)
     head = pick_head(info, mean=True)
     order = _pick_order(asked)

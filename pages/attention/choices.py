@@ -28,10 +28,11 @@ class Choices:
     tab: Tab = "several"
     key: int | None = field(default=None, metadata=OF_TEXT)
     """The key whose arithmetic is followed; None is the one that is read most."""
-    part: Part = "nothing"
+    part: Part = "head"
     """What is switched off, to see what it is good for."""
     link_query: int | None = field(default=None, metadata=OF_TEXT)
     link_key: int = field(default=0, metadata=OF_TEXT)
     where: Literal["everywhere", "layer", "head"] = "everywhere"
-    queries: tuple[int, ...] = field(default=(), metadata=OF_TEXT)
+    queries: tuple[int, ...] | None = field(default=None, metadata=OF_TEXT)
+    """The group that is read as one; None is the chosen query alone."""
     keys: tuple[int, ...] = field(default=(), metadata=OF_TEXT)

@@ -79,7 +79,7 @@ def draw(
     asked: Run, info: ModelInfo, tokens: Sequence[str], layer: int, head: int | None
 ) -> tuple[Shown, slice]:
     """Draw the matrix and its controls; return what it shows, and of which tokens."""
-    st.subheader(name_of(layer, head), help=MATRIX_HELP)
+    st.header(name_of(layer, head), help=MATRIX_HELP)
     shown = _hide_first(_pick_measure(asked, layer, head))
     labels = [visible(token) for token in tokens]
     span = _pick_span(labels)

@@ -21,7 +21,7 @@ LEAST_DRAWN = 0.02
 
 def draw(tokens: Sequence[str], shown: Shown, span: slice) -> int:
     """Draw what one query reads; return its position."""
-    st.subheader("One query")
+    st.header("One query")
     query, shares = current_position(len(tokens)), shown.shares
     token_strip(
         tokens,

@@ -36,7 +36,7 @@ def draw() -> None:
         "head."
     )
     _explore(run(), tokens_of_run())
-    st.subheader("Try next")
+    st.header("Try next")
     st.markdown(
         "- Sort the heads by **Previous token**, then open the first one.\n"
         "- Write a prompt that repeats itself, and sort by **Induction**.\n"
@@ -76,9 +76,9 @@ def _deeper(
         if not tab.open:
             continue
         with tab:
-            st.subheader(title, help=help_text)
+            st.header(title, help=help_text)
             if name == "several":
-                several.draw(tokens, shown.shares)
+                several.draw(tokens, shown.shares, query)
             elif name == "arithmetic":
                 arithmetic.draw(asked, labels, layer, head, query)
             else:

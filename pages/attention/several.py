@@ -17,9 +17,9 @@ HELP = (
 )
 
 
-def draw(tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"]) -> None:
+def draw(tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"], query: int) -> None:
     """Let the reader choose several queries and keys, and sum what they read."""
-    queries, keys = _pick(tokens)
+    queries, keys = _pick(tokens, query)
     if not queries and not keys:
         st.caption(
             "Choose some queries to see what they read together, some keys to see who reads them."
@@ -48,7 +48,7 @@ def draw(tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"]) -> None:
         )
 
 
-def _pick(tokens: Sequence[str]) -> tuple[list[int], list[int]]:
+def _pick(tokens: Sequence[str], query: int) -> tuple[list[int], list[int]]:
     positions = range(len(tokens))
 
     def name(pos: int) -> str:
@@ -56,7 +56,12 @@ def _pick(tokens: Sequence[str]) -> tuple[list[int], list[int]]:
 
     by_query, by_key = st.columns(2)
     queries = bind(
-        by_query.multiselect, "Queries", "attention.queries", options=positions, format_func=name
+        by_query.multiselect,
+        "Queries",
+        "attention.queries",
+        options=positions,
+        when_none=(query,),
+        format_func=name,
     )
     keys = bind(by_key.multiselect, "Keys", "attention.keys", options=positions, format_func=name)
     return list(queries), list(keys)

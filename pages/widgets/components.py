@@ -106,6 +106,7 @@ def token_strip(
         "groups": [[first, stop, visible(heading)] for first, stop, heading in groups or ()],
         "height": height,
         "label": label,
+        "pickable": on_pick is not None,
         **_outline(key, selected),
     }
     _token_strip(key=key, data=data, on_picked_change=lambda: _picked(key, int, on_pick))

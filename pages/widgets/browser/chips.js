@@ -17,6 +17,18 @@ export function letters(token) {
   return made;
 }
 
+// What is called by voice is what is seen, so a name holds that; what else is known comes after it.
+export function spoken(seen, facts) {
+  return facts.includes(seen) ? facts : `${seen}, ${facts}`;
+}
+
+// Gives an element its tooltip, and a name that holds all that is written in it.
+export function named(made, facts) {
+  for (const part of [...made.children].slice(1)) part.before(" ");
+  made.title = facts;
+  made.setAttribute("aria-label", spoken(made.textContent, facts));
+}
+
 // Lets the Tab key stop at one chip of a row.
 export function focusable(chips, chosen) {
   for (const made of chips) made.tabIndex = made === chosen ? 0 : -1;

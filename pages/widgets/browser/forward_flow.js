@@ -1,4 +1,5 @@
 // The forward pass as one picture: five cards, one lane per token through them.
+import { named } from "./chips.js";
 import { element } from "./dom.js";
 import { candidateBars, flowLayout, layerBands } from "./flow_layout.js";
 import { flowMarks } from "./flow_marks.js";
@@ -85,11 +86,10 @@ function head(flow, layout, stage, i) {
   const { data, send } = flow;
   const made = button("head", stage.name);
   const title = element("span", "title", stage.title);
-  title.prepend(element("span", "number", i + 1));
+  title.prepend(element("span", "number", i + 1), " ");
   made.append(title, element("span", "shape", stage.shape));
-  made.setAttribute("aria-label", `Open ${stage.title}, ${stage.shape}`);
   made.setAttribute("aria-pressed", stage.name === data.stage);
-  made.title = `Open ${stage.title}`;
+  named(made, `Open ${stage.title}`);
   made.addEventListener("click", () => {
     send("stage", stage.name);
     if (layout.isTall) document.querySelector(data.details)?.scrollIntoView({ behavior: "smooth" });
@@ -117,8 +117,7 @@ function chip({ data, send }, { lane, pos }, box) {
   const shown = element("span", "text", text);
   shown.dir = "auto";
   made.append(shown, element("span", "id", id));
-  made.title = `token ${pos}: ${text}, ID ${id}${isLast ? ", its lane makes the prediction" : ""}`;
-  made.setAttribute("aria-label", made.title);
+  named(made, `token ${pos}: ${text}, ID ${id}${isLast ? ", its lane makes the prediction" : ""}`);
   made.setAttribute("aria-pressed", pos === data.pos);
   made.addEventListener("click", () => send("pos", pos));
   return placed(made, box);

@@ -1,5 +1,5 @@
 // A text that grows, as tokens to choose from; its prompt to edit; and the keys that write it on.
-import { focusable, letters, reveal } from "./chips.js";
+import { focusable, letters, named, reveal } from "./chips.js";
 import { element } from "./dom.js";
 import { moved } from "./keys.js";
 
@@ -92,8 +92,7 @@ function chipsOf({ tokens, first, n_prompt, n_tokens, next }) {
   const last = chip(next[0], n_tokens, false);
   last.classList.add("next");
   last.append(element("span", "share", next[1]));
-  last.title = `next: ${next[0]}, ${next[1]}`;
-  last.setAttribute("aria-label", last.title);
+  named(last, `next: ${next[0]}, ${next[1]}`);
   return [...chips, last];
 }
 

@@ -1,5 +1,5 @@
 // Tokens as chips. What is selected and hovered lives here, so that a click sends one number only.
-import { focusable, letters, reveal } from "./chips.js";
+import { focusable, letters, named, reveal } from "./chips.js";
 import { element } from "./dom.js";
 import { moved } from "./keys.js";
 
@@ -55,7 +55,6 @@ export function shades({ weights, rows, selected, n }, hovered) {
 
 function create(parentElement) {
   const root = element("div", "box strip");
-  root.setAttribute("role", "listbox");
   parentElement.append(root);
   const strip = { root, chips: [], selected: null };
   const posOf = (event) => Number(event.target.closest(".token")?.dataset.pos ?? -1);
@@ -76,6 +75,7 @@ function create(parentElement) {
 }
 
 function update(strip, data) {
+  strip.root.setAttribute("role", data.pickable ? "listbox" : "figure");
   strip.root.setAttribute("aria-label", data.label);
   strip.root.style.maxHeight = `${data.height}px`;
   const { tokens, ids, marks, weights, notes, hints, groups } = data;
@@ -118,13 +118,12 @@ function chip(data, pos) {
   const made = element("span", "token");
   made.dataset.pos = pos;
   made.tabIndex = pos === 0 ? 0 : -1;
-  made.setAttribute("role", "option");
+  made.setAttribute("role", data.pickable ? "option" : "img");
   if (data.marks?.[pos]) made.append(element("span", "mark", data.marks[pos]));
   made.append(letters(data.tokens[pos]));
   if (data.ids) made.append(element("span", "id", data.ids[pos]));
   if (data.notes) made.append(element("span", "note", data.notes[pos]));
-  made.title = chipFacts(data, pos);
-  made.setAttribute("aria-label", made.title);
+  named(made, chipFacts(data, pos));
   return made;
 }
 
@@ -141,7 +140,9 @@ function pick(strip, pos) {
 
 function mark(strip, pos) {
   strip.selected = pos;
-  for (const [i, made] of strip.chips.entries()) made.setAttribute("aria-selected", i === pos);
+  for (const [i, made] of strip.chips.entries()) {
+    if (made.getAttribute("role") === "option") made.setAttribute("aria-selected", i === pos);
+  }
   if (pos === null) return;
   focusable(strip.chips, strip.chips[pos]);
   requestAnimationFrame(() => strip.selected === pos && reveal(strip.root, strip.chips[pos]));

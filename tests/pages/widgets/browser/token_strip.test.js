@@ -1,7 +1,7 @@
 // A strip says and shades what each token is and reads.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pieces } from "../../../../pages/widgets/browser/chips.js";
+import { pieces, spoken } from "../../../../pages/widgets/browser/chips.js";
 import { chipFacts, rowOf, runs, shades } from "../../../../pages/widgets/browser/token_strip.js";
 
 test("a chip says what is known of its token, and its hint in place of its weight", () => {
@@ -75,4 +75,9 @@ test("of a long text only the rows that were sent are known; elsewhere the selec
   assert.deepEqual(shades(strip, 0), [0, 1, 0, 0]);
   assert.deepEqual(shades(strip, 3), [1, 0, 0, 0]);
   assert.deepEqual(shades({ ...strip, selected: 1 }, 0), [0, 0, 0, 0]);
+});
+
+test("what is called by voice is what is seen", () => {
+  assert.equal(spoken("·girl", "token 3: ·girl, ID 5"), "token 3: ·girl, ID 5");
+  assert.ok(spoken("·girl 5", "token 3: ·girl, ID 5").startsWith("·girl 5, token 3"));
 });
