@@ -102,8 +102,7 @@ def _marks(layout: BlockLayout, pieces: BlockPieces) -> list[_Mark]:
 
 
 def _title(box: Box) -> Part:
-    size = 11 if box.x[1] - box.x[0] < 3 else 13
-    return _note(sum(box.x) / 2, sum(box.y) / 2, _text(box.piece, not box.is_norm), size=size)
+    return _note(sum(box.x) / 2, sum(box.y) / 2, _text(box.piece, not box.is_norm), size=14)
 
 
 def _text(piece: Piece, bold: bool) -> str:
@@ -151,7 +150,7 @@ def _discs(marks: Sequence[_Mark]) -> Mark:
     )
 
 
-def _note(x: float, y: float, text: str, align: str = "center", size: int = 13) -> Part:
+def _note(x: float, y: float, text: str, align: str = "center", size: int = 14) -> Part:
     font = {"size": size, "color": theme.SEQUENTIAL[-1]}
     return note(x, y, text, xanchor=align, font=font)
 
@@ -212,7 +211,7 @@ def encoder_decoder() -> go.Figure:
     lines += [_repeated(stack) for stack in stacks]
     boxes = [_stacked(stack.x, i, kept) for stack in stacks for i, (_, kept) in _rows(stack)]
     names = [
-        _note(stack.x, float(i), f"<b>{name}</b>" if kept else name, size=11)
+        _note(stack.x, float(i), f"<b>{name}</b>" if kept else name, size=14)
         for stack in stacks
         for i, (name, kept) in _rows(stack)
     ]
@@ -258,10 +257,10 @@ def _repeated(stack: _Stack) -> Mark:
 
 def _captions() -> list[Part]:
     return [
-        _note(_ENCODER.x, 0.12, "the text to translate", size=11),
-        _note(_DECODER.x, 0.12, "the text so far", size=11),
-        _note(_DECODER.x, 11.0, "probabilities of the next token", size=11),
-        _note(_ENCODER.x, 7.4, "<b>Encoder</b>: 6 such blocks", size=12),
+        _note(_ENCODER.x, 0.12, "the text to translate", size=14),
+        _note(_DECODER.x, 0.12, "the text so far", size=14),
+        _note(_DECODER.x, 11.0, "probabilities of the next token", size=14),
+        _note(_ENCODER.x, 7.4, "<b>Encoder</b>: 6 such blocks", size=14),
         _note(4.2, 9.5, "<b>Decoder</b>:<br>6 such blocks", "right", 12),
     ]
 
@@ -281,18 +280,18 @@ def parameter_bars(
         counts: Their numbers of parameters.
         notes: What else the hover says, per part.
     """
-    total = max(1, int(np.sum(counts)))
+    total, most = max(1, int(np.sum(counts))), max(1, int(np.max(counts, initial=0)))
     parts = rows_of_bars(
         counts,
         theme.QUERY,
         text=[f"{count:,} ({percent(count / total)})" for count in counts],
-        textposition="auto",
+        textposition="outside",
         cliponaxis=False,
         customdata=[f"{name}<br>{note}" for name, note in zip(names, notes, strict=True)],
         hovertemplate=hover("%{customdata}<br>%{x:,} parameters"),
     )
     layout = {
-        "xaxis": fixed("parameters", rangemode="tozero", tickformat="~s"),
+        "xaxis": fixed("parameters", range=[0, 1.35 * most], tickformat="~s"),
         "yaxis": fixed("part", autorange="reversed", **ticks(names)),
         **row_sizes(len(names)),
     }

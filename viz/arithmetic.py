@@ -76,7 +76,7 @@ def _add_strip(figure: go.Figure, row: int, strip: _Strip) -> None:
         hovertemplate=template,
     )
     figure.add_trace(cells, row, 1)
-    font = {"size": 13, "color": strip.colour}
+    font = {"size": 14, "color": strip.colour}
     figure.update_yaxes(tickfont=font, fixedrange=True, ticks="", row=row, col=1)
     figure.update_xaxes(fixedrange=True, ticks="", row=row, col=1)
 

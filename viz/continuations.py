@@ -358,7 +358,7 @@ def _stops(stops: Sequence[_Stop], look: _BeamLook, token: Callable[[int], str])
     told: Mark = {"customdata": hovers, "hovertemplate": "%{customdata}", "name": look.name}
     return [
         _texts(x, [at - _LABEL_GAP for at in y], tokens, 14),
-        _texts(x, [at + _LABEL_GAP for at in y], sums, 11),
+        _texts(x, [at + _LABEL_GAP for at in y], sums, 14),
         dots(x, y, look.colour, look.size, look.symbol, rim, cliponaxis=False, **told),
     ]
 

@@ -183,7 +183,7 @@ def _outcomes(rows: Sequence[Candidate]) -> Mark:
         "y": list(range(len(rows))),
         "text": [f" {_outcome(row, moved)}" for row in rows],
         "textposition": "middle left" if moved else "middle right",
-        "textfont": {"size": 13},
+        "textfont": {"size": 14},
         "cliponaxis": False,
         "showlegend": False,
         "hoverinfo": "skip",
@@ -224,7 +224,7 @@ def _label_axis(labels: Sequence[str]) -> Part:
 def _width(rows: Sequence[Candidate]) -> float:
     """The right end of the axis: room for what is written beside the longest bar."""
     longest = max(max(row.raw_probability, row.probability) for row in rows)
-    return longest * (1.5 if _are_moved(rows) else 1.25) or 1.0
+    return longest * (1.9 if _are_moved(rows) else 1.25) or 1.0
 
 
 def stage_name(name: str) -> str:

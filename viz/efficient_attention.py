@@ -264,7 +264,7 @@ def _heads(row: _Row) -> Mark:
         row.symbol,
         mode="markers+text" if few else "markers",
         text=[str(i) for i in range(n_heads)],
-        textfont={"color": theme.SEQUENTIAL[0], "size": 11},
+        textfont={"color": theme.SEQUENTIAL[0], "size": 14},
         customdata=[[row.name, i, note] for i, note in enumerate(row.notes)],
         hovertemplate=hover("%{customdata[0]} %{customdata[1]}: %{customdata[2]}"),
     )

@@ -68,7 +68,7 @@ def _expert_cells(
         x=columns,
         y=list(range(weights.shape[1])),
         texttemplate="%{z:.2f}" if written else None,
-        textfont={"size": 11},
+        textfont={"size": 14},
         hoverongaps=False,
         xgap=int(written),
         ygap=1,

@@ -112,7 +112,7 @@ def _cells_of(grid: _Grid, kind: int, name: str, sign: str, colour: str) -> list
         "xgap": 2 if grid.labelled else 0,
         "ygap": 2 if n_steps <= MAX_LABELLED else 0,
         "hoverongaps": False,
-        "textfont": {"size": 11},
+        "textfont": {"size": 14},
         "hovertemplate": hover(f"step %{{y}}<br>position %{{x}}<br>{name}"),
     }
     if grid.labelled:
@@ -224,7 +224,7 @@ def ratio_curve(
     )
     told = {"customdata": np.stack([low, high], -1).tolist(), "hovertemplate": hover(template)}
     median = line(x, np.median(ratios, 0), ON, 3, name="ratio", showlegend=False, **told)
-    title = {"font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.955}
+    title = {"font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.955}
     layout = {
         "xaxis": axis("tokens written", tickformat="d", rangemode="tozero"),
         "yaxis": axis("time without / time with the cache", rangemode="tozero"),
@@ -303,7 +303,7 @@ def cache_contents(
     figure.update_xaxes(axis("dimension", tickformat="d", **plain))
     figure.update_yaxes(range=down(n_rows), **plain)
     figure.update_yaxes(_some_rows(labels), row=1, col=1)
-    figure.update_annotations(font_size=13)
+    figure.update_annotations(font_size=14)
     height = min(max(MAX_ROW_PX * n_rows, 110), 520) + 84
     margin = {"t": 30, "b": 54, "r": 8}
     return figure.update_layout(height=height, margin=margin, dragmode=False)

@@ -131,7 +131,7 @@ def _names(mosaic: _Mosaic, selected: int | None) -> list[Part]:
         names.append(note(left + middle, top - 0.5, name, yanchor="bottom"))
         if mosaic.tiles[layer] is None:
             why = "no<br>attention"
-            names.append(note(left + middle, top + middle, why, font={"size": 10}))
+            names.append(note(left + middle, top + middle, why, font={"size": 14}))
     return names
 
 

@@ -80,7 +80,7 @@ def diagram(
 
 def titles_left(figure: go.Figure) -> go.Figure:
     """Let the titles of stacked panels begin where the panels do."""
-    return figure.update_annotations(x=0, xanchor="left", font_size=13)
+    return figure.update_annotations(x=0, xanchor="left", font_size=14)
 
 
 def buttons(redraw: bool, milliseconds: int, **more: Any) -> list[Part]:

@@ -142,7 +142,7 @@ def loss_by_position(lines: Sequence[LossLine], trained: Sequence[int]) -> go.Fi
     figure = go.Figure([_loss_line(measured, look) for measured, look in looks], layout)
     place = {"yref": "paper", "y": 0.01, "yanchor": "bottom", "xanchor": "left"}
     for length in trained:
-        label = {"text": f"trained length {length:,}", "font": {"size": 11}, **place}
+        label = {"text": f"trained length {length:,}", "font": {"size": 14}, **place}
         dotted = {"color": theme.RESIDUAL, "width": 1, "dash": "dot"}
         figure.add_vline(x=length, line=dotted, annotation=label)
     return figure

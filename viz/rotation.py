@@ -181,7 +181,7 @@ def _axes(n_pairs: int, curve: _Scores) -> Part:
 
 
 def _titles(pairs: Sequence[TurnedPair], centres: Sequence[tuple[float, float]]) -> list[Part]:
-    look = {"yanchor": "bottom", "font": {"size": 11}, "xref": "x", "yref": "y"}
+    look = {"yanchor": "bottom", "font": {"size": 14}, "xref": "x", "yref": "y"}
     return [
         note(x, y + 1.05, theme.shorten(pair.label, 30), **look)
         for pair, (x, y) in zip(pairs, centres, strict=True)

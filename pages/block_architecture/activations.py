@@ -193,7 +193,7 @@ def table_of(seen: Seen) -> pd.DataFrame:
 
 
 def _draw_losses() -> None:
-    st.markdown("##### Does it make a better model?")
+    st.markdown("### Does it make a better model?")
     found = {name: bits for name in TWINS if len(bits := trained.final_bits(name))}
     if len(found) < 2:
         st.info(trained.NO_CURVES, icon=":material/info:")

@@ -46,7 +46,7 @@ def draw(scene: Scene, all_facts: tuple[BlockFacts, ...]) -> None:
 
 
 def _draw_2017() -> None:
-    st.subheader("2017", help=PICTURE_HELP)
+    st.header("2017", help=PICTURE_HELP)
     chart(
         block_structure(pieces_of(ORIGINAL_2017, D_MODEL_2017)),
         key="block_architecture.then",
@@ -59,7 +59,7 @@ def _draw_loaded(
     scene: Scene, found: tuple[Difference, ...], all_facts: tuple[BlockFacts, ...]
 ) -> None:
     facts = scene.facts
-    st.subheader(f"{escape_markdown(scene.info.name)}, block {facts.layer}", help=PICTURE_HELP)
+    st.header(f"{escape_markdown(scene.info.name)}, block {facts.layer}", help=PICTURE_HELP)
     numbers: dict[Topic, int] = {of.topic: number for number, of in enumerate(found, 1)}
 
     def choose(mark: Point) -> None:

@@ -192,7 +192,7 @@ def numbers_of(layer_norm: NormSteps, rms_norm: NormSteps, own: NormSteps) -> pd
 
 
 def _draw_cost(info: ModelInfo, model_name: str, n_tokens: int) -> None:
-    st.markdown("##### What they cost")
+    st.markdown("### What they cost")
     d_model = info.d_model
     st.table(costs_of(_times(model_name, n_tokens), d_model))
     st.caption(

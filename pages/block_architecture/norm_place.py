@@ -166,7 +166,7 @@ def table_of(found: dict[str, Measured], weights: str) -> pd.DataFrame:
 
 
 def _draw_warmup() -> None:
-    st.markdown("##### Training with and without warm-up")
+    st.markdown("### Training with and without warm-up")
     curves = [
         curve
         for name, title in WARMUP_RUNS.items()

@@ -79,7 +79,7 @@ def draw() -> None:
         "transformer, 2017."
     )
     _explore(run(), tokens_of_run())
-    st.subheader("Try next")
+    st.header("Try next")
     st.markdown(
         "- Choose another layer: are all blocks built alike?\n"
         "- Load another model in the sidebar, such as a twin, and watch the marks change.\n"
@@ -110,7 +110,7 @@ def _deeper(scene: Scene) -> None:
         if not tab.open:
             continue
         with tab:
-            st.subheader(one.title, help=one.help)
+            st.header(one.title, help=one.help)
             try:
                 one.draw(scene)
             except InlookError as error:

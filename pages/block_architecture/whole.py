@@ -42,7 +42,7 @@ def draw(scene: Scene) -> None:
             "keeps the **thick path**: no encoder, and no attention to it. This model has "
             f"**{scene.info.n_layers}** such blocks; the base model of 2017 had 6 on each side."
         )
-        st.markdown("##### Where the parameters are")
+        st.markdown("### Where the parameters are")
         _draw_parameters(scene)
 
 

@@ -53,7 +53,7 @@ def draw(subject: Subject) -> None:
     st.caption(provenance(sharing, subject.info))
     if n_groups < sizes.n_kv_heads and (found := losses(subject.asked, ShareKVHeads(n_groups))):
         _saved(subject, sharing, n_groups / sizes.n_kv_heads, found)
-        st.subheader("The next token")
+        st.header("The next token")
         draw_next_token(
             subject.asked,
             ShareKVHeads(n_groups),

@@ -22,7 +22,7 @@ _readable = computed(readable)
 def draw(subject: Subject, pattern: AttentionPattern) -> None:
     """Draw the mask, in one layer where layers differ."""
     info = subject.info
-    st.subheader("The mask")
+    st.header("The mask")
     windows = {info.sliding_window[layer] for layer in info.attention_layers}
     differ = len(windows) > 1 or pattern.layers is not None
     if differ or any(one.acting_layers is not None for one in subject.asked.interventions):

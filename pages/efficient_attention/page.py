@@ -40,7 +40,7 @@ def draw() -> None:
         help=COST_HELP,
     )
     _explore(run(), tokens_of_run())
-    st.subheader("Try next")
+    st.header("Try next")
     st.markdown(
         "- Write a name early in a long prompt, then shrink the window until the model forgets "
         "it.\n"

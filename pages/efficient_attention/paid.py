@@ -21,7 +21,7 @@ MANY_LAYERS = 24
 
 def draw(subject: Subject, pattern: AttentionPattern, name: str, found: Losses) -> None:
     """Draw what a pattern costs by token and, if asked for, by layer."""
-    st.subheader("Which tokens pay for it")
+    st.header("Which tokens pay for it")
     st.caption(
         f"{MEASURED} Up, in hatched orange: the token became harder to predict. Down, in green: "
         "easier."

@@ -65,7 +65,7 @@ def draw(subject: Subject) -> None:
     with picture:
         mask.draw(subject, pattern)
     with prediction:
-        st.subheader("The next token")
+        st.header("The next token")
         st.caption(f"{MEASURED} Two runs of your prompt through the loaded model.")
         draw_next_token(
             subject.asked,

@@ -50,7 +50,7 @@ class Twin(NamedTuple):
 
 def draw() -> None:
     """Compare converting a model with training one that way."""
-    st.subheader("Converted, or trained that way?")
+    st.header("Converted, or trained that way?")
     names = [name for name in TWINS if name in bundled_models()]
     if TWINS[0] not in names:
         st.caption(NOT_BUNDLED)

@@ -48,7 +48,7 @@ def draw(scene: Scene, layer: int) -> None:
     if hidden is None:
         return
     name, values = function_name(scene.info), values_at(hidden)
-    st.subheader(f"What {name} does", help=HELP)
+    st.header(f"What {name} does", help=HELP)
     curve: Curve | None = _curve(*scene.asked, layer, N_CURVE, scene.pos) if values else None
     if values is None or curve is None:
         st.info(

@@ -32,7 +32,7 @@ _routing = computed(routing_of, says="Asking the routers…")
 
 def draw(scene: Scene, layer: int) -> None:
     """Draw the experts of every token around the selected one."""
-    st.subheader("Which experts run?", help=HELP)
+    st.header("Which experts run?", help=HELP)
     routings: tuple[Routing | None, ...] = _routing(*scene.asked)
     if (routing := routings[layer]) is None:
         st.info(no_router_sentence(routings, layer), icon=":material/info:")

@@ -48,7 +48,7 @@ def draw(scene: Scene, layer: int) -> None:
     hidden = hidden_layer.read(scene, layer)
     if hidden is None:
         return
-    st.subheader(f"The strongest of {len(hidden.effects.sizes):,} neurons", help=HELP)
+    st.header(f"The strongest of {len(hidden.effects.sizes):,} neurons", help=HELP)
     order = _pick_order(scene.name)
     which = hidden.ranked(order)
     many, one = st.columns(2, gap="large")

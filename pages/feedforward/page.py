@@ -56,7 +56,7 @@ def draw() -> None:
             kwargs={"prompt": SHAWSHANK, "pos": None},
         )
     _explore(asked, tokens)
-    st.subheader("Try next")
+    st.header("Try next")
     st.markdown(
         "- Type a word that the model did *not* choose: which feedforward holds it down?\n"
         "- Choose an earlier token: every token has its own prediction, and its own neurons."

@@ -38,7 +38,7 @@ _lens = computed(feedforward_lens)
 
 def draw(scene: Scene) -> int:
     """Draw the word's way across all feedforwards; return the layer to look into."""
-    st.subheader("Which layer brings the word?", help=HELP)
+    st.header("Which layer brings the word?", help=HELP)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         layer = pick_layer(scene.info)

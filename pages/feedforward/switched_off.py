@@ -35,7 +35,7 @@ _without = computed(probabilities_without, says="Switching off one feedforward a
 
 def draw(scene: Scene, layer: int) -> None:
     """Draw the prediction without one feedforward, and the word without each."""
-    st.subheader("What would be lost without it?", help=HELP)
+    st.header("What would be lost without it?", help=HELP)
     try:
         before = _without(*scene.asked, None, scene.pos)
         after = _without(*scene.asked, layer, scene.pos)

@@ -26,7 +26,7 @@ _routing_of = computed(routing_of, says="Asking the routers…")
 def draw(seen: Seen) -> None:
     """Draw one block: the whole, and each of its parts."""
     can = seen.abilities.layers[seen.layer]
-    st.markdown(f"##### Block {seen.layer} for token {seen.pos}, {seen.token}")
+    st.markdown(f"### Block {seen.layer} for token {seen.pos}, {seen.token}")
     _diagram(seen, can)
     if not can.parts:
         st.info(

@@ -119,7 +119,7 @@ def _heading(number: int) -> int:
         wrap=True,
     )
     title, token = st.columns([5, 2], vertical_alignment="bottom")
-    title.subheader(TITLES[STAGES[number].name])
+    title.header(TITLES[STAGES[number].name])
     with token:
         pos = pick_position(tokens_of_run(), label="Lane of token")
     return pos
@@ -166,7 +166,7 @@ def _step_buttons(number: int) -> None:
 
 def _try_next(stage: Stage) -> None:
     """Say what to try here, and link to the pages that go deeper into the open stage."""
-    st.subheader("Try next")
+    st.header("Try next")
     st.markdown(
         "- Click an earlier token: whom does it read, and what would its lane predict?\n"
         "- Change one word of the prompt, and watch the last lane's prediction.\n"

@@ -16,7 +16,7 @@ def draw(draft: Draft) -> None:
     """List the branches, if there are others than the text; choosing one goes there."""
     if not draft.tips or (len(draft.tips) == 1 and draft.tip is not None):
         return
-    st.subheader("Branches")
+    st.header("Branches")
     texts = [ids_of(tip) for tip in draft.tips]
     offer(
         st.radio,

@@ -27,7 +27,7 @@ HELP = (
 def draw(asked: Run, draft: Draft, tokens: Sequence[str], choice: Choice) -> None:
     """Say which token is looked at and how it came to be there."""
     if choice.token_id is None:
-        st.subheader("What comes next?")
+        st.header("What comes next?")
     else:
         _heading(draft, tokens, choice.pos)
     if choice.pos == 0:
@@ -41,7 +41,7 @@ def _heading(draft: Draft, tokens: Sequence[str], pos: int) -> None:
     name = escape_markdown(visible(tokens[pos]))
     n_written = pos - len(draft.prompt_ids) + 1
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"Token {pos}: {name}", width="stretch")
+        st.header(f"Token {pos}: {name}", width="stretch")
         if 0 < n_written < len(draft.steps):
             st.button(
                 "Rewind to here",
@@ -100,7 +100,7 @@ def numbers(choice: Choice) -> str:
         f"{fair_draw(last.entropy_bits)})"
     )
     if len(choice.stages) > 1:
-        parts[-1] += ", all with the options set"
+        parts[-1] += ", with the options set"
     if (step := choice.step) is not None:
         positions = counted(step.rows_computed, "position")
         parts.append(f"computed **{positions}** in {three_digits(step.seconds * 1e3)} ms")

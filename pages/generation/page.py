@@ -62,7 +62,7 @@ def _explore(asked: Run) -> None:
         message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
     above, below = st.container(), st.container()
     with below:
-        st.subheader("Where did it read from?")
+        st.header("Where did it read from?")
         layer_box, head_box = st.columns([1, 1.9])
     with layer_box:
         layer = pick_layer(info(), only_attention=True)
@@ -129,5 +129,5 @@ def _try_next() -> None:
         "second candidate and see where the story goes; switch the KV cache off and compare the "
         "cost."
     )
-    st.subheader("Try next")
+    st.header("Try next")
     link_pages(NEXT_PAGES)

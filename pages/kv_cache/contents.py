@@ -62,7 +62,7 @@ def draw(pair: SideBySide, model_name: str, info: ModelInfo, kind: CacheKind | N
         return
     _draw_layers(pair, model_name, kind.sizes)
     st.markdown(_what_decode_reads(pair, model_name, kind.sizes))
-    st.subheader("The numbers themselves")
+    st.header("The numbers themselves")
     _draw_numbers(pair, model_name, info)
 
 

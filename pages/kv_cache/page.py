@@ -52,7 +52,7 @@ def draw() -> None:
     _draw_buttons(asked, of)
     pair = _draw_steps(asked, of)
     ready = _draw_tabs(asked, of, pair)
-    st.subheader("Try next")
+    st.header("Try next")
     link_pages(NEXT_PAGES)
     race.run_asked(ready)
 

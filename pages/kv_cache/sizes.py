@@ -73,7 +73,7 @@ def draw(info: ModelInfo, kind: CacheKind | None) -> None:
         st.caption(note)
     if not (wanted.is_own and wanted.is_latent):
         _draw_bars(wanted)
-    st.subheader("Other models, the same arithmetic")
+    st.header("Other models, the same arithmetic")
     table = table_of(wanted)
     st.dataframe(
         table,

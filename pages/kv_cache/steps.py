@@ -123,7 +123,7 @@ def _draw_grids(pair: SideBySide, model_name: str, step: int) -> None:
 
 def _draw_grid(run: TimedRun, model_name: str, step: int, name: str) -> None:
     title = f"KV cache {name}"
-    st.subheader(title, help=GRID_HELP)
+    st.header(title, help=GRID_HELP)
     n_computed = [done.rows_computed for done in run.steps]
     chart(
         step_grid(

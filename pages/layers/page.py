@@ -43,7 +43,7 @@ def draw() -> None:
         "that vector after every layer as if it were the last, and see the next word take shape."
     )
     _explore(run(), tokens_of_run())
-    st.subheader("Try next")
+    st.header("Try next")
     link_pages(NEXT_PAGES)
 
 
@@ -81,7 +81,7 @@ def _deeper(
         if not tab.open:
             continue
         with tab:
-            st.subheader(title, help=help_text)
+            st.header(title, help=help_text)
             if name == "words":
                 watched.draw(info(), abilities, read, words, layer)
             elif name == "halves":

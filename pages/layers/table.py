@@ -56,7 +56,7 @@ def draw(
     asked: Run, info: ModelInfo, abilities: Abilities, tokens: Sequence[str], pos: int
 ) -> None:
     """Draw the table and its controls; a click on a cell looks at its token and layer."""
-    st.subheader("The guess after each layer", help=HELP)
+    st.header("The guess after each layer", help=HELP)
     show, span, by_half = _controls(asked, info, abilities, len(tokens), pos)
     try:
         lens: Lens = _lens(*asked, span.start, span.stop, by_half)

@@ -70,7 +70,7 @@ def draw() -> None:
         "picked."
     )
     _explore()
-    st.subheader("Try next")
+    st.header("Try next")
     st.markdown(
         "- Sample with a **temperature** of 0.3, then 1.5, and watch entropy and draws change.\n"
         "- Set **top-k** to 5 and look where the cut-off lands in *All tokens*.\n"
@@ -100,7 +100,7 @@ def _explore() -> None:
     for section, tab in zip(SECTIONS.values(), opened, strict=True):
         if tab.open:
             with tab:
-                st.subheader(section.title, help=section.help)
+                st.header(section.title, help=section.help)
                 _draw_section(section, seen)
 
 

@@ -60,7 +60,7 @@ def draw() -> None:
     if facts.reason:
         st.info(facts.reason, icon=":material/info:")
     _explore(Subject(asked, info(), tokens, tuple(map(visible, tokens)), facts))
-    st.subheader("Try next")
+    st.header("Try next")
     link_pages(NEXT_PAGES)
 
 
@@ -72,7 +72,7 @@ def _explore(subject: Subject) -> None:
     for name, tab in zip(offered, tabs("positions.tab", offered, labels=titles), strict=True):
         if tab.open:
             with tab:
-                st.subheader(DEEPER[name].title, help=DEEPER[name].help)
+                st.header(DEEPER[name].title, help=DEEPER[name].help)
                 DEEPER[name].draw(subject)
 
 

@@ -44,7 +44,7 @@ def draw(subject: Subject) -> None:
         f"{picked.key_pos}",
     )
     csv_button(lambda: table_of(terms, rest, rotation), "rotation_pairs")
-    st.subheader(f"All heads of layer {layer}", help=USE_HELP)
+    st.header(f"All heads of layer {layer}", help=USE_HELP)
     use = _use(*subject.asked, layer)
     chart(
         pictures.pair_use(use, rotation.wavelengths, picked.head),

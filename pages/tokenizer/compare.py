@@ -25,7 +25,7 @@ SECOND_HELP = (
 @fragment
 def draw(model_name: str, prompt: str) -> None:
     """Draw the prompt as another tokenizer cuts it, beside the model's own."""
-    st.subheader("Two tokenizers, one text")
+    st.header("Two tokenizers, one text")
     st.markdown(
         "Every model has its own vocabulary, so the same text costs one model more tokens than "
         "another."

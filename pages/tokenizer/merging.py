@@ -60,7 +60,7 @@ _entries = computed(entries)
 def draw(model_name: str, text: TokenizedText, pos: int) -> None:
     """Let the reader choose a word, and draw the steps from it to its tokens."""
     is_bpe = text.facts.algorithm == "BPE"
-    st.subheader("How a word became its tokens", help=BPE_HELP if is_bpe else None)
+    st.header("How a word became its tokens", help=BPE_HELP if is_bpe else None)
     word = _pick_word(model_name, text.cut, pos)
     if not is_bpe:
         st.markdown(ALGORITHMS.get(text.facts.algorithm, UNKNOWN_ALGORITHM))

@@ -35,7 +35,7 @@ def draw() -> None:
     special.draw(model_name, written, text.facts)
     search.draw(model_name, text.facts.vocab_size)
     compare.draw(model_name, written)
-    st.subheader("Try next")
+    st.header("Try next")
     st.markdown(
         "Misspell a word, or write 東京 or 👩‍👩‍👧 in the prompt, and watch the number of tokens "
         "grow."

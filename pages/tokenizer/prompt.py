@@ -60,7 +60,7 @@ def draw_sizes(text: TokenizedText) -> None:
 def draw(model_name: str, text: TokenizedText) -> None:
     """Draw the chips, the selected token and the merges of its word."""
     cut = text.cut
-    st.subheader("Your prompt as tokens", help=TOKEN_HELP)
+    st.header("Your prompt as tokens", help=TOKEN_HELP)
     if len(cut.tokens) < len(cut.token_ids):
         st.info(
             f"The prompt has {len(cut.text):,} characters and {len(cut.token_ids):,} tokens. The "

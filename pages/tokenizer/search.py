@@ -25,7 +25,7 @@ _entries = computed(entries)
 @fragment
 def draw(model_name: str, vocab_size: int) -> None:
     """Let the reader look for tokens."""
-    st.subheader("Search the vocabulary")
+    st.header("Search the vocabulary")
     st.markdown("Which tokens exist at all? Only these can go into the model, or come out of it.")
     query = bind(
         st.text_input,

@@ -49,7 +49,7 @@ _chat_tokens = computed(chat_tokens)
 @fragment
 def draw(model_name: str, prompt: str, facts: TokenizerFacts) -> None:
     """Draw the special tokens, and the prompt as the turn of a conversation."""
-    st.subheader("Special tokens and chat template", help=HELP)
+    st.header("Special tokens and chat template", help=HELP)
     st.markdown(sentence(facts.special_tokens))
     if facts.special_tokens:
         table = table_of(facts.special_tokens)

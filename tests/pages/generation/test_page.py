@@ -44,7 +44,7 @@ def chart(app, which=0):
 
 
 def text_of(app):
-    return [element.value for element in (*app.markdown, *app.caption, *app.subheader)]
+    return [element.value for element in (*app.markdown, *app.caption, *app.header)]
 
 
 def written(app):
@@ -292,7 +292,7 @@ def test_a_run_that_is_ended_from_outside_leaves_its_tokens_and_a_whole_page(
     press(app, "run")
     assert written(app) == greedy_tokens(hooked, 3)
     assert not any(button.disabled for button in app.button)
-    assert any(heading.value == "Try next" for heading in app.subheader)
+    assert any(heading.value == "Try next" for heading in app.header)
     assert any("What comes next" in text or "Picked" in text for text in text_of(app))
     press(app, "step")
     assert written(app) == greedy_tokens(hooked, 4)

@@ -159,7 +159,7 @@ def test_a_tokenizer_that_is_not_there_gets_one_sentence(open_page):
     app = open_page("tokenizer", tokenizer__second="/no/such/folder")
     (error,) = app.error
     assert "There is no folder" in error.value
-    assert "Try next" in [heading.value for heading in app.subheader]
+    assert "Try next" in [heading.value for heading in app.header]
     assert not app.exception
 
 
