@@ -58,7 +58,7 @@ def test_the_lighthouse_is_explained_by_the_name_that_was_read(storyteller, hidd
     assert "It read the answer most from <b>·Tim</b>: +7.9" in html_of(app)
     assert not hidden_runs
     press_why(app)
-    assert "Without **·Tim**, the answer **·Tim** falls from 97.9 % to 3.77 %" in said(app)
+    assert "Without **·Tim**, the answer **·Tim** falls from 97.9% to 3.77%" in said(app)
     assert "both ways name the same word" in said(app)
     assert "The last token, **·and**, cannot be hidden" in said(app)
     assert len([word for word in hidden_runs if word != (1,)]) >= 6
@@ -113,7 +113,7 @@ def test_a_written_token_is_explained_from_the_text_before_it(storyteller):
     app.button(key="text_bar.step").click().run()  # the newest token is looked at
     assert "It read the answer most from <b>·Tim</b>: +7.9" in html_of(app)
     press_why(app)
-    assert "Without **·Tim**, the answer **·Tim** falls from 97.9 %" in said(app)
+    assert "Without **·Tim**, the answer **·Tim** falls from 97.9%" in said(app)
     head = next(link for label, link in links(app).items() if label.startswith("Layer 4, head 4"))
     assert parse_qs(head.query_string)["pos"] == ["12"]  # the position that read
     assert not app.exception

@@ -29,38 +29,38 @@ EVER = [without("lived", 2, 0.999, 0.991), without("happily", 3, 0.999, 0.97)]
         (
             FRANCE,
             2,
-            "Without France, the answer X falls from 100 % to 1.00 %, and Warsaw leads. "
-            "capital comes next: 72.0 % without it.",
+            "Without France, the answer X falls from 100% to 1.00%, and Warsaw leads. "
+            "capital comes next: 72.0% without it.",
         ),
         (
             CAT,
             2,
-            "Without cat, the answer X falls from 97.0 % to 6.00 %, and joey leads. "
+            "Without cat, the answer X falls from 97.0% to 6.00%, and joey leads. "
             "Hiding any other word changes it by at most 3 points.",
         ),
         (
             HOT,
             2,
-            "Without hot, the answer X falls from 68.0 % to 0.500 %, and the leads. "
-            "opposite matters almost as much: 0.600 % without it.",
+            "Without hot, the answer X falls from 68.0% to 0.500%, and the leads. "
+            "opposite matters almost as much: 0.600% without it.",
         ),
         (
             EVER,
             2,
-            "No single word decides: hiding any of them leaves X where it is, at 99.9 %, "
+            "No single word decides: hiding any of them leaves X where it is, at 99.9%, "
             "changed by at most 3 points.",
         ),
         (
             CAT,
             9,
-            "Without cat, the answer X falls from 97.0 % to 6.00 %, and joey leads. "
+            "Without cat, the answer X falls from 97.0% to 6.00%, and joey leads. "
             "Hiding any other of the two changes it by at most 3 points.",
         ),
         (
             EVER,
             9,
             "No single word decides: hiding any of the two that it read most from leaves X where "
-            "it is, at 99.9 %, changed by at most 3 points.",
+            "it is, at 99.9%, changed by at most 3 points.",
         ),
         ([], 0, "Nothing comes before the token that asks, so X needs no earlier word."),
     ],
@@ -72,7 +72,7 @@ def test_each_case_has_its_sentence(tried, n_words, says):
 
 def test_an_answer_that_still_leads_is_said_to():
     said = hidden_sentence([without("A", 1, 0.9, 0.5)], "X", 1)
-    assert said == "Without A, the answer X falls from 90.0 % to 50.0 %, and still leads."
+    assert said == "Without A, the answer X falls from 90.0% to 50.0%, and still leads."
 
 
 def test_a_small_probability_falls_when_half_of_it_goes():
@@ -83,10 +83,10 @@ def test_a_small_probability_falls_when_half_of_it_goes():
 def test_a_word_in_the_answers_way_is_told():
     fall, rise = without("A", 1, 0.5, 0.1, "Y"), without("B", 2, 0.5, 0.9)
     said = hidden_sentence([fall, rise], "X", 2)
-    assert said.endswith("and Y leads. B works against it: 90.0 % without it.")
+    assert said.endswith("and Y leads. B works against it: 90.0% without it.")
     alone = hidden_sentence([rise], "X", 1)
     assert alone.startswith("No single word decides")
-    assert alone.endswith("leaves X at 50.0 % or more. B works against it: 90.0 % without it.")
+    assert alone.endswith("leaves X at 50.0% or more. B works against it: 90.0% without it.")
 
 
 def test_a_change_is_never_said_smaller_than_it_is():

@@ -44,7 +44,7 @@ def test_the_table_has_the_numbers_it_was_given():
         Row("and", 0.97, "Tim", 0.97, 0.01, False),
     ]
     html = table_html(rows, "Tim", 0.979)
-    for number in ("97.9 %", "3.77 %", "33.5 %", "+7.93", "97.0 %", "+0.01"):
+    for number in ("97.9%", "3.77%", "33.5%", "+7.93", "97.0%", "+0.01"):
         assert number in html
     assert html.count("class=largest") == 1
     assert "Read from it" in html
