@@ -14,7 +14,7 @@ def told(app):
 
 
 def first_percent(text):
-    return float(re.search(r"([\d.]+) %", text)[1])
+    return float(re.search(r"([\d.]+)%", text)[1])
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ def test_numbers_are_those_of_knockouts(storyteller):
     links_cut = [Knockout(query, 3) for query in range(4, len(ids))]
     probabilities = softmax(storyteller.trace(ids, links_cut).last_logits)
     tim = int(storyteller.trace(ids).last_logits.argmax())
-    assert f"{100 * probabilities[tim]:.2f} %" in html_of(app)
+    assert f"{100 * probabilities[tim]:.2f}%" in html_of(app)
     tom = int(np.argmax(probabilities))
-    assert f"{100 * probabilities[tom]:.1f} %" in html_of(app)
+    assert f"{100 * probabilities[tom]:.1f}%" in html_of(app)
     assert not app.exception
 
 

@@ -137,7 +137,7 @@ def test_the_token_to_come_is_the_models_own_likeliest(open_page, hooked, n_writ
         probabilities = torch.softmax(hooked.model(ids).logits[0, -1].double(), -1)
     text, share = strip(app)["next"]
     assert text == hooked.token_strings([int(probabilities.argmax())])[0].replace(" ", "·")
-    assert float(share.removesuffix(" %")) == pytest.approx(
+    assert float(share.removesuffix("%")) == pytest.approx(
         100 * probabilities.max().item(), rel=6e-3
     )
 
