@@ -38,6 +38,7 @@ PAGES = Path(__file__).parents[1] / "pages"
 TOGETHER = ("layer", "part", "head")
 """Arguments of which every combination is tried; of the others, one is varied at a time."""
 MAY_LACK_NUMBERS = {
+    "Contributions": {"by_head"},
     "FeedforwardLens": {"logits", "probabilities"},
     "Growth": {"with_previous"},
     "HeadScores": {"values"},
@@ -240,6 +241,7 @@ def possible(about: Subject) -> Mapping[str, tuple[Any, ...]]:
         "which": ((0, 1), ()),
         "window": (32,),
         "word": (text.split()[0] if text.split() else "a", "zz zz"),
+        "words": (((1,), (2, 3)), ((len(ids) - 1,),)),
         "written_ids": ((), ids[:2]),
     }
 
