@@ -18,7 +18,7 @@ def open_attention(open_browser, app_url, prompt=PROMPT, **view):
 
 
 def heading(page, text):
-    return page.get_by_role("heading", level=3, name=text)
+    return page.get_by_role("heading", level=2, name=text)
 
 
 def drawn(page):
