@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from model_hooks import AblateAttention, AblateMLP, Knockout
+from tests.pages import charts
 from tests.pages.charts import drawn
-from tests.pages.conftest import choose, view_of
+from tests.pages.conftest import choose, component_of, told, view_of
+from viz.numbers import percent
 
 PROMPT = "the cat sat on the mat"
 
@@ -39,6 +42,23 @@ def plain_copy(hooked):
     model.load_state_dict(hooked.model.state_dict())
     model.set_attn_implementation("eager")
     return model.eval()
+
+
+def projection(hooked, layer):
+    """What turns the outputs of all heads, side by side, into what attention adds."""
+    attention = hooked.anatomy.blocks[layer].attention
+    weight = attention.c_proj.weight if hasattr(attention, "c_proj") else attention.o_proj.weight.T
+    return weight.detach().numpy()
+
+
+def changed(hooked, *interventions):
+    """The next token's probabilities after a change, in the order of the picture."""
+    before, after = (
+        torch.softmax(torch.tensor(hooked.trace(PROMPT, done).last_logits).double(), -1).numpy()
+        for done in ((), interventions)
+    )
+    assert np.abs(before - after).max() > 1e-4
+    return after[np.argsort(-np.maximum(before, after), kind="stable")]
 
 
 def eager_attention(hooked, layer):
@@ -139,10 +159,8 @@ def test_sizes_are_weights_times_the_norm_of_each_value_through_the_projection(o
     choose(app, "attention.measure", "Weight x size of value")
     assert not app.exception
     recorded = hooked.trace(PROMPT).layers[1]
-    attention = hooked.anatomy.blocks[1].attention
-    weight = attention.c_proj.weight if hasattr(attention, "c_proj") else attention.o_proj.weight.T
     d_value = recorded.value.shape[-1]
-    rows = weight.detach().numpy()[d_value : 2 * d_value]
+    rows = projection(hooked, 1)[d_value : 2 * d_value]
     norms = np.linalg.norm(
         recorded.value[len(recorded.value) // len(recorded.query)] @ rows, axis=1
     )
@@ -160,11 +178,19 @@ def test_rollout_rows_sum_to_one(open_page):
 
 def test_sum_over_chosen_tokens_equals_the_sum_of_their_cells(open_page, hooked):
     app = open_page("attention", layer=1, head=0)
-    choose(app, "attention.queries", ["4: the", "5: mat"])
+    choose(app, "attention.queries", ["4: the", "5: mat", "3: on"])
     choose(app, "attention.keys", ["0: the", "2: sat"])
     assert not app.exception
-    total = eager_attention(hooked, 1)[0][np.ix_([4, 5], [0, 2])].sum()
-    assert any(f"put **{total:.3g}** on the chosen keys" in m.value for m in app.markdown)
+    weights = eager_attention(hooked, 1)[0]
+    total = weights[np.ix_([4, 5, 3], [0, 2])].sum()
+    said = f"put **{total:.3g}** on the chosen keys, **{percent(total / 3)}** of what they have"
+    assert any(said in m.value for m in app.markdown)
+    for key, expected in {
+        "attention_sum.read": weights[[4, 5, 3]].mean(0),
+        "attention_sum.readers": weights[:, [0, 2]].sum(1),
+    }.items():
+        sent = json.loads(component_of(app, key).json)["weights"]
+        np.testing.assert_allclose(sent, expected, atol=1e-4)
 
 
 def test_arithmetic_ends_at_the_models_own_weight_and_is_checked(open_page, hooked):
@@ -176,6 +202,26 @@ def test_arithmetic_ends_at_the_models_own_weight_and_is_checked(open_page, hook
     checks = [caption.value for caption in app.caption if "Checked:" in caption.value]
     assert len(checks) == 2
     assert all(":green[" in check for check in checks)
+
+
+def test_arithmetic_draws_this_heads_own_vectors(open_page, hooked):
+    app = open_page(
+        "attention", layer=1, head=1, pos=4, attention__key=2, attention__tab="arithmetic"
+    )
+    assert not app.exception
+    layer = hooked.trace(PROMPT).layers[1]
+    kv_head = len(layer.key) // 2 if len(layer.key) == len(layer.query) else 0
+    query, key = layer.query[1, 4], layer.key[kv_head, 2]
+    weights, values = eager_attention(hooked, 1)[1][4, :5], layer.value[kv_head, :5]
+    found = {chart.key: chart.figure["data"] for chart in drawn(app)}
+    strips = [charts.numbers(one["z"]).ravel() for one in found["inlook-attention-dot-product"]]
+    for strip, expected in zip(strips, (query, key, query * key), strict=True):
+        np.testing.assert_allclose(strip, expected, rtol=1e-4, atol=1e-6)
+    total = charts.numbers(found["inlook-attention-weighted-sum"][0]["z"])[-1]
+    np.testing.assert_allclose(total, weights @ values, rtol=1e-3, atol=1e-5)
+    rows = projection(hooked, 1)[len(total) : 2 * len(total)]
+    size = np.linalg.norm(total @ rows)
+    assert any(f"Their size is **{size:.3f}**" in text.value for text in app.markdown)
 
 
 def test_the_mean_of_all_heads_has_no_arithmetic(open_page):
@@ -224,9 +270,39 @@ def test_cutting_one_link_equals_masking_its_score_by_hand(open_page, hooked):
     np.testing.assert_allclose(
         np.sort(numbers(after["x"], np.float64)), np.sort(expected), atol=1e-5
     )
-    for where in ("This layer", "This head"):
+    for where, cut in {"This layer": Knockout(5, 2, 0), "This head": Knockout(5, 2, 0, 1)}.items():
         choose(app, "attention.where", where)
         assert not app.exception
+        after = drawn(app)[-1].figure["data"][1]
+        np.testing.assert_allclose(numbers(after["x"], np.float64), changed(hooked, cut), atol=1e-5)
+
+
+def test_the_halves_of_a_layer_are_switched_off_one_by_one(open_page, hooked):
+    app = open_page("attention", layer=1, attention__tab="ablation")
+    halves = {"Its layer's attention": AblateAttention(1), "Its feedforward": AblateMLP(1)}
+    for name, half in halves.items():
+        choose(app, "attention.part", name)
+        assert not app.exception
+        after = drawn(app)[-1].figure["data"][1]
+        np.testing.assert_allclose(
+            numbers(after["x"], np.float64), changed(hooked, half), atol=1e-5
+        )
+
+
+def test_a_click_in_the_grid_opens_that_head(open_page):
+    app = told(open_page("attention"), "attention_grid", picked=[1, 0])
+    assert not app.exception
+    assert (view_of(app).layer, view_of(app).head) == (1, 0)
+
+
+def test_a_click_in_the_matrix_follows_its_query_and_key(open_page):
+    app = open_page("attention", layer=1, head=0)
+    point = {"x": 1, "y": 3, "customdata": None, "cell": [3, 1]}
+    told(app, "attention_matrix", clicked=point)
+    assert not app.exception
+    view = view_of(app)
+    assert (view.pos, view.attention.key, view.attention.tab) == (3, 1, "arithmetic")
+    assert any(":blue[on]" in text.value and ":orange[cat]" in text.value for text in app.markdown)
 
 
 def test_one_token_has_no_link_to_cut(open_page):
@@ -247,3 +323,15 @@ def test_the_sharpest_head_is_named_and_opened(open_page, trace):
     assert (view_of(app).layer, view_of(app).head) == (layer, head)
     assert app.button(key="attention.open_sharpest").disabled
     assert not app.exception
+
+
+def test_a_part_of_a_text_keeps_its_positions(open_page, hooked, monkeypatch):
+    monkeypatch.setattr("pages.attention.matrix.SPAN_FROM", 4)
+    app = open_page("attention", layer=1, head=0, pos=3, attention__span="2.5")
+    assert not app.exception
+    expected, below = eager_attention(hooked, 1)[0][2:6, 2:6], np.tri(4, dtype=bool)
+    np.testing.assert_allclose(matrix(app)[below], expected[below], atol=1e-5)
+    lines = json.loads(component_of(app, "attention_lines").json)
+    assert (lines["start"], lines["selected"], lines["tokens"]) == (2, 1, PROMPT.split()[2:6])
+    told(app, "attention_lines", picked=2)
+    assert view_of(app).pos == 4
