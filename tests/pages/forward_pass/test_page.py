@@ -11,8 +11,9 @@ from model_hooks import Decoding, HookedModel
 from model_hooks.run.attention import RecordedAttention
 from pages.forward_pass.flow import MAX_LANES, lanes_to_draw
 from tests.pages.charts import drawn, numbers
-from tests.pages.conftest import choose, opened, with_prompt
+from tests.pages.conftest import PROMPT, choose, opened, told, view_of, with_prompt
 from tests.tiny_models import build, tiny_tokenizer
+from viz.numbers import percent
 
 N_TOKENS = 6
 STAGES = ["tokenizer", "embedding", "blocks", "lm_head", "choice"]
@@ -36,12 +37,21 @@ def walk(app):
             app.button(key="forward.right").click().run()
 
 
-def chart(app, alt):
-    """The data of the figure whose text alternative begins so."""
+def figure(app, alt):
+    """The figure whose text alternative begins so."""
     for found in drawn(app):
         if found.alt.startswith(alt):
-            return found.figure["data"]
+            return found.figure
     raise AssertionError(f"no figure {alt!r}")
+
+
+def chart(app, alt):
+    """Its data."""
+    return figure(app, alt)["data"]
+
+
+def markdown(app):
+    return " ".join(text.value for text in app.markdown)
 
 
 @pytest.fixture
@@ -76,13 +86,20 @@ def test_picture_shows_the_models_probabilities_and_its_greedy_pick(open_page, e
         assert probability == pytest.approx(expected[token_id], rel=1e-3)
     assert sum(row["p"] for row in shown["candidates"]) == pytest.approx(1, abs=1e-3)
     assert shown["chosen"]["id"] == expected.argmax()
+    assert shown["chosen"]["note"] == "Greedy: the most probable token."
     assert not app.exception
 
 
 def test_picture_shows_what_each_layer_adds_and_reads(open_page, trace):
     app = open_page(pos=4)
     for layer, shown in zip(trace.layers, picture(app)["layers"], strict=True):
-        np.testing.assert_allclose(shown["mlp"], np.linalg.norm(layer.mlp_out, axis=-1), rtol=1e-3)
+        for name, vectors in {
+            "pre": layer.resid_pre,
+            "attn": layer.attn_out,
+            "mlp": layer.mlp_out,
+            "post": layer.resid_post,
+        }.items():
+            np.testing.assert_allclose(shown[name], np.linalg.norm(vectors, axis=-1), rtol=1e-3)
         np.testing.assert_allclose(shown["reads"], layer.attention.mean(0)[4], atol=1e-3)
         assert sum(shown["reads"]) == pytest.approx(1, abs=0.01)
     assert not app.exception
@@ -121,12 +138,71 @@ def test_a_block_shows_the_patterns_of_its_layer(open_page, trace):
     )
 
 
-def test_embedding_strip_is_what_enters_the_first_block(open_page, eager):
+def test_a_block_shows_the_sizes_of_its_own_parts_for_the_chosen_token(open_page, trace):
+    app = open_page(stage="blocks", layer=1, pos=4)
+    assert not app.exception
+    sizes = {
+        name: [float(np.linalg.norm(getattr(layer, name)[4])) for layer in trace.layers]
+        for name in ("resid_pre", "attn_out", "mlp_out", "resid_post")
+    }
+    notes = [note["text"] for note in figure(app, "Block 1")["layout"]["annotations"]]
+    assert f"enters: {sizes['resid_pre'][1]:.3g}" in notes
+    assert f"leaves: {sizes['resid_post'][1]:.3g}" in notes
+    for part, name in {"Attention": "attn_out", "Feedforward": "mlp_out"}.items():
+        [note] = [note for note in notes if part in note]
+        assert f"{sizes[name][1]:.3g}" in note
+    bars = chart(app, "Sizes of what is added")
+    for mark, name in zip(bars, ("attn_out", "mlp_out", "resid_post"), strict=True):
+        np.testing.assert_allclose(numbers(mark["y"]), sizes[name], rtol=1e-4)
+
+
+def test_of_a_long_text_a_block_draws_the_tokens_up_to_the_chosen_one(
+    open_page, trace, monkeypatch
+):
+    monkeypatch.setattr("pages.forward_pass.block.MAX_PATTERN", 3)
+    mean = trace.attention(1).mean(0)
+    for pos, start in {0: 0, 4: 2}.items():
+        app = open_page(stage="blocks", layer=1, pos=pos)
+        assert not app.exception
+        shown = numbers(chart(app, "Mean attention pattern")[0]["z"])
+        below, rows = np.tri(3, dtype=bool), slice(start, start + 3)
+        np.testing.assert_allclose(shown[below], mean[rows, rows][below], atol=1e-5)
+
+
+def test_a_click_on_a_layer_opens_it(open_page):
+    app = open_page(stage="blocks", layer=0)
+    told(app, "forward.layers", clicked={"x": 0, "y": 0, "customdata": 1, "cell": None})
+    assert not app.exception
+    assert view_of(app).layer == 1
+
+
+def test_embedding_strip_is_what_enters_the_first_block(open_page, eager, trace):
     app = open_page(stage="embedding", pos=2)
     [strip] = chart(app, "The 16 numbers of the embedding of token 2")
     expected = eager.hidden_states[0][0, 2].numpy()
     np.testing.assert_allclose(numbers(strip["z"]).ravel(), expected, rtol=1e-5)
     assert not app.exception
+    assert f"(row {trace.token_ids[2]})" in markdown(app)
+    assert f"It begins with `[{', '.join(f'{number:.3f}' for number in expected[:4])}, …]`" in (
+        markdown(app)
+    )
+
+
+@pytest.mark.parametrize("pos", [1, 4])
+def test_the_tokenizer_spells_the_chosen_token(open_page, pos):
+    app = open_page(stage="tokenizer", pos=pos)
+    word = PROMPT.split()[pos]
+    spelled = " ".join(f"{byte:02X}" for byte in word.encode())
+    assert f"Token {pos} is `{word}`" in markdown(app)
+    assert f"spelled in bytes `{spelled}`." in markdown(app)
+    assert not app.exception
+
+
+@pytest.mark.parametrize(("what", "value"), [("pos", 2), ("layer", 1), ("stage", "blocks")])
+def test_a_click_in_the_picture_goes_where_it_says(open_page, what, value):
+    app = told(open_page(), "forward.flow", picked=[what, value])
+    assert not app.exception
+    assert picture(app)[what] == value
 
 
 @pytest.mark.parametrize("pos", [1, 5])
@@ -135,9 +211,13 @@ def test_lm_head_shows_the_prediction_of_the_chosen_lane(open_page, eager, hooke
     [bars] = chart(app, "Probabilities of the most probable next tokens")
     expected = torch.softmax(eager.logits[0, pos].double(), -1).numpy()
     np.testing.assert_allclose(np.sort(numbers(bars["x"])), np.sort(expected), rtol=1e-4)
-    notes = " ".join(text.value for text in app.markdown)
-    assert ("is not used" in notes) == (pos == 1)
+    assert ("is not used" in markdown(app)) == (pos == 1)
     assert not app.exception
+    if pos == 1:
+        actual = int(hooked.encode("sat")[0])
+        rank = int((expected > expected[actual]).sum()) + 1
+        said = f"`sat`. This lane gave it **{percent(expected[actual])}**, rank {rank}."
+        assert said in markdown(app)
 
 
 def test_choosing_a_token_and_a_layer_moves_the_view(open_page):
@@ -163,7 +243,11 @@ def test_sampling_in_the_choice_changes_the_pick_everywhere(open_page, hooked, t
     assert picture(app)["chosen"]["id"] in best_two
     options = Decoding("sample", temperature=2.0, top_k=2, seed=7)
     step = next(hooked.generate(trace.token_ids, options, max_new_tokens=1))
-    assert picture(app)["chosen"]["id"] == step.token_id
+    chosen = picture(app)["chosen"]
+    assert (chosen["id"], chosen["note"]) == (step.token_id, "Sampled, seed 7.")
+    assert chosen["share"] == percent(step.probability)
+    assert "draws one of 2 tokens at random" in markdown(app)
+    assert f"(seed 7): **`{step.token}`**, with {percent(step.probability)}." in markdown(app)
     assert not app.exception
 
 
@@ -221,7 +305,7 @@ def test_no_parts_are_drawn_where_they_cannot_be_told_apart(of_unknown_wiring):
     app = opened(stage="blocks")
     assert not app.exception
     assert "cannot be told apart" in " ".join(info.value for info in app.info)
-    assert "It adds this vector" not in " ".join(text.value for text in app.markdown)
+    assert "It adds this vector" not in markdown(app)
 
 
 def test_a_mixture_of_experts_names_the_routers_choice(open_with):
