@@ -1,6 +1,7 @@
 """The Generation page on a tiny model, compared with transformers' own `generate()`."""
 
 import copy
+import html
 import json
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from pages.shell import text_bar
 from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import choose, choose_decoding, view_of, with_prompt
+from viz.numbers import percent
 
 TEXT = "the cat sat on the mat"
 N_PROMPT = 6
@@ -45,6 +47,11 @@ def chart(app, which=0):
 
 def text_of(app):
     return [element.value for element in (*app.markdown, *app.caption, *app.header)]
+
+
+def plain(label):
+    """What a label says without its escapes, on single spaces."""
+    return " ".join(label.replace("\\", "").split())
 
 
 def written(app):
@@ -109,6 +116,7 @@ def test_run_writes_as_many_tokens_as_asked(open_page, hooked):
 
 def test_back_rewind_and_restart_shorten_the_text(open_page, hooked):
     app = open_page("generation", written=".".join(map(str, greedy_tokens(hooked, 5))))
+    assert "generation.rewind" not in [button.key for button in app.button]
     press(app, "back")
     assert written(app) == greedy_tokens(hooked, 4)
     look_at(app, N_PROMPT + 1)
@@ -224,7 +232,8 @@ def test_taking_another_token_makes_a_branch_that_can_be_left_and_revisited(open
     take(app, hooked.token_strings([other])[0])
     assert written(app) == (other,)
     radio = next(radio for radio in app.radio if "Every text" in radio.label)
-    assert len(radio.options) == 2
+    names = [hooked.token_strings(ids)[0] for ids in (first, [other])]
+    assert [plain(option) for option in radio.options] == [f"1 token: {name}" for name in names]
     radio.set_value(0).run()
     assert written(app) == first
     assert not app.exception
@@ -300,11 +309,14 @@ def test_a_run_that_is_ended_from_outside_leaves_its_tokens_and_a_whole_page(
 
 
 def test_prompt_tokens_show_what_the_model_expected_there(open_page, hooked):
-    app = open_page("generation", pos=3)
+    app = open_page("generation", pos=3, head="mean")
     with torch.no_grad():
         logits = hooked.model(torch.tensor([hooked.encode(TEXT)])).logits[0, 2]
     expected = torch.softmax(logits.double(), -1).max().item()
     assert chart(app)["data"][0]["x"][0] == pytest.approx(expected, abs=1e-6)
+    weights = tokens(app)["weights"]
+    read = hooked.trace(TEXT).attention(0).mean(0)[2]
+    np.testing.assert_allclose(weights, [*read[:3], *[0] * 4], atol=1e-4)
     assert not any("Take" in box.label for box in app.selectbox)
     assert not app.exception
 
@@ -323,23 +335,65 @@ def test_shade_is_the_models_own_eager_attention(open_page, hooked, trace):
     assert weights[-1] == 0
 
 
-def test_costs_tell_the_cache_from_no_cache(open_page):
+def test_costs_tell_the_cache_from_no_cache(open_page, hooked):
     for use_cache, expected in ((True, [6, 1, 1]), (False, [6, 7, 8])):
         app = open_page("generation", use_cache=use_cache)
         choose(app, "generation.details", "Cost of each step")
         for _ in range(3):
             press(app, "step")
-        assert chart(app, 1)["data"][0]["y"] == expected
+        rows, milliseconds, kilobytes = (panel["y"] for panel in chart(app, 1)["data"])
+        assert rows == expected
+        assert all(0 < time < 60_000 for time in milliseconds)
+        held = sum(layer.key.nbytes + layer.value.nbytes for layer in hooked.trace(TEXT).layers)
+        assert kilobytes == [held * n / N_PROMPT / 1e3 * use_cache for n in (6, 7, 8)]
         assert not app.exception
 
 
-def test_replay_holds_every_step(open_page):
-    app = open_page("generation")
-    choose(app, "generation.details", "Replay")
-    for _ in range(3):
-        press(app, "step")
-    assert len(chart(app, 1)["frames"]) == 3
+def test_replay_holds_every_step_with_its_own_choice(open_page, hooked):
+    link = {"strategy": "sample", "temperature": 2.0, "generation__details": "replay"}
+    app = open_page("generation", **link)
+    press_run(app, 12)
+    ids, frames = (*hooked.encode(TEXT), *written(app)), chart(app, 1)["frames"]
+    assert [frame["name"] for frame in frames] == [str(n) for n in range(1, 13)]
+    with torch.no_grad():
+        logits = hooked.model(torch.tensor([ids])).logits[0, N_PROMPT - 1 : -1]
+    warm = torch.softmax(logits.double() / 2, -1)
+    for i, frame in enumerate(frames):
+        before = " ".join(hooked.token_strings(ids[: N_PROMPT + i])[-16:])
+        assert frame["layout"]["title"]["text"] == f"…{html.escape(before[-40:])}<b> ?</b>"
+        order = logits[i].argsort(descending=True)
+        np.testing.assert_allclose(numbers(frame["data"][1]["x"]), warm[i][order], atol=1e-5)
+    app = choose_decoding(app, "temperature", 0.5)  # what was picked was picked at 2.0
+    assert chart(app, 1)["frames"] == frames
+
+
+def test_each_step_is_told_as_it_was_made(open_page, hooked):
+    app = open_page("generation", strategy="sample", temperature=0.5)
+    labels = next(box for box in app.selectbox if "choose here" in box.label).options
+    with torch.no_grad():
+        logits = hooked.model(torch.tensor([hooked.encode(TEXT)])).logits[0, -1]
+    cold = torch.softmax(logits.double() / 0.5, -1)
+    for label, token_id in zip(labels, logits.argsort(descending=True).tolist(), strict=True):
+        token = hooked.token_strings([token_id])[0]
+        assert label == f"{token}   {percent(float(cold[token_id]))}"
+    press(app, "step")
+    look_at(app, N_PROMPT + 1)
+    take(app, "<unk>")
+    assert [mark for mark in tokens(app)["marks"] if mark] == ["1", "2 yours", "next"]
+    for pos, story in {N_PROMPT: "Drawn at random", N_PROMPT + 1: "You chose it."}.items():
+        look_at(app, pos)
+        assert any(text.startswith(story) for text in text_of(app))
+    assert rf"Token {N_PROMPT + 1}: \<unk\>" in text_of(app)
     assert not app.exception
+
+
+def test_a_long_branch_is_named_by_its_end(open_page, hooked):
+    ids = greedy_tokens(hooked, 14)
+    app = open_page("generation", written=".".join(map(str, ids)))
+    press(app, "back")
+    radio = next(radio for radio in app.radio if "Every text" in radio.label)
+    end = " ".join(hooked.token_strings(ids[-12:]))
+    assert [plain(option) for option in radio.options] == [f"14 tokens: … {end}"]
 
 
 def test_full_context_is_one_sentence_and_keeps_the_text(open_page, hooked):
