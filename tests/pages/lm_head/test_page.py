@@ -17,6 +17,7 @@ from model_hooks import AblateHead, Decoding, HookedModel
 from tests.conftest import WORDS, tiny_llama, with_random_weights
 from tests.pages.charts import drawn, numbers
 from tests.pages.conftest import PROMPT, choose, view_of, widget
+from viz.numbers import bits, percent
 
 SECTIONS = (
     "one_score",
@@ -95,7 +96,19 @@ def test_bars_are_the_probabilities_of_the_processors_applied_by_hand(open_secti
     order = np.argsort(-logits_after(hooked, pos + 1)[0].numpy())
     raw = torch.softmax(logits_after(hooked, pos + 1), -1)[0].numpy()
     np.testing.assert_allclose(numbers(own["x"]), raw[order], atol=1e-5)
-    np.testing.assert_allclose(numbers(after["x"]), by_hand(hooked, pos + 1)[order], atol=1e-5)
+    final = by_hand(hooked, pos + 1)
+    np.testing.assert_allclose(numbers(after["x"]), final[order], atol=1e-5)
+    names = [WORDS[token_id] for token_id in order]
+    labels = [
+        f"{name}   {percent(float(final[token_id]))} (ID {token_id})"
+        for name, token_id in zip(names, order, strict=True)
+    ]
+    assert widget(app, "lm_head.followed").options == labels
+    entropy = -(final * np.log2(final, where=final > 0, out=np.zeros_like(final))).sum()
+    n_left = int((final > 0).sum())
+    assert f"{n_left} of them may still be picked. **{names[0]}** leads with" in text_of(app)
+    assert f"**{percent(float(final.max()))}**; the choice is as open as" in text_of(app)
+    assert f"({bits(entropy)})" in text_of(app)
 
 
 def test_formulas_hold_the_followed_tokens_numbers(open_section, hooked):
@@ -142,6 +155,17 @@ def test_entropy_marks_the_present_temperature(open_section, hooked):
     assert numbers(now["y"])[0] == pytest.approx(expected, abs=1e-4)
     at = numbers(curve["x"]).tolist().index(0.7)
     assert numbers(curve["y"])[at] == pytest.approx(expected, abs=1e-4)
+
+
+def test_filters_have_a_curve_of_their_own(open_section, hooked):
+    app = open_section("temperature", **SAMPLE)
+    free, filtered, now = figure(app)["data"]
+    p = by_hand(hooked)
+    expected = -(p[p > 0] * np.log2(p[p > 0])).sum()
+    at = numbers(free["x"]).tolist().index(0.7)
+    assert numbers(filtered["y"])[at] == pytest.approx(expected, abs=1e-4)
+    assert numbers(now["y"])[0] == pytest.approx(expected, abs=1e-4)
+    assert numbers(free["y"])[at] > expected + 1e-3
 
 
 def test_surprisal_under_each_token_is_its_negative_log_probability(open_section, hooked):
@@ -220,8 +244,11 @@ def test_beams_on_screen_are_those_of_the_search(open_section):
         marks = [t for t in figure(app)["data"] if t["mode"] == "markers" and t["name"] != "greedy"]
         assert max(max(numbers(trace["x"])) for trace in marks) == n_shown
         assert sum(len(numbers(trace["x"])) for trace in marks) == 4 * n_shown
+    sums = app.dataframe[0].value["sum"]
+    assert sums.is_monotonic_decreasing
     choose(app, "lm_head.score_by", "Mean per token")
     assert not app.exception
+    assert "length_penalty=1)" in text_of(app)
     assert view_of(app).lm_head.n_shown is None
     assert ":green[:material/check_circle:] Checked: the winner's sum" in text_of(app)
 
