@@ -1,4 +1,4 @@
-"""The house rules: short files, short functions, and nothing kept from the formatter."""
+"""The house rules: short files, short functions, frozen values, and nothing unformatted."""
 
 import ast
 from pathlib import Path
@@ -93,6 +93,32 @@ def test_functions_are_short(package, limits):
 @pytest.mark.parametrize("folder", [*LIMITS, "tests/viz"])
 def test_the_formatter_formats_everything(folder):
     assert unformatted(sources(ROOT / folder)) == []
+
+
+FILLED = {"_SlowMemory", "_Slot", "BlockRun", "Heard", "LayerRecord", "ModuleCall", "Watched"}
+"""Filled in while something runs; all other dataclasses are values."""
+
+
+def changeable(source: str) -> set[str]:
+    """Return the dataclasses that are not frozen."""
+    return {
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef)
+        for mark in node.decorator_list
+        if "dataclass" in ast.unparse(mark) and "frozen=True" not in ast.unparse(mark)
+    }
+
+
+@pytest.mark.parametrize("package", LIMITS)
+def test_values_are_frozen(package):
+    found = {name for text in sources(ROOT / package).values() for name in changeable(text)}
+    assert found <= FILLED
+
+
+def test_a_value_that_can_be_changed_is_noticed():
+    source = "@dataclass(eq=False)\nclass A: ...\n\n@dataclass(frozen=True)\nclass B: ..."
+    assert changeable(source) == {"A"}
 
 
 LONG = '''

@@ -67,6 +67,16 @@ def test_a_mask_is_kept_to(module, inputs):
     np.testing.assert_array_equal(call.readable(), mask)
 
 
+def test_a_mask_may_differ_from_head_to_head(module, inputs):
+    mask = torch.tensor(np.tri(N_POS, dtype=bool)).repeat(N_HEADS, 1, 1)
+    mask[2, 4, 1] = mask[3, 5, 0] = False
+    call = recorded(module, inputs, mask=mask[None])
+    expected = by_hand(inputs, mask.numpy())
+    np.testing.assert_allclose(call.weights(), expected, atol=1e-6)
+    for head in range(N_HEADS):
+        np.testing.assert_allclose(call.formula(inputs.key, head), expected[head], atol=1e-6)
+
+
 def test_without_a_mask_or_causality_everything_is_read(module, inputs):
     call = RecordedAttention(module, inputs, N_POS, scaling=module.scaling, causal=False)
     assert call.readable().all()

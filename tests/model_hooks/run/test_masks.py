@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_hooks.run.masks import NarrowedMask, additive, allowed_by, explicit
+from model_hooks.run.masks import NarrowedMask, additive, allowed_by, explicit, rows_of
 
 LOWEST = torch.finfo(torch.float32).min
 
@@ -28,6 +28,19 @@ def test_no_mask_is_causal_or_full():
     assert explicit(None, 2, 4, False, cpu).all()
     given = torch.zeros(1, 1, 2, 4)
     assert explicit(given, 2, 4, True, cpu) is given
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("given", ["none", "a row per query", "one row for all"])
+def test_some_rows_of_a_mask_are_those_of_the_whole(causal, given):
+    cpu, mask = torch.device("cpu"), None
+    if given != "none":
+        mask = torch.tensor(drawn("x.xxx xx.xx xxx.x"))[None, None]
+        mask = mask if given == "a row per query" else mask[:, :, :1]
+    whole = explicit(mask, 3, 5, causal, cpu).expand(-1, -1, 3, -1)
+    for rows in (range(0, 1), range(1, 3), range(0, 3)):
+        some = rows_of(mask, rows, 3, 5, causal, cpu)
+        assert torch.equal(some.expand(-1, -1, len(rows), -1), whole[:, :, rows.start : rows.stop])
 
 
 def test_booleans_and_summands_say_the_same():

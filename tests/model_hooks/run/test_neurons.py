@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from model_hooks import HookedModel, LayerError
+from model_hooks.run.neurons import NeuronTrace
 from tests.tiny_models import build
 
 PROMPT = "the cat sat on the mat"
@@ -37,6 +38,17 @@ def test_neurons_equal_the_modules_own_forward(hooked, trace, neurons):
     np.testing.assert_allclose(neurons.pre_activation, gate.numpy(), atol=1e-5)
     np.testing.assert_allclose(neurons.activation, expected.numpy(), atol=1e-5)
     assert neurons.gated == hooked.info.gated_mlp
+
+
+def test_the_second_factor_is_unknown_only_where_the_gate_is_zero():
+    gate, up = np.array([[0.0, 1.0, -2.0]]), np.array([[5.0, 3.0, 0.25]])
+
+    def made(activated):
+        return NeuronTrace(0, "down", gate * up, None, activated, np.zeros((3, 2)), None)
+
+    np.testing.assert_array_equal(made(gate).up, [[np.nan, 3.0, 0.25]])
+    assert made(gate * up).up is None
+    assert made(None).up is None
 
 
 def test_shapes_are_positions_by_neurons(hooked, trace, neurons):

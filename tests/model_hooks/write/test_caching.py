@@ -1,9 +1,10 @@
 """What a cache keeps, against the trace of the same text."""
 
 import numpy as np
+import pytest
 import torch
 
-from model_hooks.write.caching import keys_and_values, layers_with_state
+from model_hooks.write.caching import keys_and_values, layers_with_state, shortened
 from tests.tiny_models import build, tiny_prompt
 
 PROMPT = "the cat sat on the mat"
@@ -28,3 +29,19 @@ def test_a_layer_that_keeps_a_state_has_no_keys():
     assert keys_and_values(cache, 0) is None
     assert keys_and_values(cache, 1) is not None
     assert keys_and_values(None, 0) is None
+
+
+@pytest.mark.parametrize("length", [1, 4, 6, 9])
+def test_a_shorter_cache_keeps_the_beginning_and_leaves_the_longer_one(hooked, trace, length):
+    cache = filled(hooked.model, hooked.encode(PROMPT))
+    shorter = shortened(cache, length)
+    for layer, recorded in enumerate(trace.layers):
+        for kept, whole in ((shorter, slice(length)), (cache, slice(None))):
+            key, value = keys_and_values(kept, layer)
+            np.testing.assert_allclose(key, recorded.key[:, whole], atol=1e-6)
+            np.testing.assert_allclose(value, recorded.value[:, whole], atol=1e-6)
+
+
+def test_a_cache_with_a_state_cannot_be_cut():
+    assert shortened(filled(build("lfm2"), tiny_prompt(5)), 3) is None
+    assert shortened(None, 3) is None

@@ -202,8 +202,15 @@ def test_a_control_shows_off_and_gives_back_what_it_shows(option):
         assert [stage.name for stage in off.stages(LOGITS, [0])] == ["raw"]
 
 
-@pytest.mark.parametrize(("name", "value"), [("top_k", 2), ("top_p", 0.7), ("min_p", 0.4)])
-def test_a_filter_that_removes_a_token_says_so_with_its_value(name, value):
+@pytest.mark.parametrize(
+    ("name", "value", "stays", "goes"),
+    [
+        ("top_k", 2, r"\le k", "> k"),
+        ("top_p", 0.7, "< p", r"\ge p"),
+        ("min_p", 0.4, r"\ge 0.4", "< 0.4"),
+    ],
+)
+def test_a_filter_that_removes_a_token_says_so_with_its_value(name, value, stays, goes):
     option = option_of(name)
     decoding = Decoding("sample", **{option.name: value})
     stages = decoding.stages(LOGITS, [0])
@@ -212,6 +219,7 @@ def test_a_filter_that_removes_a_token_says_so_with_its_value(name, value):
     assert kept.startswith(f"**{option.label}**")
     assert kept.endswith(": stays")
     assert removed.endswith(": **removed**")
+    assert [stays in kept, goes in kept, stays in removed, goes in removed] == [1, 0, 0, 1]
     assert f"{value:g}" in option.why_removed(value)
     assert f"{value:g}" in removed
 
@@ -270,3 +278,11 @@ def test_the_penalty_counts_the_tokens_that_it_is_given_and_no_other():
     logits = np.array([1.0, 2.0, -1.0], np.float32)
     after = Decoding(repetition_penalty=2.0).stages(logits, [1, 2])[-1]
     np.testing.assert_allclose(after.scores, [1.0, 1.0, -2.0])
+
+
+def test_a_token_of_the_text_without_a_score_is_named():
+    with pytest.raises(DecodingError, match=r"Token ID 4 is out of range.*from 0 to 3"):
+        Decoding(repetition_penalty=2.0).stages(LOGITS, [0, 4])
+    with pytest.raises(DecodingError, match="Token ID -1 is out of range"):
+        Decoding().stages(LOGITS, [-1, 9])
+    assert len(Decoding().stages(LOGITS, [0, 4])) == 1  # nobody looks one up

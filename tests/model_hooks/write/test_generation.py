@@ -39,6 +39,14 @@ def rows_run(hooked):
     handle.remove()
 
 
+def test_texts_written_by_turns_each_go_on_from_their_own_cache(hooked):
+    texts = [hooked.start(prompt) for prompt in (PROMPT, "dog sat on", "mat mat")]
+    for _ in range(3):
+        texts = [hooked.step(text) for text in texts]
+    rows = [[step.rows_computed for step in text.steps] for text in texts]
+    assert rows == [[6, 1, 1], [3, 1, 1], [2, 1, 1]]
+
+
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_greedy_tokens_equal_generate(hooked, use_cache):
     prompt = torch.tensor([hooked.encode(PROMPT)])

@@ -67,11 +67,15 @@ def test_a_padding_token_in_the_text_does_not_spoil_the_next_steps(pair):
 def test_what_is_trusted_is_told_apart():
     plain = {
         name: HookedModel.wrap(build(name), tiny_tokenizer(), name).abilities
-        for name in ("llama", "minimax", "deepseek_v4", "xlm-roberta-xl")
+        for name in ("llama", "gemma3_text", "jamba", "minimax", "deepseek_v4", "xlm-roberta-xl")
     }
     assert plain["llama"].continues_by_many
     assert plain["llama"].shortens
     assert plain["llama"].uncounted_id is None
     assert not plain["minimax"].shortens
+    assert not plain["gemma3_text"].shortens
+    assert plain["gemma3_text"].continues_by_many
+    assert plain["jamba"].continues
+    assert not plain["jamba"].continues_by_many
     assert not plain["deepseek_v4"].continues
     assert plain["xlm-roberta-xl"].uncounted_id == build("xlm-roberta-xl").config.pad_token_id
