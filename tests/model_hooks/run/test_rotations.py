@@ -2,6 +2,7 @@
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,15 +22,13 @@ LENGTH = 20
 
 
 def stretched(rope_type: str):
-    """A model that turns otherwise beyond 12 positions, and the same one untouched."""
+    """A model that turns otherwise beyond 20 positions, and the same one untouched."""
     if rope_type == "dynamic":
-        model = build(
+        return build(
             "llama",
             max_position_embeddings=LENGTH,
             rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
         )
-        model.config.max_position_embeddings = 64  # so that longer texts are no error
-        return model
     d_rotated = build("phi3").model.rotary_emb.inv_freq.numel()
     return build(
         "phi3",
@@ -54,7 +53,15 @@ def fresh_logits(plain, token_ids) -> np.ndarray:
 @pytest.fixture(params=["dynamic", "longrope"])
 def pair(request):
     plain = stretched(request.param)
-    return plain, HookedModel.wrap(copy.deepcopy(plain), tiny_tokenizer(), request.param)
+    model = HookedModel.wrap(copy.deepcopy(plain), tiny_tokenizer(), request.param)
+    model.info = replace(model.info, context_size=64)  # `dynamic` is for texts beyond the stated
+    return plain, model
+
+
+def test_beyond_the_length_keys_turn_otherwise(pair):
+    """Else nothing here could fail."""
+    short, long = (pair[1].trace(tiny_prompt(length)).layers[0].key for length in (LENGTH, 40))
+    assert not np.allclose(short[:, 10], long[:, 10], atol=1e-3)
 
 
 def test_writing_across_the_length_equals_fresh_runs(pair):
