@@ -38,7 +38,7 @@ def draw(seen: Seen) -> None:
         return
     _strip(seen, found, known)
     st.caption(note(found))
-    st.markdown(_sentence(seen, found))
+    st.markdown(sentence(seen, found))
     if seen.pos > 0:
         st.button(
             "Look at that choice",
@@ -81,20 +81,21 @@ def note(found: Surprisals) -> str:
     )
 
 
-def _sentence(seen: Seen, found: Surprisals) -> str:
+def sentence(seen: Seen, found: Surprisals) -> str:
+    """Say how probable the chosen token was, and what was expected instead."""
     pos = seen.pos
     name = escape_markdown(visible(seen.tokens[pos]))
     if pos == 0:
         return f"**{name}** is the first token: nothing comes before it, so nothing predicts it."
     probability = percent(float(2 ** -found.bits[pos]))
-    sentence = (
+    said = (
         f"**{name}** had a probability of **{probability}**: {in_bits(found.bits[pos])}, rank "
         f"{found.ranks[pos]:,}. "
     )
     if found.ranks[pos] == 1:
-        return sentence + "It was the token that the model expected most."
+        return said + "It was the token that the model expected most."
     expected, expected_p = bold(int(found.top_ids[pos])), float(found.top_probabilities[pos])
-    return sentence + f"Most expected was {expected} ({percent(expected_p)})."
+    return said + f"Most expected was {expected} ({percent(expected_p)})."
 
 
 def look_at_choice_of(pos: int, token_id: int) -> None:

@@ -91,6 +91,14 @@ def test_keys_of_earlier_calls_are_read_too(module, inputs):
     one_head = rest.head_weights(3, [beginning])
     np.testing.assert_allclose(one_head, by_hand(inputs)[3, 4:], atol=1e-6)
     assert (rest.n_rows, rest.n_keys, beginning.n_rows) == (2, N_POS, 4)
+    whole = torch.tensor(np.tri(N_POS, dtype=bool))
+    whole[5, 2] = False
+    told = recorded(module, inputs, first=4, mask=whole[None, None])  # the last rows are its own
+    expected = by_hand(inputs, whole.numpy())[:, 4:]
+    np.testing.assert_allclose(told.weights([beginning]), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        told.row_weights(range(1, 2), [beginning]), expected[:, 1:], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("learned", [False, True])

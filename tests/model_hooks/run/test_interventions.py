@@ -139,6 +139,8 @@ def test_an_intervention_never_reaches_another_run(hooked):
         AblateMLP(2),
         Knockout(1, 3),
         Knockout(2, 2),
+        Knockout(-1, 0),
+        Knockout(2, -1),
         Knockout(3, 1, layer=7),
     ],
     ids=str,

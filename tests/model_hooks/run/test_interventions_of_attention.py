@@ -1,6 +1,7 @@
 """Attention patterns and shared KV heads, against models that were built that way."""
 
 import functools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from model_hooks import (
+    AblateMLP,
     AttentionPattern,
     HookedModel,
     InterventionError,
     Knockout,
     ShareKVHeads,
 )
+from model_hooks.run.interventions.patterns import PatternKind
 from model_hooks.run.masks import NarrowedMask
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
 
@@ -219,11 +222,29 @@ def test_sizes_out_of_range_are_refused_at_once(make, says):
         make()
 
 
+def test_one_head_makes_one_group():
+    heads = torch.rand(1, 1, 3, 4)
+    assert torch.equal(ShareKVHeads(1).pooled(heads), heads)
+    with pytest.raises(InterventionError, match=r"^1 KV head cannot .*choose 1\."):
+        ShareKVHeads(2).pooled(heads)
+
+
+@pytest.mark.parametrize("kind", get_args(PatternKind))
+def test_a_kind_of_pattern_is_enough_to_make_one(kind):
+    assert AttentionPattern(kind).window == 1
+
+
 @pytest.mark.parametrize(
     ("model_type", "intervention", "says"),
     [
         ("llama", ShareKVHeads(4), "2 KV heads cannot be put into 4 groups.*1 or 2"),
         ("llama", AttentionPattern("window", 2, layers=(9,)), "no layer 9"),
+        ("nemotron_h", AblateMLP(0), "Layer 0 has no feedforward to change"),
+        (
+            "longcat_flash",
+            AblateMLP(0),
+            "feedforward of layer 0 adds to the residual stream inside",
+        ),
         ("jamba", AttentionPattern("window", 2, layers=(0,)), "Layer 0 has no attention"),
         *((family, AttentionPattern("full"), "a way of its own") for family in OWN_ATTENTION),
     ],

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from model_hooks import HookedModel, LayerError
-from model_hooks.run.neurons import NeuronTrace
-from tests.tiny_models import build
+from model_hooks.run.neurons import NeuronTrace, how_added
+from tests.tiny_models import build, tiny_tokenizer
 
 PROMPT = "the cat sat on the mat"
 
@@ -107,3 +107,15 @@ def test_curve_is_what_the_module_itself_makes_of_the_inputs(hooked, trace, neur
     inputs = neurons.pre_activation[2]
     found = hooked.activation_function(1, inputs)
     np.testing.assert_allclose(found, neurons.activated[2], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_how_a_sum_is_added_is_found_out_and_nothing_else_is_taken_for_it(dtype):
+    block = HookedModel.wrap(build("llama").to(dtype), tiny_tokenizer(), "llama").anatomy.blocks[0]
+    total = np.random.default_rng(0).normal(size=(4, 16)).astype(np.float32)
+    for scale in (1.0, 0.25, -3.0):
+        found = how_added(total, scale * total, block)
+        assert found.scale == pytest.approx(scale)
+        assert found.norm is None
+    assert how_added(total, total[::-1].copy(), block) is None
+    assert how_added(total, 1.1 * total + 0.1 * total[:, ::-1], block) is None

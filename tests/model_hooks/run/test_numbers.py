@@ -6,7 +6,8 @@ import torch
 
 from model_hooks import Decoding, HookedModel, InlookError
 from model_hooks.errors import RunError
-from model_hooks.run.numbers import are_logits
+from model_hooks.run.capture import LayerRecord
+from model_hooks.run.numbers import are_logits, check_numbers
 from tests.tiny_models import build, tiny_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers warns about its own internals
@@ -45,6 +46,21 @@ def test_the_first_layer_and_position_without_numbers_are_named(layer):
     ):
         with pytest.raises(RunError, match=f"layer {layer}, position 2 .*float16"):
             run()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_logits_without_numbers_are_told_by_the_format_of_what_they_came_from(dtype):
+    logits = np.array([0.0, np.nan], np.float32)
+    layer = LayerRecord(
+        0, torch.zeros(2, 4, dtype=dtype), resid_post=torch.zeros(2, 4, dtype=dtype)
+    )
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(RunError, match=rf"the logits after position 6 on.*range of {name}\."):
+        check_numbers([layer], logits, 7)
+    with pytest.raises(RunError, match=r"the logits after position 6 on.*range of float32\."):
+        check_numbers([], logits, 7)
+    check_numbers([layer], np.array([0.0, -np.inf], np.float32), 7)
+    check_numbers([], np.zeros(2, np.float32), 7)
 
 
 def test_a_step_names_the_position_in_the_whole_text():

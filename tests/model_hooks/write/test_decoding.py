@@ -197,6 +197,7 @@ def test_a_control_shows_off_and_gives_back_what_it_shows(option):
     assert option.read(option.shown(in_the_middle(option), 4)) == in_the_middle(option)
     assert option.shown(-1, 4) == option.low
     assert option.shown(10**30, 4) == option.highest(4)
+    assert option.low < option.highest(4)
     if option.off is not None:
         off = Decoding("sample", **{option.name: option.read(option.off)})
         assert [stage.name for stage in off.stages(LOGITS, [0])] == ["raw"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig
 
 from model_hooks import Decoding, DecodingError, HookedModel, load_model
+from model_hooks.write import rules
 from model_hooks.write.own import own_decoding, own_settings
 from model_hooks.write.rules import NO_RULES, Rules
 from model_hooks.write.writing import write_tokens
@@ -192,3 +193,26 @@ def test_without_filters_there_are_no_rules():
     decoding = Decoding("sample", top_k=2, no_repeat_ngram_size=2, rules=rules)
     assert decoding.filters() == ("no-repeat n-gram size 2", "top-k 2", "the model's rules")
     assert decoding.without_filters() == Decoding("sample", rules=NO_RULES)
+
+
+def test_as_many_token_ids_as_are_allowed_and_no_more(monkeypatch):
+    for limit in ("MAX_IDS", "MAX_SEQUENCES", "MAX_SEQUENCE"):
+        monkeypatch.setattr(rules, limit, 3)
+    for name, one in {
+        "suppress_tokens": 1,
+        "begin_suppress_tokens": 1,
+        "ends": 1,
+        "bad_words_ids": (1, 1, 1),
+    }.items():
+        assert getattr(Rules(**{name: (one,) * 3}), name) == (one,) * 3
+        with pytest.raises(DecodingError, match="at most"):
+            Rules(**{name: (one,) * 4})
+    with pytest.raises(DecodingError, match="at most"):
+        Rules(bad_words_ids=((1,) * 4,))
+
+
+@pytest.mark.parametrize("n_letters", [39, 40, 41, 90])
+def test_a_setting_that_is_left_out_is_quoted_up_to_forty_letters(n_letters):
+    said = "x" * n_letters
+    [(_, quoted)] = own_decoding((("top_p", said),), 40).left_out
+    assert quoted == (said if n_letters <= 40 else "x" * 40 + "…")

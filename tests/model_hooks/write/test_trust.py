@@ -78,4 +78,5 @@ def test_what_is_trusted_is_told_apart():
     assert plain["jamba"].continues
     assert not plain["jamba"].continues_by_many
     assert not plain["deepseek_v4"].continues
+    assert not plain["deepseek_v4"].names_positions
     assert plain["xlm-roberta-xl"].uncounted_id == build("xlm-roberta-xl").config.pad_token_id

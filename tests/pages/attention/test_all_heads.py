@@ -9,7 +9,7 @@ from pages.attention.all_heads import other_layers_note, sorted_heads
 
 def test_heads_come_with_the_highest_score_first_and_equal_ones_as_they_lie():
     scores = np.array([[0.5, 0.25], [0.75, 0.5]])
-    assert sorted_heads(scores, "{:.2f}") == [
+    assert sorted_heads(scores, "{:.2f}".format) == [
         (1, 0, "0.75"),
         (0, 0, "0.50"),
         (1, 1, "0.50"),

@@ -170,10 +170,10 @@ def test_of_a_long_text_a_block_draws_the_tokens_up_to_the_chosen_one(
 
 
 def test_a_click_on_a_layer_opens_it(open_page):
-    app = open_page(stage="blocks", layer=0)
-    told(app, "forward.layers", clicked={"x": 0, "y": 0, "customdata": 1, "cell": None})
+    app = open_page(stage="blocks", layer=1)
+    told(app, "forward.layers", clicked={"x": 0, "y": 0, "customdata": 0, "cell": None})
     assert not app.exception
-    assert view_of(app).layer == 1
+    assert view_of(app).layer == 0
 
 
 def test_embedding_strip_is_what_enters_the_first_block(open_page, eager, trace):
@@ -249,6 +249,17 @@ def test_sampling_in_the_choice_changes_the_pick_everywhere(open_page, hooked, t
     assert "draws one of 2 tokens at random" in markdown(app)
     assert f"(seed 7): **`{step.token}`**, with {percent(step.probability)}." in markdown(app)
     assert not app.exception
+
+
+def test_what_the_options_removed_is_not_picked(open_page, hooked, trace):
+    best = int(trace.last_logits.argmax())
+
+    def drawn_freely(seed):
+        return next(hooked.generate(trace.token_ids, Decoding("sample", seed=seed), 1)).token_id
+
+    seed = next(seed for seed in range(99) if drawn_freely(seed) != best)
+    app = open_page(stage="choice", strategy="sample", top_k=1, seed=seed)
+    assert picture(app)["chosen"]["id"] == best
 
 
 def test_an_unknown_stage_in_a_link_opens_the_first(open_page):

@@ -1,14 +1,40 @@
 """What surprised the model is told in bits, ranks and as a perplexity."""
 
 import numpy as np
+import pytest
 
+from model_hooks import Decoding
+from model_hooks.host import Run
 from model_hooks.read.choice import Surprisals
-from pages.lm_head.surprisal import note
+from pages.lm_head import surprisal
+from pages.lm_head.seen import Seen
+from pages.lm_head.surprisal import note, sentence
+
+BITS = np.array([np.nan, 1.0, 5.0, 3.0])
+FOUND = Surprisals(
+    BITS, np.array([0, 1, 2, 9]), np.array([-1, 4, 6, 8]), np.array([np.nan, 0.5, 0.25, 0.5])
+)
 
 
 def test_the_perplexity_is_two_to_the_mean_of_the_bits_that_there_are():
-    bits = np.array([np.nan, 1.0, 5.0, 3.0])
-    said = note(Surprisals(bits, np.zeros(4, int), np.zeros(4, int), bits))
-    assert "strongest: 5.0 bits" in said
-    assert "mean is 3.00 bits a token" in said
-    assert "among 8.0 equally good" in said
+    said = note(FOUND)
+    assert "strongest: 5 bits" in said
+    assert "mean is 3 bits a token" in said
+    assert "among 8 equally good" in said
+
+
+@pytest.mark.parametrize(
+    ("pos", "begins", "ends"),
+    [
+        (0, r"**\*a\*** is the first token", "so nothing predicts it."),
+        (1, "**b** had a probability of **50%**: 1 bit, rank 1.", "expected most."),
+        (2, "**c** had a probability of **3.12%**: 5 bits, rank 2.", " was t6 (25%)."),
+        (3, "**d** had a probability of **12.5%**: 3 bits, rank 9.", " was t8 (50%)."),
+    ],
+)
+def test_a_token_is_told_by_its_own_numbers_and_what_was_expected(monkeypatch, pos, begins, ends):
+    monkeypatch.setattr(surprisal, "bold", lambda token_id: f"t{token_id}")
+    seen = Seen(Run("tiny", (0, 1, 2, 3)), ("*a*", "b", "c", "d"), pos, Decoding(), (), 0)
+    said = sentence(seen, FOUND)
+    assert said.startswith(begins)
+    assert said.endswith(ends)
