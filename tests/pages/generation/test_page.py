@@ -309,13 +309,13 @@ def test_a_run_that_is_ended_from_outside_leaves_its_tokens_and_a_whole_page(
 
 
 def test_prompt_tokens_show_what_the_model_expected_there(open_page, hooked):
-    app = open_page("generation", pos=3, head="mean")
+    app = open_page("generation", pos=3, layer=1, head="mean")
     with torch.no_grad():
         logits = hooked.model(torch.tensor([hooked.encode(TEXT)])).logits[0, 2]
     expected = torch.softmax(logits.double(), -1).max().item()
     assert chart(app)["data"][0]["x"][0] == pytest.approx(expected, abs=1e-6)
     weights = tokens(app)["weights"]
-    read = hooked.trace(TEXT).attention(0).mean(0)[2]
+    read = hooked.trace(TEXT).attention(1).mean(0)[2]
     np.testing.assert_allclose(weights, [*read[:3], *[0] * 4], atol=1e-4)
     assert not any("Take" in box.label for box in app.selectbox)
     assert not app.exception
