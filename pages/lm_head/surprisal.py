@@ -76,8 +76,8 @@ def note(found: Surprisals) -> str:
     return (
         f"The number under a token is its surprisal in bits; the stronger its shade, the more "
         f"surprising it was (strongest: {in_bits(bits.max())}). The mean is {in_bits(mean)} "
-        f"a token, so the model was as unsure as if it chose among {fair_draw(mean)} equally good "
-        "tokens each time (the *perplexity* of this text)."
+        f"a token, so the model was as unsure as if it chose among {fair_draw(mean)}, all "
+        "equally good, each time (the *perplexity* of this text)."
     )
 
 

@@ -11,7 +11,7 @@ LABELS = ["*a*", "b", "c", "d"]
 def test_the_three_that_are_read_most_are_named_in_order():
     said = summary(LABELS, np.array([0.5, 0.125, 0.0625, 0.3125], np.float32), 3)
     assert said == (
-        ":blue[d] (token 3) reads most from :orange[\\*a\\*] (token 0), 50%; then from itself, "
+        ":blue[d] (token 3) reads most from :orange[\\*a\\*] (token 0), 50.0%; then from itself, "
         "31.2%; then from :orange[b] (token 1), 12.5%."
     )
 
@@ -36,5 +36,5 @@ def test_the_note_tells_which_tokens_are_left_out_and_what_share_the_rest_has():
     row = np.array([0.25, 0.5, 0.25, 0], np.float32)
     assert lines_note(slice(0, 4), 2, row, 4) is None
     said = lines_note(slice(1, 3), 2, row, 4)
-    assert said == "Lines are drawn among tokens 1 to 2. Of what the query reads, 75% lies there."
+    assert said == "Lines are drawn among tokens 1 to 2. Of what the query reads, 75.0% lies there."
     assert lines_note(slice(1, 3), 3, row, 4) == "Lines are drawn among tokens 1 to 2."

@@ -19,7 +19,7 @@ def seen_with(decoding):
 
 def test_what_is_left_had_the_sum_of_its_own_probabilities():
     note = cut_note(seen_with(Decoding("sample", temperature=0.5, top_k=2)))
-    assert "With top-k 2, 2 of 4 tokens are left. They had 70% of" in note
+    assert "With top-k 2, 2 of 4 tokens are left. They had 70.0% of" in note
 
 
 @pytest.mark.parametrize(

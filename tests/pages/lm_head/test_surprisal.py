@@ -18,18 +18,18 @@ FOUND = Surprisals(
 
 def test_the_perplexity_is_two_to_the_mean_of_the_bits_that_there_are():
     said = note(FOUND)
-    assert "strongest: 5 bits" in said
-    assert "mean is 3 bits a token" in said
-    assert "among 8 equally good" in said
+    assert "strongest: 5.0" in said
+    assert "mean is 3.00 bits a token" in said
+    assert "among 8.00 tokens" in said
 
 
 @pytest.mark.parametrize(
     ("pos", "begins", "ends"),
     [
         (0, r"**\*a\*** is the first token", "so nothing predicts it."),
-        (1, "**b** had a probability of **50%**: 1 bit, rank 1.", "expected most."),
-        (2, "**c** had a probability of **3.12%**: 5 bits, rank 2.", " was t6 (25%)."),
-        (3, "**d** had a probability of **12.5%**: 3 bits, rank 9.", " was t8 (50%)."),
+        (1, "**b** had a probability of **50.0%**: 1.00 bits, rank 1.", "expected most."),
+        (2, "**c** had a probability of **3.12%**: 5.00 bits, rank 2.", " was t6 (25.0%)."),
+        (3, "**d** had a probability of **12.5%**: 3.00 bits, rank 9.", " was t8 (50.0%)."),
     ],
 )
 def test_a_token_is_told_by_its_own_numbers_and_what_was_expected(monkeypatch, pos, begins, ends):
