@@ -24,7 +24,7 @@ class _Adder(NamedTuple):
     y: float
     end: float
     """Where it is added."""
-    size: float | None
+    size: float
     """Of what it adds; None where the block has no such part."""
     colour: str
 
@@ -64,7 +64,7 @@ def block_diagram(
     place = {"pre": "before it", "pre and post": "around it"}.get(norm_placement)
     in_box = f"{norm} {place}" if norm and place and wiring != "post" else ""
     sizes = (together, None) if wiring == "unknown" else (attn_out, mlp_out)
-    adders = [part for part in _adders(wiring, mixer, *sizes) if part.size is not None]
+    adders = _adders(wiring, mixer, *sizes)
     ends = [
         _note(0.0, -0.4, f"enters: {three_digits(resid_pre)}", "left"),
         _note(10.0, -0.4, f"leaves: {three_digits(resid_post)}", "right"),
@@ -73,13 +73,21 @@ def block_diagram(
 
 
 def _adders(wiring: Wiring, mixer: str, first: float | None, second: float | None) -> list[_Adder]:
-    if wiring == "unknown":
-        return [_Adder(f"{mixer} and more", 3.0, 1.5, 6.6, first, theme.RESIDUAL)]
+    """Return the parts whose sizes are known."""
     parallel = wiring == "parallel"
     x, y = (1.0, -1.5) if parallel else (5.3, 1.5)
+    parts = (
+        [(f"{mixer} and more", 3.0, 1.5, 6.6, first, theme.RESIDUAL)]
+        if wiring == "unknown"
+        else [
+            (mixer, 1.0, 1.5, 6.6 if parallel else 4.6, first, theme.ATTENTION),
+            ("Feedforward", x, y, 6.6 if parallel else x + 3.6, second, theme.FEEDFORWARD),
+        ]
+    )
     return [
-        _Adder(mixer, 1.0, 1.5, 6.6 if parallel else 4.6, first, theme.ATTENTION),
-        _Adder("Feedforward", x, y, 6.6 if parallel else x + 3.6, second, theme.FEEDFORWARD),
+        _Adder(name, x, y, end, size, colour)
+        for name, x, y, end, size, colour in parts
+        if size is not None
     ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -163,7 +163,9 @@ def _without_each(probabilities: Float[np.ndarray, "layer"], word: str) -> Mark:
         texts = ["" if np.isnan(p) else whole_percent(p) for p in probabilities.tolist()]
     word = theme.shorten(word, 30)
     template = hover(f"without the feedforward of layer %{{x}}<br>{word}: %{{customdata}}")
-    told = {"customdata": [_written("probability", float(p)) for p in probabilities]}
+    told: dict[str, Any] = {
+        "customdata": [_written("probability", float(p)) for p in probabilities]
+    }
     told |= {"name": "without this feedforward", "hovertemplate": template, "textangle": 0}
     x, pattern = list(range(n_layers)), {"shape": "/", "size": 5}
     return bars(x, probabilities, theme.FEEDFORWARD, pattern, width=0.6, **beside(texts), **told)

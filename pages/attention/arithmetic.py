@@ -57,7 +57,7 @@ def _pick_key(labels: Sequence[str], row: Float[np.ndarray, "key"]) -> int:
         options=range(len(row)),
         when_none=int(np.argmax(row)),
         keeps=True,
-        format_func=lambda pos: f"{pos}: {labels[pos]} ({percent(row[pos])})",
+        format_func=lambda pos: f"{pos}: {labels[pos]} ({percent(float(row[pos]))})",
         help="Which token is read, with its attention weight. A click in the matrix chooses "
         "query and key at once.",
     )

@@ -73,7 +73,7 @@ def summary(labels: Sequence[str], row: Float[np.ndarray, "pos"], query: int) ->
     read = []
     for key in strongest:
         token = f":orange[{escape_markdown(labels[key])}] (token {key})"
-        read.append(f"{'itself' if key == query else token}, {percent(row[key])}")
+        read.append(f"{'itself' if key == query else token}, {percent(float(row[key]))}")
     return f"{reader} reads most from " + "; then from ".join(read) + "."
 
 

@@ -129,7 +129,9 @@ def unigram_table(found: list[Entry]) -> pd.DataFrame:
         {
             "token": [visible(entry.text) for entry in found],
             "token_id": [entry.token_id for entry in found],
-            "surprise (bits)": [surprise(entry.score) for entry in found],
+            "surprise (bits)": [
+                None if entry.score is None else surprise(entry.score) for entry in found
+            ],
         }
     )
 

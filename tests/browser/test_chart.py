@@ -11,7 +11,7 @@ from tests.browser.driving import go_to, settle
 def open_matrix(open_browser, app_url, **options):
     """Open the Attention page; return it and its matrix."""
     page = open_browser(app_url + "/what-each-head-reads", **options)
-    chart = page.get_by_role("figure", name="attention weight, Layer 0, head 0")
+    chart = page.get_by_role("figure", name="attention weight, Layer 4, head 4")
     expect(chart.locator(".heatmaplayer image")).to_be_visible()
     return page, chart
 

@@ -98,7 +98,7 @@ def test_a_tab_draws_without_twins_and_says_so_once(open_page, no_twins, tab):
 
 
 def test_marks_of_the_picture_are_the_differences_on_offer(open_page, no_twins, hooked):
-    app = open_page("block_architecture")
+    app = open_page("block_architecture", layer=0)
     assert not app.exception
     found = differences(block_facts(hooked)[0])
     marks = next(t for t in chart(app, "Block 0")["data"] if t.get("name") == "marks")
@@ -197,7 +197,7 @@ def test_norm_on_screen_is_the_modules_own(open_page, no_twins, hooked):
 
 
 def test_share_of_neurons_off_is_that_of_the_pre_activations(open_page, no_twins, hooked):
-    app = open_tab(open_page, "activation", pos=2)
+    app = open_tab(open_page, "activation", layer=0, pos=2)
     assert not app.exception
     neurons = hooked.neurons(hooked.trace(PROMPT), 0)
     share = (neurons.pre_activation[2] <= 0).mean()
