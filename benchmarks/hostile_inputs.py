@@ -221,6 +221,10 @@ class Inputs:
             int: lambda: self._counted(name),
             float: self.real,
             tuple[int, ...]: lambda: self._several(name),
+            tuple[tuple[int, ...], ...]: lambda: tuple(
+                tuple(self.whole(len(self.trace)) for _ in range(self.random.randrange(4)))
+                for _ in range(self.random.randrange(4))
+            ),
             tuple[float, ...]: lambda: tuple(self.real() for _ in range(self.random.randrange(4))),
             tuple[Intervention, ...]: self.interventions,
             Decoding: self.decoding,

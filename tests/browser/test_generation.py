@@ -16,7 +16,7 @@ LIGHTHOUSE = "Lily%20and%20Tim%20went%20to%20the%20lighthouse.%20Lily%20and"
 def writing(open_browser, app_url):
     """The Generation page at its prompt."""
     page = open_browser(f"{app_url}{GENERATION}?prompt={PROMPT.replace(' ', '%20')}")
-    expect(chips(page).last).to_have_text("next?")
+    expect(chips(page).last).to_have_text("next ?")
     return page
 
 
