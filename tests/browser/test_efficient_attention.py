@@ -23,9 +23,9 @@ def test_a_pattern_changes_the_mask_and_the_prediction(open_browser, app_url):
     page = open_efficient(open_browser, app_url)
     mask = page.locator(".st-key-efficient_mask")
     expect(mask.locator(".heatmaplayer image")).to_be_visible()
-    expect(page.get_by_role("figure", name="as it is and with a window of 3")).to_be_visible()
+    expect(page.get_by_role("figure", name="as it is and with a window of 7")).to_be_visible()
     page.get_by_role("radio", name="Blocks").click()
-    expect(page.get_by_role("figure", name="as it is and with blocks of 3")).to_be_visible()
+    expect(page.get_by_role("figure", name="as it is and with blocks of 7")).to_be_visible()
     page.get_by_role("radio", name="Full").click()
     expect(page.get_by_role("figure", name="66 of 66 pairs")).to_be_visible()
 

@@ -195,11 +195,11 @@ def test_why_this_token_is_answered_on_a_click_and_leads_to_its_head(open_browse
     page = open_browser(f"{app_url}{GENERATION}?prompt={LIGHTHOUSE}&layer=1&head=1")
     expect(page.locator(".read-from")).to_contain_text("It read the answer most from ·Tim")
     page.get_by_role("button", name="Why this token?").click()
-    expect(page.locator(".without-words")).to_contain_text("3.77 %")
+    expect(page.locator(".without-words")).to_contain_text("3.77%")
     page.get_by_role("link", name="Layer 4, head 4").click()
     expect(page.get_by_role("heading", level=1, name="Attention", exact=True)).to_be_visible()
     settle(page)
     assert "layer=1" not in page.url  # layer 4 and head 4 are what every link means without a word
     page.go_back()
-    expect(page.locator(".without-words")).to_contain_text("3.77 %")
+    expect(page.locator(".without-words")).to_contain_text("3.77%")
     assert "layer=1" in page.url
