@@ -60,6 +60,8 @@ MAY_LACK_NUMBERS = {
     "logits_of",
     "activation_function",
     "choice.surprisals",
+    "contributions.contributions",
+    "contributions.next_contributions",
     "feedforward.feedforward_lens",
     "growth.growth",
     "heads.head_scores",

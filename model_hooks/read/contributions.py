@@ -109,6 +109,7 @@ def next_contributions(
         NotRecordableError: This family's tail cannot be run alone.
     """
     start = model.start(prompt_ids, Decoding(), use_cache, interventions)
+    model.check_token_ids(written_ids)
     text, variant = (*prompt_ids, *written_ids), Variant(use_cache, start.interventions)
     segments = model.forward_after(text, len(prompt_ids), variant)[0].segments
     parts = [parts_of(i, [record]) for i, record in enumerate(segments[-1].layers)]

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from model_hooks import AblateAttention, AblateHead, HookedModel, load_model
+from model_hooks import AblateAttention, AblateHead, HookedModel, PromptError, load_model
 from model_hooks.read.attribution import attribute_logit, direct_effects
 from model_hooks.read.contributions import contributions, next_contributions
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
@@ -114,3 +114,10 @@ def test_the_storyteller_reads_the_answer_where_it_stands(prompt, cause, n):
     layer, head = np.unravel_index(found.by_head.argmax(), found.by_head.shape)
     assert (layer, head) == (4, 4)
     assert trace.tokens[found.most_read[layer, head]] == cause
+
+
+@pytest.mark.parametrize("token_id", [2**63, -1])
+def test_a_written_token_that_is_not_there_is_refused(token_id):
+    hooked = wrapped("gpt2")
+    with pytest.raises(PromptError):
+        next_contributions(hooked, tuple(tiny_prompt(4)), (token_id,), 7)
