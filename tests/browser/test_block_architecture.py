@@ -1,5 +1,6 @@
 """The Block architecture page in a real browser: marks can be clicked, and it fits a phone."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.driving import settle
@@ -49,6 +50,7 @@ def test_tabs_draw_their_figures_and_nothing_is_wider_than_a_phone(open_browser,
     assert width <= 400
 
 
+@pytest.mark.slow
 def test_a_link_shows_the_same_in_another_browser(open_browser, app_url):
     page = open_block(open_browser, app_url)
     page.get_by_role("radio", name="6 · Gate").click()

@@ -55,6 +55,7 @@ def test_a_measurement_draws_what_it_found_and_can_be_stopped(open_browser, app_
     expect(figure).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_long_prompt_on_a_narrow_dark_screen_stays_inside_it(open_browser, app_url):
     page = open_efficient(open_browser, app_url, PROMPT * 12, width=400, scheme="dark")
     for tab in ("Read fewer tokens", "Share keys and values", "Move less memory"):

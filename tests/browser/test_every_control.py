@@ -51,6 +51,8 @@ def use_each_kind(page):
     """Use one of each kind of control, as far as it can be; return how many were used."""
     main, used = page.get_by_test_id("stMain"), 0
     for group in main.get_by_role("radiogroup").filter(visible=True).all()[:6]:
+        if not group.is_visible():  # it went away with the one before
+            continue
         others = [one for one in group.get_by_role("radio").all() if not one.is_checked()]
         if others := [one for one in others if one.is_enabled()]:
             others[-1].click(force=True)

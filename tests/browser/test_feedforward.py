@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.driving import settle
@@ -64,6 +65,7 @@ def test_narrow_screen_does_not_scroll_sideways(open_browser, app_url):
     assert width <= 400
 
 
+@pytest.mark.slow
 def test_neuron_and_order_survive_a_reload(open_browser, app_url):
     page = open_feedforward(open_browser, app_url, "?prompt=The+Shawshank")
     page.get_by_text("Size of what it adds").click()

@@ -121,6 +121,7 @@ def every_button_works(page):
     expect(page.get_by_text(re.compile("Stopped in round"))).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_reload_in_the_middle_of_a_race_leaves_every_button_working(racing):
     racing.reload()
     settle(racing)
@@ -129,6 +130,7 @@ def test_a_reload_in_the_middle_of_a_race_leaves_every_button_working(racing):
     every_button_works(racing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["stop", "run", "next"])
 def test_streamlits_own_stop_in_the_middle_of_a_race_leaves_every_button_working(racing, first):
     stop = racing.get_by_test_id("stStatusWidget").get_by_role("button", name="Stop")
@@ -154,6 +156,7 @@ def test_run_takes_a_number_that_was_typed_and_not_confirmed(page):
     settle(page)
 
 
+@pytest.mark.slow
 def test_a_link_shows_the_same_in_another_browser(page, open_browser):
     button(page, "next").click()
     expect(page.get_by_text("Step 7 writes")).to_be_visible()

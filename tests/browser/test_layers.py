@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.driving import settle
@@ -53,6 +54,7 @@ def test_narrow_screen_scrolls_the_table_and_nothing_else(open_browser, app_url)
     assert table.evaluate("box => box.scrollWidth > box.clientWidth")
 
 
+@pytest.mark.slow
 def test_tab_and_logits_survive_a_reload(open_browser, app_url):
     page = open_layers(open_browser, app_url)
     page.get_by_role("tab", name="What adds up to the score").click()

@@ -80,6 +80,7 @@ def test_beam_search_is_stepped_by_keyboard(lm_head):
     expect(page.get_by_text("Checked: the winner's sum is")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_what_is_chosen_comes_back_by_reload_and_by_back(lm_head):
     page = lm_head("Draws")
     page.get_by_role("button", name="Draw again").click()

@@ -63,7 +63,7 @@ def test_a_copied_link_opens_the_same_view(open_browser, app_url):
     page.get_by_role("radio", name="query and key together").click()
     expect(page.get_by_text("Move both, nothing changes.")).to_be_visible()
     page.get_by_role("combobox", name="Key token").click()
-    page.get_by_role("option", name="1: Once").click()
+    page.get_by_role("option", name="1: Lily").click()
     expect(page.get_by_role("figure", name="and key 1, turned by")).to_be_visible()
     other = open_positions(open_browser, page.url.split("/where")[0], f"?{page.url.split('?')[1]}")
     expect(other.get_by_role("figure", name="and key 1, turned by")).to_be_visible()

@@ -28,6 +28,7 @@ def layers(page):
     return page.get_by_role("radiogroup", name=re.compile("^Layer"))
 
 
+@pytest.mark.slow
 def test_fresh_server_answers_a_deep_link_with_the_whole_app(open_browser, tmp_path):
     with serve(tmp_path / "log.txt") as url:
         page = open_browser(f"{url}{ATTENTION}?prompt=The%20cat")
@@ -196,6 +197,7 @@ def test_natural_spellings_lead_to_a_page_and_no_address_to_nothing(
     expect(page).to_have_title(f"{title} · Inlook")
 
 
+@pytest.mark.slow
 def test_a_link_to_a_page_carries_the_view_into_a_new_tab(page, open_browser, app_url):
     go_to(page, "Attention")
     write_prompt(page, "Tom saw a big")

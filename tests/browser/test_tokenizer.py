@@ -67,6 +67,7 @@ def test_search_and_a_missing_tokenizer(open_tokenizer):
     expect(page.get_by_text("Try next")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_what_was_typed_and_opened_survives_a_reload(open_tokenizer):
     page = open_tokenizer("the cat")
     choose(page, "Word", "unhappily")
