@@ -30,7 +30,7 @@ class Shot(NamedTuple):
 SHOTS = (
     Shot("forward_pass", "/", "h1"),
     Shot("generation", "/why-this-token", ".js-plotly-plot", ("Step", "Step", "Step"), 1030),
-    Shot("attention", "/what-each-head-reads?layer=2&head=3", ".heatmaplayer image", height=880),
+    Shot("attention", "/what-each-head-reads", ".heatmaplayer image", height=880),
 )
 
 

@@ -20,15 +20,16 @@ def draw(asked: Run, labels: Sequence[str], layer: int, head: int | None, query:
     if look is None:
         st.markdown(f"{_name(labels, query)} has nothing to read but itself and the first token.")
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(sentence(look, labels, query), width="stretch")
-        st.button(
-            "Open that head",
-            key="attention.open_sharpest",
-            disabled=(layer, head) == (look.layer, look.head),
-            on_click=put,
-            kwargs={"layer": look.layer, "head": look.head},
-        )
+    words, way = st.columns([5, 1], vertical_alignment="center")
+    words.markdown(sentence(look, labels, query))
+    way.button(
+        "Open that head",
+        key="attention.open_sharpest",
+        width="stretch",
+        disabled=(layer, head) == (look.layer, look.head),
+        on_click=put,
+        kwargs={"layer": look.layer, "head": look.head},
+    )
 
 
 def sentence(look: Look, labels: Sequence[str], query: int) -> str:
