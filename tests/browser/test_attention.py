@@ -3,6 +3,7 @@
 import re
 from urllib.parse import quote
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import settle
@@ -58,6 +59,7 @@ def test_a_click_on_a_cell_chooses_its_query_and_key(open_browser, app_url):
     expect(key).to_have_value(re.compile(re.escape(f"{labels[column]} (")))
 
 
+@pytest.mark.slow
 def test_sorted_heads_say_their_scores(open_browser, app_url):
     page = open_attention(open_browser, app_url)
     page.get_by_role("combobox", name="Sort heads by").click()

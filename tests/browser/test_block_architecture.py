@@ -36,6 +36,7 @@ def test_click_on_a_mark_explains_that_difference(open_browser, app_url):
     expect(page.get_by_text("third matrix")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_tabs_draw_their_figures_and_nothing_is_wider_than_a_phone(open_browser, app_url):
     page = open_block(open_browser, app_url, width=400)
     for tab, figure in (

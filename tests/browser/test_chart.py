@@ -3,6 +3,7 @@
 import re
 from xml.etree import ElementTree
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.driving import go_to, settle
@@ -90,6 +91,7 @@ def test_click_on_a_cell_of_a_heatmap_reaches_the_page(open_browser, app_url):
     expect(page).to_have_url(re.compile(r"pos=6"))
 
 
+@pytest.mark.slow
 def test_chart_takes_its_colours_from_the_theme(open_browser, app_url):
     drawn = {}
     for scheme in ("light", "dark"):
@@ -110,6 +112,7 @@ def test_plotly_comes_from_the_app_itself_and_compressed(page, app_url):
     assert "max-age" in response.value.headers["cache-control"]
 
 
+@pytest.mark.slow
 def test_legend_stays_whole_on_a_phone_when_a_step_adds_to_it(open_browser, app_url):
     page = open_browser(app_url + "/why-this-token", width=400)
     page.get_by_role("button", name="Step").locator("visible=true").first.click()

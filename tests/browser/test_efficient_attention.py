@@ -30,6 +30,7 @@ def test_a_pattern_changes_the_mask_and_the_prediction(open_browser, app_url):
     expect(page.get_by_role("figure", name="66 of 66 pairs")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_tiles_are_stepped_through_by_key(open_browser, app_url):
     page = open_efficient(open_browser, app_url, tab="Move less memory")
     expect(page.get_by_text("Step 1 of 21.")).to_be_visible()
@@ -43,6 +44,7 @@ def test_tiles_are_stepped_through_by_key(open_browser, app_url):
     expect(page.get_by_text("Checked: the last tile's output equals")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_measurement_draws_what_it_found_and_can_be_stopped(open_browser, app_url):
     page = open_efficient(open_browser, app_url, tab="Move less memory")
     page.get_by_role("radio", name="Measure this machine").click()

@@ -44,6 +44,7 @@ def test_clicked_bar_chooses_its_neuron(open_browser, app_url):
     expect(page.get_by_role("spinbutton", name=re.compile("Neuron of layer"))).to_have_value(neuron)
 
 
+@pytest.mark.slow
 def test_clicked_step_chooses_its_layer(open_browser, app_url):
     page = open_feedforward(open_browser, app_url, "?prompt=The+Shawshank&layer=0")
     page.locator(".st-key-feedforward_steps").scroll_into_view_if_needed()

@@ -60,6 +60,7 @@ def click_square(page, layer):
     settle(page)
 
 
+@pytest.mark.slow
 def test_a_click_on_a_small_multiple_opens_its_layer_also_the_second_time(open_browser, app_url):
     page = open_browser(f"{app_url}/?stage=blocks")
     click_square(page, 2)

@@ -134,6 +134,7 @@ def test_a_run_is_stopped_by_a_key_and_the_next_one_goes_on(writing, app_url):
     expect(chips(writing)).to_have_count(n_chips + 1)
 
 
+@pytest.mark.slow
 def test_streamlits_own_stop_leaves_a_whole_page_whose_buttons_work(writing, app_url):
     begin_long_run(writing, app_url)
     stop = writing.get_by_test_id("stStatusWidget").get_by_role("button", name="Stop")
@@ -177,6 +178,7 @@ def test_click_on_an_earlier_token_shows_the_distribution_it_came_from(writing):
     assert bars(writing)["own"] != newest["own"]
 
 
+@pytest.mark.slow
 def test_replay_is_scrubbed_to_any_step(writing):
     for _ in range(3):
         step(writing)

@@ -64,6 +64,7 @@ def test_race_can_be_stopped_and_shows_what_it_measured(page):
     expect(curves.locator(".scatterlayer .trace").first).to_be_attached()
 
 
+@pytest.mark.slow
 def test_another_visitor_steps_while_a_race_runs(page, open_browser, app_url):
     number(page, "n_tokens").fill("450")
     page.keyboard.press("Enter")
@@ -82,6 +83,7 @@ def test_another_visitor_steps_while_a_race_runs(page, open_browser, app_url):
     settle(page)
 
 
+@pytest.mark.slow
 def test_tabs_draw_the_contents_and_the_sizes(page):
     page.get_by_role("tab", name="What is in the cache").click()
     contents = page.locator(".st-key-kv_cache-contents .js-plotly-plot")
@@ -148,6 +150,7 @@ def test_streamlits_own_stop_in_the_middle_of_a_race_leaves_every_button_working
     every_button_works(racing)
 
 
+@pytest.mark.slow
 def test_run_takes_a_number_that_was_typed_and_not_confirmed(page):
     number(page, "n_rounds").fill("1")
     number(page, "n_tokens").fill("7")

@@ -46,6 +46,7 @@ def test_typed_word_gets_a_line(open_browser, app_url):
     expect(legend.last).to_have_text("·water")
 
 
+@pytest.mark.slow
 def test_narrow_screen_scrolls_the_table_and_nothing_else(open_browser, app_url):
     page = open_layers(open_browser, app_url, width=400)
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")

@@ -24,6 +24,7 @@ def drag_slider(page: Page) -> None:
     page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
 
 
+@pytest.mark.slow
 def test_slider_moves_the_query_and_the_score(open_browser, app_url):
     page = open_positions(open_browser, app_url)
     arrows, score = page.evaluate(ARROWS), page.evaluate(SCORE)
@@ -46,6 +47,7 @@ def test_moving_both_turns_the_arrows_and_keeps_the_score(open_browser, app_url)
     assert abs(page.evaluate(SCORE) - score) < 1e-9
 
 
+@pytest.mark.slow
 def test_deeper_view_is_drawn_when_it_is_opened(open_browser, app_url):
     page = open_positions(open_browser, app_url, width=400)
     assert page.locator(".st-key-positions_swap").count() == 0

@@ -56,6 +56,7 @@ def test_odd_text_stays_readable_and_fits_a_phone(open_tokenizer):
     assert page.evaluate("() => document.scrollingElement.scrollWidth") <= 400
 
 
+@pytest.mark.slow
 def test_search_and_a_missing_tokenizer(open_tokenizer):
     page = open_tokenizer("the cat")
     search = page.get_by_role("textbox", name="Text or token ID")
