@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Error
 
 import app as entry
-from tests.browser.driving import go_to, settle
+from tests.browser.driving import TIMEOUT_MS, go_to, settle
 
 PLACES = [place for group in entry.PAGES.values() for place in group]
 LATER_MS = 1500
@@ -45,6 +45,16 @@ def shown(page):
     settle(page)
     page.wait_for_timeout(LATER_MS)
     return page.evaluate(SHOWN)
+
+
+def expect_shown(page, wanted):
+    """Wait until every control shows what is wanted; the code of some loads late."""
+    settle(page)
+    for _ in range(TIMEOUT_MS // LATER_MS):
+        if (found := page.evaluate(SHOWN)) == wanted:
+            break
+        page.wait_for_timeout(LATER_MS)
+    assert found == wanted
 
 
 def use_each_kind(page):
@@ -86,12 +96,12 @@ def test_what_is_chosen_comes_back_by_link_reload_and_return(open_browser, app_u
     assert use_each_kind(page), "there is nothing to use"
     wanted = shown(page)
     other = open_browser(page.url)
-    assert shown(other) == wanted
+    expect_shown(other, wanted)
     page.reload()
-    assert shown(page) == wanted
+    expect_shown(page, wanted)
     elsewhere = PLACES[1] if place is not PLACES[1] else PLACES[2]
     go_to(page, elsewhere.title)
     go_to(page, place.title)
     expected = re.escape(place.title)
     assert re.search(expected, page.title())
-    assert shown(page) == wanted
+    expect_shown(page, wanted)
