@@ -97,6 +97,24 @@ def settle(page: Page) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
+def press_streamlits_stop(page: Page) -> None:
+    """Stop the script by Streamlit's own button.
+
+    Its header draws that button anew while a script sends something, and a press between two of
+    them is lost: it is pressed until the script has stopped.
+    """
+    app = page.get_by_test_id("stApp")
+    stop = page.get_by_test_id("stStatusWidget").get_by_role("button", name="Stop")
+    stop.dispatch_event("click")
+    for _ in range(TIMEOUT_MS // (5 * BEGIN_MS)):
+        page.wait_for_timeout(5 * BEGIN_MS)
+        if app.get_attribute("data-test-script-state") == "notRunning":
+            return
+        if stop.is_visible():
+            stop.dispatch_event("click")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+
+
 def button(page: Page, name: str) -> Locator:
     """Return a button of the bar; one with an explanation has a hidden copy beside it."""
     return page.locator(f".st-key-text_bar-{name} button").first

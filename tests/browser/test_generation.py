@@ -5,7 +5,14 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.driving import button, open_options, settle, tokens_in_bar, write_prompt
+from tests.browser.driving import (
+    button,
+    open_options,
+    press_streamlits_stop,
+    settle,
+    tokens_in_bar,
+    write_prompt,
+)
 
 GENERATION = "/why-this-token"
 PROMPT = "Once upon a time"
@@ -137,8 +144,7 @@ def test_a_run_is_stopped_by_a_key_and_the_next_one_goes_on(writing, app_url):
 @pytest.mark.slow
 def test_streamlits_own_stop_leaves_a_whole_page_whose_buttons_work(writing, app_url):
     begin_long_run(writing, app_url)
-    stop = writing.get_by_test_id("stStatusWidget").get_by_role("button", name="Stop")
-    stop.dispatch_event("click")  # at once: the run is over within seconds
+    press_streamlits_stop(writing)
     settle(writing)
     for name in ("step", "back", "restart", "run"):
         expect(button(writing, name)).to_be_enabled()

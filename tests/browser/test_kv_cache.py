@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.driving import settle
+from tests.browser.driving import press_streamlits_stop, settle
 
 ADDRESS = "/keys-and-values-kept?prompt=Once%20upon%20a%20time"
 
@@ -135,9 +135,7 @@ def test_a_reload_in_the_middle_of_a_race_leaves_every_button_working(racing):
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["stop", "run", "next"])
 def test_streamlits_own_stop_in_the_middle_of_a_race_leaves_every_button_working(racing, first):
-    stop = racing.get_by_test_id("stStatusWidget").get_by_role("button", name="Stop")
-    stop.dispatch_event("click")  # at once: the race is over within seconds
-    expect(racing.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    press_streamlits_stop(racing)
     if first == "run":
         button(racing, "run").click()
         racing.get_by_text(RUNNING).wait_for()
