@@ -76,13 +76,13 @@ def write_on(asked: Run, stretch: Stretch, seconds: float) -> Iterator[Draft]:
         seconds: After this time the page wants to be drawn: clicks in a part of it wait for that.
     """
     draft, until = current_draft(asked), time.monotonic() + seconds
+    endings = _ending_ids(asked.model_name)
     try:
         steps = _write_tokens(*_text(draft), view().decoding, stretch.n_left, *_way(asked))
         for n_left, step in zip(reversed(range(stretch.n_left)), steps, strict=False):
             draft = _keep(draft.moved((*draft.steps, step)), now=False)
             yield draft
-            ends = step.token_id in _ending_ids(asked.model_name)
-            if n_left and not ends and time.monotonic() > until:
+            if n_left and step.token_id not in endings and time.monotonic() > until:
                 _TO_WRITE.leave(stretch._replace(n_left=n_left))
                 return
     except InlookError as error:

@@ -55,20 +55,21 @@ def _explore(asked: Run, tokens: Sequence[str]) -> None:
     with one_head:
         shown, span = matrix.draw(asked, info(), tokens, layer, head)
     query = one_query.draw(tokens, shown, span)
+    labels = [visible(token) for token in tokens]
     with answer:
-        sharpest.draw(asked, [visible(token) for token in tokens], layer, head, query)
-    _deeper(asked, tokens, shown, layer, head, query)
+        sharpest.draw(asked, labels, layer, head, query)
+    _deeper(asked, tokens, labels, shown, layer, head, query)
 
 
 def _deeper(
     asked: Run,
     tokens: Sequence[str],
+    labels: Sequence[str],
     shown: matrix.Shown,
     layer: int,
     head: int | None,
     query: int,
 ) -> None:
-    labels = [visible(token) for token in tokens]
     names = [title for title, _ in DEEPER.values()]
     for (name, (title, help_text)), tab in zip(
         DEEPER.items(), tabs("attention.tab", [*DEEPER], labels=names), strict=True
