@@ -22,14 +22,14 @@ import typing
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import model_hooks
 from benchmarks.hostile_inputs import Inputs, Scene
-from benchmarks.questions import fits
+from benchmarks.questions import fits, without_numbers
 from model_hooks import (
     Decoding,
     HookedModel,
@@ -60,8 +60,6 @@ MAY_LACK_NUMBERS = {
     "logits_of",
     "activation_function",
     "choice.surprisals",
-    "contributions.contributions",
-    "contributions.next_contributions",
     "feedforward.feedforward_lens",
     "growth.growth",
     "heads.head_scores",
@@ -247,7 +245,7 @@ def tried(call: Call, inputs: Inputs, name: str, case: int) -> str | Fault:
         value = call(inputs)
         if isinstance(value, Iterator):
             value = list(itertools.islice(value, MOST_VALUES))
-        if name not in MAY_LACK_NUMBERS and lacks_numbers(value):
+        if name not in MAY_LACK_NUMBERS and any(without_numbers(value)):
             return Fault(case, name, "values that are not numbers", "")
         return "value"
     except InlookError as error:
@@ -263,19 +261,6 @@ def tried(call: Call, inputs: Inputs, name: str, case: int) -> str | Fault:
         frame = own[-1] if own else frame
         where = f"{os.path.relpath(frame.filename)}:{frame.lineno}"
         return Fault(case, name, f"{type(error).__name__}: {str(error)[:150]}", where)
-
-
-def lacks_numbers(value: Any) -> bool:
-    """Whether there is a NaN anywhere in a value."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind == "f" and bool(np.isnan(value).any())
-    if isinstance(value, float):
-        return value != value
-    if isinstance(value, list | tuple):
-        return any(map(lacks_numbers, value))
-    if is_dataclass(value) and not isinstance(value, type | HookedModel):
-        return any(lacks_numbers(getattr(value, one.name)) for one in fields(value))
-    return False
 
 
 class TooLongError(Exception):

@@ -268,7 +268,7 @@ def without_numbers(value: Any, path: str = "") -> Iterator[str]:
         for name in value._fields:
             if name not in lacks:
                 yield from without_numbers(getattr(value, name), f"{path}.{name}")
-    elif is_dataclass(value):
+    elif is_dataclass(value) and not isinstance(value, type | HookedModel):
         lacks = MAY_LACK_NUMBERS.get(type(value).__name__, set())
         for field in fields(value):
             if field.name not in lacks:
