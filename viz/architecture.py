@@ -58,8 +58,8 @@ def _drawn(layout: BlockLayout, pieces: BlockPieces) -> go.Figure:
     traces = [stream, *lines, *map(_outline, layout.boxes), _plus_signs(layout.pluses)]
     if marks := _marks(layout, pieces):
         traces.append(_discs(marks))
-    enters = _note(0.25, 0.3, pieces.enters or "a token's vector enters", "left", 12)
-    leaves = _note(0.25, top - 0.15, "to the next block", "left", 12)
+    enters = _note(0.25, 0.3, pieces.enters or "a token's vector enters", "left")
+    leaves = _note(0.25, top - 0.15, "to the next block", "left")
     notes = [*map(_title, layout.boxes), enters, leaves]
     height = round((top + 0.3) * UNIT_PX) + 8
     reach = (-1.25, RIGHT + 0.35), (-0.1, top + 0.2)
@@ -102,7 +102,7 @@ def _marks(layout: BlockLayout, pieces: BlockPieces) -> list[_Mark]:
 
 
 def _title(box: Box) -> Part:
-    return _note(sum(box.x) / 2, sum(box.y) / 2, _text(box.piece, not box.is_norm), size=14)
+    return _note(sum(box.x) / 2, sum(box.y) / 2, _text(box.piece, not box.is_norm))
 
 
 def _text(piece: Piece, bold: bool) -> str:
@@ -150,8 +150,8 @@ def _discs(marks: Sequence[_Mark]) -> Mark:
     )
 
 
-def _note(x: float, y: float, text: str, align: str = "center", size: int = 14) -> Part:
-    font = {"size": size, "color": theme.SEQUENTIAL[-1]}
+def _note(x: float, y: float, text: str, align: str = "center") -> Part:
+    font = {"size": 14, "color": theme.SEQUENTIAL[-1]}
     return note(x, y, text, xanchor=align, font=font)
 
 
@@ -211,7 +211,7 @@ def encoder_decoder() -> go.Figure:
     lines += [_repeated(stack) for stack in stacks]
     boxes = [_stacked(stack.x, i, kept) for stack in stacks for i, (_, kept) in _rows(stack)]
     names = [
-        _note(stack.x, float(i), f"<b>{name}</b>" if kept else name, size=14)
+        _note(stack.x, float(i), f"<b>{name}</b>" if kept else name)
         for stack in stacks
         for i, (name, kept) in _rows(stack)
     ]
@@ -257,11 +257,11 @@ def _repeated(stack: _Stack) -> Mark:
 
 def _captions() -> list[Part]:
     return [
-        _note(_ENCODER.x, 0.12, "the text to translate", size=14),
-        _note(_DECODER.x, 0.12, "the text so far", size=14),
-        _note(_DECODER.x, 11.0, "probabilities of the next token", size=14),
-        _note(_ENCODER.x, 7.4, "<b>Encoder</b>: 6 such blocks", size=14),
-        _note(4.2, 9.5, "<b>Decoder</b>:<br>6 such blocks", "right", 12),
+        _note(_ENCODER.x, 0.12, "the text to translate"),
+        _note(_DECODER.x, 0.12, "the text so far"),
+        _note(_DECODER.x, 11.0, "probabilities of the next token"),
+        _note(_ENCODER.x, 7.4, "<b>Encoder</b>: 6 such blocks"),
+        _note(4.2, 9.5, "<b>Decoder</b>:<br>6 such blocks", "right"),
     ]
 
 
