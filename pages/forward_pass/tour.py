@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from model_hooks.read.hiding import words_of
 from pages.forward_pass.seen import Seen, code, code_of
 from pages.state.visit import put
 from viz.numbers import counted, percent
@@ -99,15 +100,8 @@ def _choice(seen: Seen) -> str:
 
 def longest_cut_word(tokens: tuple[str, ...]) -> tuple[str, ...]:
     """Return the pieces of the word that is cut into most; none where every word is whole."""
-    words: list[list[str]] = []
-    for before, token in zip(("", *tokens), tokens, strict=False):
-        goes_on = token[:1].isalnum() and before[-1:].isalnum()
-        if goes_on:
-            words[-1].append(token)
-        else:
-            words.append([token])
-    longest = max(words, key=len, default=[])
-    return tuple(longest) if len(longest) > 1 else ()
+    longest = max(words_of(tokens), key=len, default=())
+    return tuple(tokens[pos] for pos in longest) if len(longest) > 1 else ()
 
 
 def most_read(seen: Seen) -> tuple[str, float] | None:
