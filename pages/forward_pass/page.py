@@ -13,7 +13,7 @@ from pages.forward_pass.flow import Card, draw_flow
 from pages.forward_pass.seen import Seen, look
 from pages.state.visit import part, put, uses
 from pages.widgets.bind import bind
-from pages.widgets.controls import current_position, pick_position
+from pages.widgets.controls import pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.next_pages import link_pages
 from pages.widgets.words import token_name
@@ -67,28 +67,28 @@ def draw() -> None:
             tour.buttons(names, number)
         else:
             welcome.ways_in()
-    words = st.container(key="forward.words")
-    if not tours:
-        words.markdown(welcome.about())
-    asked = run()
     if tours:
-        uses("pos", "layer", "forward_pass.stage")
-        seen = look(asked, current_position(len(tokens_of_run())))
-        stop = f":blue-badge[Stop {number + 1} of {len(STAGES)}: {STAGES[number].title}]"
-        words.markdown(f"{stop} {tour.sentence(seen, names[number])}")
-    _explore(asked)
+        uses("forward_pass.stage")
+    else:
+        with st.container(key="forward.words"):
+            st.markdown(welcome.about())
+    _explore(run())
 
 
 @fragment
 def _explore(asked: Run) -> None:
     """Draw everything below the question; a click reruns nothing else."""
     number = [stage.name for stage in STAGES].index(part(Choices).stage)
+    words = st.container(key="forward.words") if part(Choices).tour else None
     picture = st.container()
     with st.container(border=True, key="forward.stage"):
         pos = _heading(number)
         seen = look(asked, pos)
         STAGES[number].draw(seen)
         _step_buttons(number)
+    if words is not None:
+        stop = f":blue-badge[Stop {number + 1} of {len(STAGES)}: {STAGES[number].title}]"
+        words.markdown(f"{stop} {tour.sentence(seen, STAGES[number].name)}")
     with picture:
         draw_flow(
             seen,
