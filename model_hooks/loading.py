@@ -31,6 +31,7 @@ from model_hooks.errors import (
 )
 from model_hooks.model import HookedModel
 from model_hooks.opening.alone import building
+from model_hooks.opening.compared import check_loaded
 from model_hooks.opening.files import (
     Weights,
     check_files,
@@ -138,7 +139,8 @@ def _open(name: str, folder: Path, dtype: torch.dtype | None, device: str | None
     said = read_config(name, folder)
     check_files(name, folder)
     _check_causal(name, said)
-    weights = read_weights(name, weight_files(name, folder))
+    files = weight_files(name, folder)
+    weights = read_weights(name, files)
     check_layer_counts(name, said, weights.n_tensors)
     config = _load_config(name, folder)
     skeleton = _skeleton(config)
@@ -148,6 +150,7 @@ def _open(name: str, folder: Path, dtype: torch.dtype | None, device: str | None
     if n_rows := _n_rows(skeleton):
         check_fits(name, tokenizer, n_rows)
     model = _load_weights(name, folder, config, dtype, device)
+    check_loaded(name, files, model)
     try:
         return HookedModel.wrap(model, tokenizer, name)
     except Exception as error:

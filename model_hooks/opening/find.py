@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -25,6 +25,7 @@ from model_hooks.opening.files import (
     in_gguf,
     no_weights,
 )
+from model_hooks.opening.hub import model_info
 from model_hooks.opening.reasons import reason
 
 
@@ -84,7 +85,7 @@ def fetched_folder(
         BrokenModelError: It has no weights that may be opened.
     """
     try:
-        info = HfApi().model_info(name, files_metadata=weights)
+        info = model_info(name, files=weights)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
         wanted = [file for file in sizes if _is_read(file) and not file.endswith(".safetensors")]
         if weights:

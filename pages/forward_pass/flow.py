@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import streamlit as st
 from jaxtyping import Float
 
 from pages.forward_pass.seen import Seen
+from pages.state.mailbox import reported
 from pages.text import visible
 from pages.widgets.components import component
 from viz import color_limit
@@ -83,8 +83,8 @@ def draw_flow(
     }
 
     def picked() -> None:
-        what, value = st.session_state[key]["picked"]
-        on_pick(what, value)
+        if told := reported(key, "picked"):
+            on_pick(*told)
 
     _forward_flow(key=key, data=data, on_picked_change=picked)
 

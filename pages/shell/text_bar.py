@@ -20,6 +20,7 @@ from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run_if_any
 from pages.shell.navigation import Place
 from pages.shell.presets import PRESETS
+from pages.state.mailbox import reported
 from pages.state.view import View, fields_of
 from pages.state.visit import put, uses, view
 from pages.text import escape_markdown, visible
@@ -177,7 +178,7 @@ def _examples() -> None:
 
 
 def _take_example() -> None:
-    if prompt := st.session_state["text_bar.examples"]:
+    if prompt := reported("text_bar.examples"):
         edited(prompt)
 
 

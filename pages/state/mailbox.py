@@ -1,4 +1,4 @@
-"""What is asked for once: a click leaves it, the next run of the page takes it.
+"""What is asked for once, and what a click reports: it leaves it, the next run takes it.
 
 TO_MEASURE = Message[int]("race.to_measure")
 st.button("Run", on_click=TO_MEASURE.leave, args=(3,))
@@ -34,6 +34,16 @@ class Message(Generic[Asked]):
     def waits(self) -> bool:
         """Whether `take` would return a message."""
         return self._key in _box()
+
+
+def reported(key: str, part: str | None = None) -> Any:
+    """Return what a widget, or a part of a component, reports in a callback.
+
+    None where there is nothing: a click may arrive for a widget that the last run did not draw, and
+    Streamlit then keeps no value under its key.
+    """
+    told = st.session_state.get(key)
+    return told if part is None or told is None else told.get(part)
 
 
 def _box() -> dict[str, Any]:

@@ -196,7 +196,10 @@ def _place(place: str, field: str, raw: Any, limits: Any, read: Read) -> tuple[s
 
 def _take(place: str, n: int, field: str, read: Read, *reported: Any) -> None:
     """Take over what a widget reports, unless it only repeats what it was given."""
-    seen, key = st.session_state[_SLOTS][place].seen, f"{place}.{n}"
+    slot, key = st.session_state.get(_SLOTS, {}).get(place), f"{place}.{n}"
+    if slot is None:
+        return
+    seen = slot.seen
     value = reported[0] if reported else st.session_state.get(key, seen.get(n))
     if n in seen and value != seen[n]:
         seen[n] = value

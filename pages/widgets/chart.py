@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import plotly
 import plotly.graph_objects as go
-import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pages.state.mailbox import reported
 from pages.widgets.components import component
 
 _ADDRESS = "vendor/plotly.min.js"
@@ -71,7 +71,9 @@ def chart(
     }
 
     def clicked() -> None:
-        point = Point(**st.session_state[key]["clicked"])
+        if (told := reported(key, "clicked")) is None:
+            return
+        point = Point(**told)
         if on_click:
             on_click(point)
         elif point.cell:

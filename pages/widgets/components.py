@@ -21,6 +21,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float, UInt8
 
+from pages.state.mailbox import reported
 from pages.text import visible
 from pages.widgets.scripts import BROWSER, script
 
@@ -157,7 +158,7 @@ def text_strip(
         data=data,
         default={"keys": {"n": 0, "log": ""}},
         on_picked_change=lambda: _picked(key, int, on_pick),
-        on_prompt_change=lambda: on_prompt(str(st.session_state[key]["prompt"])),
+        on_prompt_change=lambda: _edited(key, on_prompt),
         on_keys_change=lambda: _typed(key, on_keys),
     )
 
@@ -297,7 +298,9 @@ def _remembered(key: str, selected: Any) -> Any:
 
 def _picked(key: str, convert: Callable[[Any], Any], on_pick: Callable | None) -> None:
     """Keep what the browser reports, and pass it on."""
-    value = convert(st.session_state[key]["picked"])
+    if (told := reported(key, "picked")) is None:
+        return
+    value = convert(told)
     st.session_state[f"{key}.picked"] = value
     if outline := st.session_state.get(f"{key}.outline"):
         st.session_state[f"{key}.outline"] = outline._replace(shown=value)
@@ -305,9 +308,15 @@ def _picked(key: str, convert: Callable[[Any], Any], on_pick: Callable | None) -
         on_pick(value)
 
 
+def _edited(key: str, on_prompt: Callable[[str], None]) -> None:
+    if (prompt := reported(key, "prompt")) is not None:
+        on_prompt(str(prompt))
+
+
 def _typed(key: str, on_keys: Callable[[str], None] | None) -> None:
     """Pass on the keys that are new: the browser tells how many there were, and the last ones."""
-    told = st.session_state[key]["keys"]
+    if (told := reported(key, "keys")) is None:
+        return
     n_new = int(told["n"]) - st.session_state.get(f"{key}.seen", 0)
     st.session_state[f"{key}.seen"] = int(told["n"])
     if on_keys is not None and n_new > 0:

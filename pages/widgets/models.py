@@ -3,6 +3,7 @@
 import streamlit as st
 
 from model_hooks.bundled import BundledModel, bundled_sizes
+from pages.state.mailbox import reported
 from pages.state.visit import put
 
 
@@ -15,7 +16,7 @@ def own_model_box(key: str) -> None:
     """Draw a box that takes a model's folder or name and opens it."""
 
     def open_it() -> None:
-        if name := st.session_state[key].strip():
+        if name := (reported(key) or "").strip():
             put(model=name)
 
     st.text_input(
@@ -32,7 +33,7 @@ def bundled_model_menu(key: str) -> None:
     """Draw a menu that opens one of the models that came along."""
 
     def open_it() -> None:
-        if name := st.session_state[key]:
+        if name := reported(key):
             put(model=name)
 
     names = [model.name for model in bundled_sizes()]

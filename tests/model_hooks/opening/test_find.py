@@ -5,7 +5,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelInfo
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 from model_hooks import (
@@ -17,28 +17,38 @@ from model_hooks import (
     load_tokenizer,
 )
 from model_hooks.opening import find
+from model_hooks.opening.hub import ask_again
+
+
+@pytest.fixture(autouse=True)
+def reachable():
+    """Forget what other tests found out about the Hub."""
+    ask_again()
+    yield
+    ask_again()
 
 
 def hub(monkeypatch, files, n_weights=None):
     """Let the Hub have one repository; return the lists of files that are fetched from it."""
     fetched = []
-    info = SimpleNamespace(
+    info = ModelInfo(
+        id="org/model",
         sha="a" * 40,
-        siblings=[SimpleNamespace(rfilename=file, size=size) for file, size in files.items()],
-        safetensors=n_weights and SimpleNamespace(total=n_weights),
+        siblings=[{"rfilename": file, "size": size} for file, size in files.items()],
+        safetensors=n_weights and {"parameters": {}, "total": n_weights},
     )
 
     def fetch(name, revision, allow_patterns):
         fetched.append(set(allow_patterns))
         return str(bundled_models()["storyteller"])
 
-    monkeypatch.setattr(HfApi, "model_info", lambda self, name, files_metadata: info)
+    monkeypatch.setattr(HfApi, "model_info", lambda self, name, **_: info)
     monkeypatch.setattr(find, "snapshot_download", fetch)
     return fetched
 
 
 def fails_with(monkeypatch, error):
-    def fail(self, name, files_metadata):
+    def fail(self, name, **_):
         raise error
 
     monkeypatch.setattr(HfApi, "model_info", fail)

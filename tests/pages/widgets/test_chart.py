@@ -68,6 +68,16 @@ def test_click_on_a_cell_reaches_the_page_as_row_and_column(clicked):
     assert clicked("on_cell", x="a", y="b", cell=[3, 1]) == [(3, 1)]
 
 
+@pytest.mark.parametrize("callback", ["on_click", "on_cell"])
+def test_click_on_a_chart_that_is_no_longer_drawn_does_nothing(monkeypatch, callback):
+    monkeypatch.setattr(
+        "pages.widgets.chart._chart", lambda key, data, on_clicked_change: on_clicked_change()
+    )
+    app = AppTest.from_function(page, kwargs={callback: True}).run()
+    assert not app.exception
+    assert app.session_state["got"] == []
+
+
 def test_click_beside_the_cells_of_a_heatmap_does_nothing(clicked):
     assert clicked("on_cell", x=1, y=2) == []
 

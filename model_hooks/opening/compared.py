@@ -1,0 +1,68 @@
+"""Is what was loaded what the weight files hold?
+
+A loader changes what the whole process shares while it works. Were it disturbed, some weights would
+be made up without a word; so a few numbers of each tensor are read once more, past the loader.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightConverter
+
+from model_hooks.errors import BrokenModelError
+
+N_READ = 64
+"""Numbers of each tensor that are compared, from its beginning and from its end."""
+_PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def check_loaded(name: str, files: Iterable[Path], model: PreTrainedModel) -> None:
+    """Refuse a model whose weights are not those of its files.
+
+    Tensors that go by another name in the model are left out, and so are models whose weights are
+    rearranged or unpacked on their way.
+
+    Raises:
+        BrokenModelError: A tensor differs.
+    """
+    quantised = getattr(model.config, "quantization_config", None) is not None
+    conversions = get_model_conversion_mapping(model, add_legacy=False)
+    if quantised or any(isinstance(one, WeightConverter) for one in conversions):
+        return
+    loaded = dict(model.named_parameters())
+    for key, held in _ends(files, loaded):
+        got = _both_ends(loaded[key].detach())
+        if not torch.equal(got.nan_to_num().cpu(), held.to(got.dtype).nan_to_num()):
+            raise BrokenModelError(
+                f"What was loaded of {name} is not what its files hold ({key} differs): its files "
+                "were changed meanwhile, or the loading was disturbed. Open it again."
+            )
+
+
+def _ends(
+    files: Iterable[Path], loaded: dict[str, torch.nn.Parameter]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the ends of all tensors that are in the files and loaded by the same name."""
+    for file in files:
+        with safe_open(file, framework="pt") as held:
+            for key in held.keys():  # noqa: SIM118
+                tensor = held.get_slice(key)
+                if key in loaded and tensor.get_shape() == list(loaded[key].shape):
+                    ends = _both_ends(tensor)
+                    if ends.dtype in _PLAIN and loaded[key].dtype in _PLAIN:
+                        yield key, ends
+
+
+def _both_ends(tensor: Any) -> torch.Tensor:
+    """Return numbers from the first and the last row of a tensor, or of one in a file."""
+    shape = tensor.shape if isinstance(tensor, torch.Tensor) else tensor.get_shape()
+    if not shape:
+        return torch.as_tensor(tensor[...]).reshape(1)
+    rows = N_READ if len(shape) == 1 else 1
+    first, last = tensor[:rows].reshape(-1), tensor[max(0, shape[0] - rows) :].reshape(-1)
+    return torch.cat([first[:N_READ], last[-N_READ:]])
