@@ -6,6 +6,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
+from pages.ask.garbage import collect_now_and_then
 from pages.shell import sidebar, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
@@ -60,6 +61,7 @@ else:
     # It is the moment to say that `pages/` is no legacy app of Streamlit's own: if Streamlit took
     # it for one, the first visitor with a deep link would be told "Page not found".
     PagesManager.uses_pages_directory = False
+    collect_now_and_then()
     places = [place for group in PAGES.values() for place in group]
     app = st.App(
         __file__,
