@@ -9,6 +9,7 @@ values, so that it makes no difference to the asker where the model lives:
 Models and traces are kept by the memory they take; losing one only costs time.
 """
 
+import functools
 import importlib
 import inspect
 import threading
@@ -89,6 +90,7 @@ def resolve(name: str) -> Callable[..., Any]:
     return found
 
 
+@functools.cache
 def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a function's parameters."""
     return tuple(inspect.signature(function).parameters)

@@ -6,6 +6,7 @@ ignored by itself.
 """
 
 import base64
+import functools
 import math
 import types
 import typing
@@ -24,12 +25,20 @@ LONGEST = 1_000_000
 SHARED_UP_TO = 8_000
 """Longer links get lost on their way through proxies and chat programs."""
 
+KEPT = 256
+"""Views whose addresses are kept: some for each visitor."""
 NONE = "~"
 Viewed = TypeVar("Viewed")
 
 
 def encode(view: Any) -> dict[str, str]:
     """Write what differs from the defaults as query parameters."""
+    return dict(_encoded(view))
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _encoded(view: Any) -> Mapping[str, str]:
+    """A page has a dozen links, and all visitors begin with the same view."""
     default, found = type(view)(), {}
     for name, (of, metadata) in fields_of(type(view)).items():
         if (value := value_of(view, name)) != value_of(default, name):

@@ -12,6 +12,7 @@ bind them, links write them, and `changed_copy` changes them.
 """
 
 import functools
+import operator
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
@@ -112,7 +113,12 @@ def fields_of(kind: type, prefix: str = "") -> Mapping[str, tuple[Any, Mapping[s
 
 def value_of(of: Any, name: str) -> Any:
     """Return a field's value by its dotted name."""
-    return functools.reduce(getattr, name.split("."), of)
+    return _getter(name)(of)
+
+
+@functools.cache
+def _getter(name: str) -> Callable[[Any], Any]:
+    return operator.attrgetter(name)
 
 
 def changed_copy(of: Viewed, changes: Mapping[str, Any]) -> Viewed:
