@@ -6,12 +6,14 @@ the whole prompt. Everything is a plain value: what is measured so far stays whe
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from model_hooks.errors import PromptError
 from model_hooks.info import ModelInfo
 from model_hooks.model import HookedModel
 from model_hooks.once import once_per_model
@@ -153,6 +155,29 @@ def start(
         for use_cache in (True, False)
     )
     return SideBySide(on, off)
+
+
+def first_steps(
+    model: HookedModel,
+    prompt_ids: tuple[int, ...],
+    decoding: Decoding,
+    n_steps: int,
+    interventions: tuple[Intervention, ...] = (),
+) -> SideBySide:
+    """Return two runs after so many steps, warmed up before; after fewer, where no more fit.
+
+    Raises:
+        PromptError: The prompt cannot be run.
+        DecodingError: The options ask for more than the vocabulary has.
+        InterventionError: This model lacks what is to be changed.
+    """
+    pair = start(model, prompt_ids, decoding, interventions)
+    with suppress(PromptError):
+        for _ in range(min(WARM_UP_STEPS, n_steps)):
+            step_both(model, pair)
+        while len(pair) < n_steps:
+            pair = step_both(model, pair, off_first=len(pair) % 2 == 1)
+    return pair
 
 
 def step_both(model: HookedModel, pair: SideBySide, off_first: bool = False) -> SideBySide:

@@ -1,6 +1,7 @@
 """Which steps have both runs of this visitor taken? As many as the view says.
 
 The view says how many; the session keeps what they took, for a step taken again takes another time.
+The steps that the page opens with are measured once for all who open it on the same text.
 """
 
 from contextlib import nullcontext
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from model_hooks import InlookError, ModelInfo
-from model_hooks.experiments.race import SideBySide, start, step_both
+from model_hooks.experiments.race import SideBySide, first_steps, step_both
 from model_hooks.host import Run
 from model_hooks.write.room import room
 from pages.ask.computed import computed
@@ -26,12 +27,10 @@ AGAIN_WORK = 3e11
 """Operations up to which it takes the steps of a link again."""
 STEP_WORK = 3e8
 """What a step takes in any case, in operations of the same time."""
-WARM_UP_STEPS = 2
-"""The first runs of a model are slower than it will ever be again."""
 NEWEST: dict[str, Any] = {"kv_cache.step": None}
 """Looks at the newest step."""
 
-_start = computed(start, keep=False)
+_first_steps = computed(first_steps)
 _step_both = computed(step_both, keep=False)
 
 
@@ -63,7 +62,7 @@ def steps_taken(asked: Run, info: ModelInfo) -> tuple[SideBySide, str | None]:
     wanted, taken = _wanted(), _TAKEN.get()
     if taken is None or not taken.is_of(asked):
         n_steps = steps_unasked(asked, info, wanted)
-        taken = _begun(asked, n_steps)
+        taken = _begun(asked, min(n_steps, OPENING_STEPS))
     else:
         n_steps = steps_unasked(asked, info, None) if wanted is None else wanted
     pair, problem = _gone_on(taken, n_steps)
@@ -123,11 +122,9 @@ def _work(info: ModelInfo, n_prompt: int, n_steps: int) -> float:
 
 
 def _begun(asked: Run, n_steps: int) -> Taken:
-    """Return both runs at their prompt, warmed up if steps follow."""
-    pair = _start(asked.model_name, asked.token_ids, view().decoding, asked.interventions)
-    for _ in range(min(n_steps, WARM_UP_STEPS)):
-        _step_both(asked.model_name, pair)
-    return Taken(asked.model_name, pair)
+    """Return both runs after the steps of the opening, which were measured once for everybody."""
+    on = asked.model_name, asked.token_ids, view().decoding
+    return Taken(asked.model_name, _first_steps(*on, n_steps, asked.interventions))
 
 
 def _gone_on(taken: Taken, n_steps: int) -> tuple[SideBySide, str | None]:

@@ -114,6 +114,18 @@ def test_the_first_steps_are_what_was_there_before_the_rest(hooked):
     assert longer.first(0) == racing.start(hooked, PROMPT, GREEDY)
 
 
+def test_the_first_steps_are_those_taken_one_by_one_and_as_many_as_fit(hooked):
+    def rows(pair):
+        return [(step.token_id, step.rows_computed) for step in (*pair.on.steps, *pair.off.steps)]
+
+    for n_steps in (0, 1, 4):
+        assert rows(racing.first_steps(hooked, PROMPT, GREEDY, n_steps)) == rows(
+            stepped(hooked, n_steps)
+        )
+    most = hooked.info.context_size - len(PROMPT) + 1
+    assert len(racing.first_steps(hooked, PROMPT, GREEDY, most + 5)) == most
+
+
 def test_a_lost_cache_is_made_anew_and_costs_the_step_nothing(hooked):
     pair, expected = stepped(hooked, 3), stepped(hooked, 4)
     hooked.forget()
