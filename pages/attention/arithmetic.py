@@ -14,6 +14,7 @@ from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
+from pages.widgets.drawing import drawing
 from viz import dot_product, softmax_bars, weighted_sum
 from viz.numbers import percent, three_digits
 
@@ -72,7 +73,7 @@ def _relevance(
         "the two match."
     )
     chart(
-        dot_product(steps.query, steps.keys[key]),
+        drawing(dot_product, steps.query, steps.keys[key]),
         key="attention_dot_product",
         alt=f"Query {query}, key {key} and their product in {name}",
     )
@@ -108,8 +109,12 @@ def _softmax(steps: QueryArithmetic, labels: Sequence[str], query: int, key: int
         "are positive and sum to 1; what comes later in the text is masked."
     )
     chart(
-        softmax_bars(
-            steps.scores[: query + 1], steps.weights[: query + 1], labels[: query + 1], key
+        drawing(
+            softmax_bars,
+            steps.scores[: query + 1],
+            steps.weights[: query + 1],
+            labels[: query + 1],
+            key,
         ),
         key="attention_softmax",
         alt=f"Scores and weights of all keys for query {query}",
@@ -141,8 +146,12 @@ def _combination(
         "weight; the sum is the head's output for this query."
     )
     chart(
-        weighted_sum(
-            steps.recorded[: query + 1], steps.values[: query + 1], labels[: query + 1], key
+        drawing(
+            weighted_sum,
+            steps.recorded[: query + 1],
+            steps.values[: query + 1],
+            labels[: query + 1],
+            key,
         ),
         key="attention_weighted_sum",
         alt=f"Weighted values and their sum, the output of {name}",

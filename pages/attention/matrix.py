@@ -21,6 +21,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import attention_heatmap
 from viz.attention import block_size
 from viz.numbers import percent
@@ -83,7 +84,8 @@ def draw(
     shown = _hide_first(_pick_measure(asked, layer, head))
     labels = [visible(token) for token in tokens]
     span = _pick_span(labels)
-    figure = attention_heatmap(
+    figure = drawing(
+        attention_heatmap,
         shown.weights[span, span],
         labels[span],
         readable=shown.readable[span, span],

@@ -16,6 +16,7 @@ from pages.block_architecture.scene import Scene
 from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz import activation_curves, final_losses, gate_and_up
 from viz.feedforward import Points
@@ -147,8 +148,10 @@ def _draw_curves(seen: Seen, shown: np.ndarray) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         chart(
-            activation_curves(
-                curves, Points(seen.pre_activation[shown], seen.activated[shown], names)
+            drawing(
+                activation_curves,
+                curves,
+                Points(seen.pre_activation[shown], seen.activated[shown], names),
             ),
             key="block_architecture.activations",
             alt="ReLU, GELU and SiLU, with this token's neurons on the curve of this model",
@@ -162,7 +165,7 @@ def _draw_curves(seen: Seen, shown: np.ndarray) -> None:
             )
             return
         chart(
-            gate_and_up(seen.activated[shown], seen.up[shown], names),
+            drawing(gate_and_up, seen.activated[shown], seen.up[shown], names),
             key="block_architecture.gate",
             alt="Each neuron's gate against what it is multiplied with",
         )
@@ -200,7 +203,7 @@ def _draw_losses() -> None:
         return
     names = [f"{name}: {TWINS[name]}" for name in found]
     chart(
-        final_losses(names, list(found.values()), measure=trained.MEASURE),
+        drawing(final_losses, names, list(found.values()), measure=trained.MEASURE),
         key="block_architecture.activation_losses",
         alt="Where twins with ReLU, GELU and SwiGLU ended, in bits per byte",
     )

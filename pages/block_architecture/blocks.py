@@ -16,6 +16,7 @@ from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import Point, chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz import block_structure
 from viz.numbers import counted
@@ -48,7 +49,7 @@ def draw(scene: Scene, all_facts: tuple[BlockFacts, ...]) -> None:
 def _draw_2017() -> None:
     st.header("2017", help=PICTURE_HELP)
     chart(
-        block_structure(pieces_of(ORIGINAL_2017, D_MODEL_2017)),
+        drawing(block_structure, pieces_of(ORIGINAL_2017, D_MODEL_2017)),
         key="block_architecture.then",
         alt="The block of 2017: attention, then feedforward, with a LayerNorm on each sum",
     )
@@ -68,7 +69,7 @@ def _draw_loaded(
         put(changes)
 
     chart(
-        block_structure(pieces_of(facts, scene.info.d_model, numbers)),
+        drawing(block_structure, pieces_of(facts, scene.info.d_model, numbers)),
         key="block_architecture.now",
         on_click=choose,
         alt=f"Block {facts.layer} of the loaded model; numbers mark what differs from 2017",

@@ -22,6 +22,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz import norm_comparison, norm_steps_strips
 from viz.numbers import percent, three_digits
@@ -144,14 +145,14 @@ def _draw_numbers(layer_norm: NormSteps, rms_norm: NormSteps) -> None:
     strips, scatter = st.columns([3, 2], gap="medium")
     with strips:
         chart(
-            norm_steps_strips(_strip_rows(layer_norm, rms_norm)),
+            drawing(norm_steps_strips, _strip_rows(layer_norm, rms_norm)),
             key="block_architecture.strips",
             alt="The first numbers of the vector after each step of both norms",
         )
         st.caption("Orange is negative, blue is positive; each row has a scale of its own.")
     with scatter:
         chart(
-            norm_comparison(layer_norm.normalised, rms_norm.normalised),
+            drawing(norm_comparison, layer_norm.normalised, rms_norm.normalised),
             key="block_architecture.norms",
             alt="Each number of the vector after LayerNorm over the same after RMSNorm",
         )

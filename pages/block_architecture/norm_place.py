@@ -18,6 +18,7 @@ from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from pages.widgets.run_whole import say_twins_run_whole
 from viz import Depth, loss_curves, stream_and_gradients
@@ -120,7 +121,7 @@ def _draw_depth(found: dict[str, Measured], what: str, weights: str) -> None:
     ]
     if depths:
         chart(
-            stream_and_gradients(depths),
+            drawing(stream_and_gradients, depths),
             key="block_architecture.depth",
             alt="Size of the residual stream and of the loss's gradient, block by block",
         )
@@ -176,7 +177,7 @@ def _draw_warmup() -> None:
         st.info(trained.NO_CURVES, icon=":material/info:")
         return
     chart(
-        loss_curves(curves),
+        drawing(loss_curves, curves),
         key="block_architecture.warmup",
         alt="Training loss with the norm after or before, with and without warm-up",
     )

@@ -20,6 +20,7 @@ from pages.widgets.before_after import BeforeAfter, draw_before_after
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from pages.widgets.run_whole import say_twins_run_whole
 from viz import loss_curves, probability_by_token
@@ -109,7 +110,7 @@ def _draw_curves(first: str, second: str) -> None:
         st.info(trained.NO_CURVES, icon=":material/info:")
         return
     chart(
-        loss_curves(curves, from_step=LEFT_OUT),
+        drawing(loss_curves, curves, from_step=LEFT_OUT),
         key="block_architecture.pair_curves",
         alt=f"Training loss of {first} and {second}",
     )
@@ -152,7 +153,7 @@ def _names_of(model_name: str, token_ids: list[int]) -> list[str]:
 def _draw_tokens(one: Reading, other: Reading, first: str, second: str) -> None:
     labels = [visible(token) for token in one.tokens[1:]]
     chart(
-        probability_by_token(labels, one.actual, other.actual, (first, second), 1),
+        drawing(probability_by_token, labels, one.actual, other.actual, (first, second), 1),
         key="block_architecture.pair_tokens",
         alt=f"Probability that {first} and {second} gave each token of the prompt",
     )

@@ -16,6 +16,7 @@ from pages.state.visit import part, put
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz import final_losses
 from viz.numbers import three_digits
@@ -150,7 +151,7 @@ def _draw_spread(known: Sequence[TrainingRun]) -> None:
         st.info(trained.NO_CURVES, icon=":material/info:")
         return
     chart(
-        final_losses(list(found), list(found.values()), measure=trained.MEASURE),
+        drawing(final_losses, list(found), list(found.values()), measure=trained.MEASURE),
         key="block_architecture.spread",
         alt="Where every seed of every twin ended, in bits per byte",
     )

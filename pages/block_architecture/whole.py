@@ -10,6 +10,7 @@ from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import encoder_decoder, parameter_bars
 
 PART_NOTES: dict[Part, str] = {
@@ -29,7 +30,7 @@ def draw(scene: Scene) -> None:
     picture, parts = st.columns([4, 5], gap="large")
     with picture:
         chart(
-            encoder_decoder(),
+            drawing(encoder_decoder),
             key="block_architecture.2017",
             alt="The encoder-decoder of 2017 with the path of a decoder-only model marked",
         )
@@ -51,7 +52,7 @@ def _draw_parameters(scene: Scene) -> None:
     parts = [str(part) for part in table["part"]]
     notes = [PART_NOTES[part] for part in table["part"]]
     chart(
-        parameter_bars(parts, table["parameters"].to_numpy(), notes),
+        drawing(parameter_bars, parts, table["parameters"].to_numpy(), notes),
         key="block_architecture.parameters",
         alt="Parameters per part of the loaded model",
     )

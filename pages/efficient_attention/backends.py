@@ -21,6 +21,7 @@ from pages.state.visit import part, put, view
 from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.fragment import fragment
 from viz import BackendLine, backend_costs
 from viz.numbers import counted, size_text, three_digits
@@ -113,7 +114,7 @@ def _results(was_running: bool) -> None:
         st.warning(progress.failure, icon=":material/error:")
     if progress.measurements:
         chart(
-            backend_costs(lines_of(progress), report.lengths),
+            drawing(backend_costs, lines_of(progress), report.lengths),
             key="efficient_backend_costs",
             alt="Time and peak memory of each backend against the length of the text",
         )

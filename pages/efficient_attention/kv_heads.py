@@ -18,6 +18,7 @@ from pages.efficient_attention.subject import ARITHMETIC, MEASURED, Subject
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head
+from pages.widgets.drawing import drawing
 from viz import head_sharing
 from viz.numbers import counted, percent_change, size_text
 
@@ -46,7 +47,7 @@ def draw(subject: Subject) -> None:
     n_groups = _pick_groups(sizes)
     head = pick_head(subject.info) if subject.info.n_heads > 1 else 0
     chart(
-        head_sharing(sizes.n_heads, sizes.n_kv_heads, n_groups, selected=head),
+        drawing(head_sharing, sizes.n_heads, sizes.n_kv_heads, n_groups, selected=head),
         key="efficient_sharing",
         alt=f"{sizes.n_heads} query heads read {sizes.n_kv_heads} KV heads in {n_groups} groups",
     )

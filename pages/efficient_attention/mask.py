@@ -14,6 +14,7 @@ from pages.efficient_attention.subject import Subject
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import mask_cells, mask_picture
 
 _readable = computed(readable)
@@ -34,7 +35,7 @@ def draw(subject: Subject, pattern: AttentionPattern) -> None:
     own = _readable(*subject.asked, layer)
     left = own & pattern.readable(len(own)) if pattern.acts_in(layer) else own
     chart(
-        mask_picture(mask_cells(own, left), subject.labels),
+        drawing(mask_picture, mask_cells(own, left), subject.labels),
         key="efficient_mask",
         alt=f"Which keys each query may read in layer {layer}: {left.sum()} of {own.sum()} pairs",
     )

@@ -12,6 +12,7 @@ from pages.efficient_attention.subject import MEASURED, Subject
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import layer_losses, loss_changes
 from viz.numbers import signed
 
@@ -27,7 +28,7 @@ def draw(subject: Subject, pattern: AttentionPattern, name: str, found: Losses) 
         "easier."
     )
     chart(
-        loss_changes(found.before[1:], found.after[1:], subject.labels, f"with {name}"),
+        drawing(loss_changes, found.before[1:], found.after[1:], subject.labels, f"with {name}"),
         key="efficient_loss_changes",
         alt=f"Added loss of each token of the prompt with {name}",
     )
@@ -75,7 +76,7 @@ def _one_layer_at_a_time(
         f"{signed(together - before)}."
     )
     chart(
-        layer_losses(layers, in_one, before, together),
+        drawing(layer_losses, layers, in_one, before, together),
         key="efficient_layer_losses",
         alt="Added loss with the pattern in one layer at a time",
     )

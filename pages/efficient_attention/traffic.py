@@ -11,6 +11,7 @@ from pages.efficient_attention.subject import ARITHMETIC, Subject
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import memory_traffic
 from viz.numbers import counted, percent_change, size_text
 
@@ -41,7 +42,9 @@ def draw(subject: Subject) -> None:
     _numbers(n_tokens, (rows, columns), here)
     at = [traffic_at(n, info, columns) for n in LENGTHS]
     chart(
-        memory_traffic(LENGTHS, [t.standard for t in at], [t.tiled for t in at], n_tokens, here),
+        drawing(
+            memory_traffic, LENGTHS, [t.standard for t in at], [t.tiled for t in at], n_tokens, here
+        ),
         key="efficient_traffic",
         alt=f"Bytes moved by standard ({size_text(here.standard)} here) and tiled "
         f"({size_text(here.tiled)} here) attention against the length of the text",

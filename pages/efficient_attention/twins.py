@@ -17,6 +17,7 @@ from pages.efficient_attention.subject import MEASURED
 from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.run_whole import say_twins_run_whole
 from viz import converted_and_trained
 
@@ -114,7 +115,8 @@ def kinds_of(rows: list[Twin]) -> dict[int, str]:
 def _picture(rows: list[Twin], kinds: dict[int, str]) -> None:
     loss = {(row.n_kv_heads, row.how): row.loss for row in rows}
     chart(
-        converted_and_trained(
+        drawing(
+            converted_and_trained,
             list(kinds.values()),
             [loss.get((n, CONVERTED)) for n in kinds],
             [loss.get((n, TRAINED)) for n in kinds],

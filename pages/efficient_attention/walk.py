@@ -17,6 +17,7 @@ from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
 from pages.widgets.controls import pick_head, pick_layer
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.shortcut import shortcut
 from viz import output_distance, tile_map, tile_scores
 from viz.numbers import Number, percent
@@ -70,7 +71,7 @@ def draw(subject: Subject) -> None:
     st.markdown("**The output forms**: how far it is from the model's own, after each tile")
     distances = found.distances()
     chart(
-        output_distance(distances, now),
+        drawing(output_distance, distances, now),
         key="efficient_distance",
         alt=f"Largest difference to the final output after each step, {distances[now]:.1e} now",
     )
@@ -183,7 +184,8 @@ def _map(found: FlashWalk, now: int) -> None:
     n_tokens = found.n_positions
     st.caption("**The matrix of scores, cut into tiles.** ● now, ✓ done, x left out (masked)")
     chart(
-        tile_map(
+        drawing(
+            tile_map,
             order,
             (-(-n_tokens // found.rows), -(-n_tokens // found.columns)),
             now,
@@ -198,7 +200,9 @@ def _map(found: FlashWalk, now: int) -> None:
 def _tile(step: TileStep, labels: list[str]) -> None:
     st.caption("**This tile in fast memory**: queries and keys of your prompt")
     chart(
-        tile_scores(step.scores, step.tile_weights, labels[step.queries], labels[step.keys]),
+        drawing(
+            tile_scores, step.scores, step.tile_weights, labels[step.queries], labels[step.keys]
+        ),
         key="efficient_tile",
         alt=f"Scores of queries {step.queries.start} to {step.queries.stop - 1} and keys "
         f"{step.keys.start} to {step.keys.stop - 1}",

@@ -14,6 +14,7 @@ from pages.feedforward.scene import Scene
 from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz import activation_curves, gate_and_up
 from viz.feedforward import Points
@@ -115,7 +116,8 @@ def _draw_curve(curve: Curve, values: Values, which: list[int], neuron: int, nam
     points = Points(values.pre[which], values.activated[which], names, which.index(neuron))
     gated = values.up is not None
     chart(
-        activation_curves(
+        drawing(
+            activation_curves,
             {name: (curve.inputs, curve.outputs)},
             points,
             output_name="what comes out: the gate" if gated else "activation",
@@ -133,7 +135,7 @@ def _draw_gate(
 ) -> None:
     names = [f"neuron {i}" for i in which]
     chart(
-        gate_and_up(gate[which], up[which], names, which.index(neuron)),
+        drawing(gate_and_up, gate[which], up[which], names, which.index(neuron)),
         key="feedforward_gate",
         alt="Gate and up of every neuron; the size of a dot is their product",
     )

@@ -14,6 +14,7 @@ from pages.state.visit import put
 from pages.text import visible
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.experts import choice_line
 from pages.widgets.provenance import numbers_from
 from viz import expert_heatmap
@@ -40,7 +41,8 @@ def draw(scene: Scene, layer: int) -> None:
     st.markdown(choice_line(routing, visible(scene.tokens[scene.pos]), scene.pos))
     span, weights = window(len(scene.tokens), scene.pos), routing.weights
     chart(
-        expert_heatmap(
+        drawing(
+            expert_heatmap,
             (routing.scores if weights is None else weights)[span],
             [visible(token) for token in scene.tokens[span]],
             measure="score" if weights is None else "weight",

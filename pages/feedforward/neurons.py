@@ -22,6 +22,7 @@ from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from pages.widgets.words import token_texts
 from viz import neuron_bars, promoted_bars
@@ -147,7 +148,8 @@ def _draw_strongest(
 ) -> None:
     by_effect, effects = order == "effect", hidden.effects
     chart(
-        neuron_bars(
+        drawing(
+            neuron_bars,
             which,
             (effects.effects if by_effect else effects.sizes)[which],
             [tokens[0] for tokens in tops],
@@ -175,7 +177,7 @@ def _draw_one(
     )
     labels = [visible(texts[i]) for i in pushes.token_ids]
     chart(
-        promoted_bars(labels, pushes.effects, "added to the token's score"),
+        drawing(promoted_bars, labels, pushes.effects, "added to the token's score"),
         key="feedforward_pushes",
         alt=f"Tokens that neuron {neuron} promotes and suppresses",
     )

@@ -16,6 +16,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.tail import read_from
 from viz import feedforward_steps
 from viz.numbers import percent
@@ -123,7 +124,9 @@ def _draw_steps(scene: Scene, lens: FeedforwardLens, layer: int, measure: Measur
             kwargs={"layer": best},
         )
     chart(
-        feedforward_steps(values_of(lens, measure), scene.name, measure=measure, selected=layer),
+        drawing(
+            feedforward_steps, values_of(lens, measure), scene.name, measure=measure, selected=layer
+        ),
         key="feedforward_steps",
         on_click=lambda point: put(layer=int(point.customdata)),
         alt=f"{measure} of {scene.name} before and after each layer's feedforward",

@@ -17,6 +17,7 @@ from pages.widgets.before_after import BeforeAfter, draw_before_after
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from pages.widgets.words import token_labels
 from viz import switched_off_bars
@@ -95,7 +96,7 @@ def _draw_each(scene: Scene, as_it_is: float, layer: int) -> None:
         return
     each = _without_each(scene)
     chart(
-        switched_off_bars(each, as_it_is, scene.name, selected=layer),
+        drawing(switched_off_bars, each, as_it_is, scene.name, selected=layer),
         key="feedforward_each",
         on_click=lambda point: put(layer=int(point.x)),
         alt=f"Probability of {scene.name} without each layer's feedforward",

@@ -11,6 +11,7 @@ from pages.ask.computed import computed
 from pages.forward_pass.seen import Seen, code
 from pages.text import visible
 from pages.widgets.chart import chart
+from pages.widgets.drawing import drawing
 from pages.widgets.experts import choice_line
 from pages.widgets.provenance import numbers_from
 from viz import attention_heatmap, block_diagram, color_limit, vector_strip
@@ -50,7 +51,8 @@ def _mixer(can: LayerAbilities) -> str:
 def _diagram(seen: Seen, can: LayerAbilities) -> None:
     info, sizes, at = seen.info, seen.sizes, (seen.layer, seen.pos)
     chart(
-        block_diagram(
+        drawing(
+            block_diagram,
             can.wiring,
             resid_pre=float(sizes.resid_pre[at]),
             attn_out=float(sizes.attn_out[at]) if "attention" in can.parts else None,
@@ -113,7 +115,8 @@ def _pattern(seen: Seen) -> None:
     start = max(0, min(seen.pos + 1, n_tokens) - MAX_PATTERN)
     end = min(n_tokens, start + MAX_PATTERN)
     chart(
-        attention_heatmap(
+        drawing(
+            attention_heatmap,
             _mean_window(*seen.asked, seen.layer, start, end),
             [visible(token) for token in seen.tokens[start:end]],
             query=seen.pos,
@@ -139,7 +142,7 @@ def _strongest(seen: Seen, row: Float[np.ndarray, "pos"]) -> str:
 def _added(seen: Seen, added: Float[np.ndarray, "d_model"], limit: float, part: str) -> None:
     st.markdown(f"It adds this vector, of size **{three_digits(np.linalg.norm(added))}**:")
     chart(
-        vector_strip(added, limit=limit),
+        drawing(vector_strip, added, limit=limit),
         key=f"forward.{part}",
         alt=f"The numbers that {part} of layer {seen.layer} adds to token {seen.pos}",
     )

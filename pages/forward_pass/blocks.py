@@ -9,6 +9,7 @@ from pages.forward_pass.seen import Seen
 from pages.state.visit import put
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz import added_sizes, layer_thumbnails
 from viz.layers import MAX_CELLS
@@ -36,7 +37,7 @@ def draw(seen: Seen) -> None:
 def _who_reads(seen: Seen) -> None:
     st.markdown("**All layers: who reads from whom**")
     chart(
-        layer_thumbnails(_mean_patterns(*seen.asked, MAX_CELLS), selected=seen.layer),
+        drawing(layer_thumbnails, _mean_patterns(*seen.asked, MAX_CELLS), selected=seen.layer),
         key="forward.layers",
         on_click=lambda point: put(layer=int(point.customdata)),
         alt=f"Attention patterns of all {seen.info.n_layers} layers, side by side",
@@ -51,13 +52,10 @@ def _what_is_added(seen: Seen) -> None:
     st.markdown(f"**All layers: what is added to token {seen.pos}**, {seen.token}")
     sizes, pos = seen.sizes, seen.pos
     resid_post = sizes.resid_post[:, pos]
-    figure = (
-        added_sizes(sizes.attn_out[:, pos], sizes.mlp_out[:, pos], resid_post, selected=seen.layer)
-        if seen.abilities.told_apart
-        else added_sizes(None, sizes.added[:, pos], resid_post, selected=seen.layer)
-    )
+    parts = (sizes.attn_out[:, pos], sizes.mlp_out[:, pos])
+    parts = parts if seen.abilities.told_apart else (None, sizes.added[:, pos])
     chart(
-        figure,
+        drawing(added_sizes, *parts, resid_post, selected=seen.layer),
         key="forward.sizes",
         alt="Sizes of what is added to one token in every layer",
     )

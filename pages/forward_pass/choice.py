@@ -5,6 +5,7 @@ import streamlit as st
 from pages.forward_pass.flow import Choice
 from pages.forward_pass.seen import Seen, code_of
 from pages.widgets.chart import chart
+from pages.widgets.drawing import drawing
 from pages.widgets.words import token_name
 from viz import candidates, candidates_bars
 from viz.numbers import percent
@@ -24,7 +25,7 @@ def draw(seen: Seen) -> None:
     st.markdown(f"{how}: **{code_of(seen.picked)}**, with {percent(float(final[seen.picked]))}.")
     rows = candidates(seen.stages, token_name, chosen=seen.picked)
     chart(
-        candidates_bars(rows, seen.picked),
+        drawing(candidates_bars, rows, seen.picked),
         key="forward.choice",
         alt="Probabilities of the candidates after the decoding options; the picked one is marked",
     )

@@ -6,6 +6,7 @@ from jaxtyping import Float
 
 from pages.forward_pass.seen import Seen
 from pages.widgets.chart import chart
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz import color_limit, vector_strip
 
@@ -31,7 +32,7 @@ def draw(seen: Seen) -> None:
         f"(row {token_id:,}), as it enters the first block."
     )
     chart(
-        vector_strip(vector, limit=color_limit(seen.embedding)),
+        drawing(vector_strip, vector, limit=color_limit(seen.embedding)),
         key="forward.embedding",
         alt=f"The {len(vector)} numbers of the embedding of token {seen.pos}, one cell each",
     )

@@ -9,6 +9,7 @@ from pages.ask.computed import computed
 from pages.forward_pass.seen import Seen, code
 from pages.state.visit import put
 from pages.widgets.chart import chart
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from pages.widgets.words import token_name
 from viz import candidates, next_token_bars, vector_strip
@@ -30,7 +31,7 @@ def draw(seen: Seen) -> None:
     st.markdown(f"**{lane}**{named}, {seen.token}: the vector that leaves block {last}.")
     final = seen.vector("resid_post", last)
     chart(
-        vector_strip(final),
+        drawing(vector_strip, final),
         key="forward.final",
         alt=f"The {len(final)} numbers of the final vector of token {seen.pos}",
     )
@@ -40,7 +41,7 @@ def draw(seen: Seen) -> None:
         _unused(seen, raw)
     st.markdown("**What comes next**, straight from the model:")
     chart(
-        next_token_bars(candidates([raw], token_name)),
+        drawing(next_token_bars, candidates([raw], token_name)),
         key="forward.next",
         alt="Probabilities of the most probable next tokens, and of all others together",
     )

@@ -5,6 +5,7 @@ import streamlit as st
 from pages.ask.draft import Draft
 from pages.text import visible
 from pages.widgets.chart import chart
+from pages.widgets.drawing import drawing
 from viz import step_costs
 from viz.numbers import counted
 
@@ -13,7 +14,8 @@ def draw(draft: Draft) -> None:
     """Draw positions computed, time and the size of the cache, step by step."""
     steps = draft.steps
     chart(
-        step_costs(
+        drawing(
+            step_costs,
             [visible(step.token) for step in steps],
             [step.rows_computed for step in steps],
             [step.seconds for step in steps],

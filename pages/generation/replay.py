@@ -5,6 +5,7 @@ from pages.generation.choice import stages_of_step
 from pages.generation.text import end_of
 from pages.widgets.candidates import rows_of
 from pages.widgets.chart import chart
+from pages.widgets.drawing import drawing
 from viz import choices_replay
 
 N_REPLAYED = 100
@@ -25,7 +26,7 @@ def draw(draft: Draft) -> None:
         for step in draft.steps[first:]
     ]
     chart(
-        choices_replay(rows, chosen, contexts, first + 1),
+        drawing(choices_replay, rows, chosen, contexts, first + 1),
         key="generation.replay",
         alt="The candidates of every step, with a slider",
     )

@@ -25,6 +25,7 @@ from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.controls import pick_layer
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.fragment import fragment
 from pages.widgets.provenance import numbers_from
 from viz.kv_cache import cache_contents, cache_growth
@@ -77,7 +78,9 @@ def _draw_layers(pair: SideBySide, model_name: str, sizes: CacheSizes) -> None:
         _check_sizes(pair, sizes, layers)
     with right:
         chart(
-            cache_growth([step.cache_bytes for step in pair.on.steps], len(pair.on.prompt_ids)),
+            drawing(
+                cache_growth, [step.cache_bytes for step in pair.on.steps], len(pair.on.prompt_ids)
+            ),
             key="kv_cache.growth",
             alt="Bytes that the cache holds after each step",
         )
@@ -168,7 +171,7 @@ def _draw_vectors(kept: KeysAndValues, layer: int, head: int, labels: list[str])
     first = max(0, len(key) - MOST_ROWS)
     start = end - len(key) + first
     chart(
-        cache_contents(key[first:], value[first:], labels[start:], start=start),
+        drawing(cache_contents, key[first:], value[first:], labels[start:], start=start),
         key="kv_cache.contents",
         alt=f"Keys and values of layer {layer}, KV head {head}, {counted(end - start, 'position')}",
     )

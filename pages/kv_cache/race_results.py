@@ -17,6 +17,7 @@ from pages.kv_cache.tables import facts_table, steps_of
 from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz.kv_cache import race_curves, ratio_curve
 from viz.numbers import counted, operations, plural, size_text, three_digits
@@ -169,13 +170,13 @@ def _draw_curves(race: Race) -> None:
     curves, against_length = st.columns([1.25, 1], gap="medium")
     with curves:
         chart(
-            race_curves(on, off),
+            drawing(race_curves, on, off),
             key="kv_cache.curves",
             alt=f"Time per token and in all, {race.n_steps} tokens, cache on and off",
         )
     with against_length:
         chart(
-            ratio_curve(on, off),
+            drawing(ratio_curve, on, off),
             key="kv_cache.ratio",
             alt=f"Ratio of the times against length: {three_digits(np.median(race.ratios))} after "
             f"{counted(race.n_steps, 'token')}",

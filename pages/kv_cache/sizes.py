@@ -14,6 +14,7 @@ from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.fragment import fragment
 from viz.kv_cache import size_bars
 from viz.numbers import counted, plural, size_text
@@ -198,7 +199,9 @@ def _draw_bars(wanted: Wanted) -> None:
     sizes = [other.n_bytes(wanted.positions, wanted.batch) for other in others]
     told = (f"{name} {size:,} bytes" for name, size in zip(names, sizes, strict=True))
     chart(
-        size_bars(names, sizes, actual=counts.index(model.n_kv_heads), memory=wanted.memory),
+        drawing(
+            size_bars, names, sizes, actual=counts.index(model.n_kv_heads), memory=wanted.memory
+        ),
         key="kv_cache.size_bars",
         alt="Bytes of the cache: " + ", ".join(told),
     )

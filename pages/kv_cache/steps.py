@@ -18,6 +18,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz.kv_cache import step_grid
 from viz.numbers import operations, size_text, three_digits
 
@@ -126,7 +127,8 @@ def _draw_grid(run: TimedRun, model_name: str, step: int, name: str) -> None:
     st.header(title, help=GRID_HELP)
     n_computed = [done.rows_computed for done in run.steps]
     chart(
-        step_grid(
+        drawing(
+            step_grid,
             [visible(token) for token in _tokens_of(model_name, run.token_ids)],
             [done.pos for done in run.steps],
             n_computed,

@@ -8,6 +8,7 @@ from model_hooks.read.growth import Growth, growth
 from pages.ask.computed import computed
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz import stream_growth
 
@@ -22,7 +23,7 @@ _growth = computed(growth)
 def draw(asked: Run, info: ModelInfo, pos: int, layer: int) -> None:
     """Draw length and direction of one token's vector."""
     measures: Growth = _growth(*asked, pos)
-    figure = stream_growth(*measures, selected=layer)
+    figure = drawing(stream_growth, *measures, selected=layer)
     chart(figure, key="layers_growth", alt="Length and cosine similarity of the vector")
     numbers_from(
         None,

@@ -11,6 +11,7 @@ from model_hooks.parts.abilities import Abilities
 from pages.layers.reading import Reading
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.tail import read_from
 from pages.widgets.words import token_labels
 from viz import layer_effect
@@ -32,7 +33,8 @@ def draw(info: ModelInfo, abilities: Abilities, reading: Reading, layer: int) ->
     tokens = tokens_that_move(reading, states)
     probabilities = np.exp(reading.log_probs[states][:, tokens])
     names, labels = state_names(states), token_labels(tokens)
-    figure = layer_effect(
+    figure = drawing(
+        layer_effect,
         probabilities,
         names,
         ["embedding", *(reading.points[i].after for i in states[1:])],

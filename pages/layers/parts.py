@@ -16,6 +16,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.words import candidate_ids, token_name, token_names
 from viz import logit_parts
 from viz.numbers import signed
@@ -155,7 +156,8 @@ def _draw_parts(found: Attribution, layer: int) -> None:
     what = f"logit of “{name}”"
     if found.against is not None:
         what += f" minus “{token_name(found.against)}”"
-    figure = logit_parts(
+    figure = drawing(
+        logit_parts,
         found.embedding,
         found.attention,
         found.feedforward,

@@ -18,6 +18,7 @@ from pages.text import escape_markdown, visible
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.tail import read_from
 from pages.widgets.wide import wide_figure
 from pages.widgets.words import token_texts
@@ -66,7 +67,8 @@ def draw(
     rows = row_labels(lens.points, info)
     texts = token_texts([*lens.top_ids[..., 0].ravel().tolist(), *lens.final_ids.tolist()])
     labels = {token_id: visible(text) for token_id, text in texts.items()}
-    figure = lens_table(
+    figure = drawing(
+        lens_table,
         [[labels[i] for i in row] for row in lens.top_ids[..., 0].tolist()],
         lens.top_probabilities[..., 0],
         lens.final_ranks,

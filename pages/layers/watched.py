@@ -15,6 +15,7 @@ from pages.layers.reading import Reading, point_name
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.tail import read_from
 from pages.widgets.words import token_labels
 from viz import watched_words
@@ -45,7 +46,8 @@ def draw(
     probabilities, ranks = np.exp(reading.log_probs[:, words]), ranks_of(reading.log_probs, words)
     names = [point_name(point, info) for point in reading.points]
     labels = token_labels(words)
-    figure = watched_words(
+    figure = drawing(
+        watched_words,
         probabilities if measure == "probability" else ranks,
         [labels[word] for word in words],
         points=names,

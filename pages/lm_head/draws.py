@@ -17,6 +17,7 @@ from pages.state.visit import part, put
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.words import token_name
 from viz import drawn_counts, expected_spread
 
@@ -66,7 +67,7 @@ def draw(seen: Seen) -> None:
     drawn = rows_of_draws(seen.sampling_stages[-1], counts)
     spread = expected_spread(np.minimum(drawn.probabilities, 1.0), n_draws)
     chart(
-        drawn_counts(drawn.names, drawn.counts, spread, n_draws),
+        drawing(drawn_counts, drawn.names, drawn.counts, spread, n_draws),
         key="lm_head_draws",
         alt=f"How often each token came in {n_draws} draws, and how often was to be expected",
     )

@@ -12,6 +12,7 @@ from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from pages.widgets.words import token_name
 from viz import dot_product, theme
@@ -61,7 +62,8 @@ def _sentence(seen: Seen, score: TokenScore) -> str:
 def _strips(seen: Seen, score: TokenScore) -> None:
     token = theme.shorten(token_name(seen.followed))
     chart(
-        dot_product(
+        drawing(
+            dot_product,
             score.vector,
             score.row,
             names=("final vector", f"row of {token}"),

@@ -11,6 +11,7 @@ from pages.ask.computed import computed
 from pages.lm_head.seen import Seen, greedy_note, settings_of
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import entropy_by_temperature
 from viz.numbers import bits, fair_draw
 
@@ -33,7 +34,8 @@ def draw(seen: Seen) -> None:
     free, filtered = _entropies_after(*seen.asked, curves, TEMPERATURES, seen.pos)
     filters = settings_of(sampling)
     chart(
-        entropy_by_temperature(
+        drawing(
+            entropy_by_temperature,
             np.array(TEMPERATURES),
             free,
             filtered if filters else None,

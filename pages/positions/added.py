@@ -9,6 +9,7 @@ from pages.positions.subject import Subject, trained_length
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz.numbers import three_digits
 from viz.positions import bias_by_distance, position_similarity, position_vectors
@@ -33,13 +34,13 @@ def draw_vectors(subject: Subject) -> None:
     picture, alike = st.columns(2)
     with picture:
         chart(
-            position_vectors(table.vectors),
+            drawing(position_vectors, table.vectors),
             key="positions_vectors",
             alt=f"The {len(table.vectors)} position vectors of this model",
         )
     with alike:
         chart(
-            position_similarity(table.vectors),
+            drawing(position_similarity, table.vectors),
             key="positions_similarity",
             alt="Cosine between the vectors of every two positions",
         )
@@ -81,7 +82,7 @@ def draw_bias(subject: Subject) -> None:
         return
     head = pick_head(subject.info)
     chart(
-        bias_by_distance(bias, head),
+        drawing(bias_by_distance, bias, head),
         key="positions_bias",
         alt="What is added to a score by the distance between query and key, per head",
     )

@@ -20,6 +20,7 @@ from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz.numbers import bits, counted, signed
 from viz.positions import LossLine, loss_by_position
 
@@ -165,7 +166,7 @@ def loss_line(name: str, losses: Float[np.ndarray, "pos"], n_windows: int) -> Lo
 
 def _draw_losses(lines: Mapping[Line, LossLine]) -> None:
     chart(
-        loss_by_position(list(lines.values()), sorted({line.trained for line in lines})),
+        drawing(loss_by_position, list(lines.values()), sorted({line.trained for line in lines})),
         key="positions_losses",
         alt="Mean loss of predicting a token, by its position in a long text",
     )

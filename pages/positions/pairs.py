@@ -12,6 +12,7 @@ from pages.positions.picked import Picked, pick_pair
 from pages.positions.subject import Subject
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import rotation as pictures
 from viz.numbers import percent
 from viz.rotation import turn_length
@@ -38,7 +39,7 @@ def draw(subject: Subject) -> None:
     terms, rest = terms_of(picked)
     st.markdown(in_words(terms, rest, picked))
     chart(
-        pictures.pair_terms(terms, rotation.wavelengths, rest),
+        drawing(pictures.pair_terms, terms, rotation.wavelengths, rest),
         key="positions_terms",
         alt=f"What each pair adds to the score of query {picked.query_pos} and key "
         f"{picked.key_pos}",
@@ -47,7 +48,7 @@ def draw(subject: Subject) -> None:
     st.header(f"All heads of layer {layer}", help=USE_HELP)
     use = _use(*subject.asked, layer)
     chart(
-        pictures.pair_use(use, rotation.wavelengths, picked.head),
+        drawing(pictures.pair_use, use, rotation.wavelengths, picked.head),
         key="positions_use",
         alt=f"How much each head of layer {layer} uses each pair",
     )

@@ -24,6 +24,7 @@ from pages.widgets.before_after import BeforeAfter
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz.numbers import percent
 from viz.positions import shift_change
 
@@ -81,7 +82,7 @@ def draw(subject: Subject) -> None:
     lines = lines_of(moved)
     grid = sorted({step for one in moved.values() for step in one.shares})
     chart(
-        shift_change(grid, lines, by),
+        drawing(shift_change, grid, lines, by),
         key="positions_shift",
         alt="Share of the prediction that changes when the whole text is moved",
     )

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 from jaxtyping import Float
 
@@ -21,6 +22,7 @@ from pages.widgets.check import agree, check
 from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
 from viz.numbers import three_digits
 from viz.rotation import TurnedPair, chosen_pairs, rotation_slider, turn_length
@@ -53,6 +55,18 @@ class Turning(NamedTuple):
     moved: str
 
 
+def slider_of(turning: Turning, measure: str) -> go.Figure:
+    """Draw the turned pairs with a slider over the steps."""
+    return rotation_slider(
+        turning.pairs,
+        turning.scores,
+        turning.steps,
+        moved=turning.moved,
+        start=turning.start,
+        measure=measure,
+    )
+
+
 def draw(subject: Subject) -> None:
     """Let the reader turn a query and a key by their positions, in the browser."""
     token_strip(
@@ -78,14 +92,7 @@ def draw(subject: Subject) -> None:
     moving = part(Choices).move
     turning = turning_of(picked, moving)
     chart(
-        rotation_slider(
-            turning.pairs,
-            turning.scores,
-            turning.steps,
-            moved=turning.moved,
-            start=turning.start,
-            measure=picked.measure,
-        ),
+        drawing(slider_of, turning, picked.measure),
         key="positions_rotation",
         alt=f"Pairs of query {picked.query_pos} and key {picked.key_pos}, turned by their "
         "positions",

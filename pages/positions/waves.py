@@ -13,6 +13,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz.rotation import turn_length, wavelength_lines
 
 HELP = (
@@ -44,7 +45,7 @@ def draw(subject: Subject) -> None:
     if context_size:
         marks["context"] = context_size
     chart(
-        wavelength_lines(rotation.wavelengths, others, marks),
+        drawing(wavelength_lines, rotation.wavelengths, others, marks),
         key="positions_wavelengths",
         alt="Tokens per turn of every pair of dimensions",
     )

@@ -24,6 +24,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import merge_ladder
 from viz.numbers import counted, plural, surprise
 
@@ -199,7 +200,7 @@ def _draw_ladder(model_name: str, word: Word, merged: MergedWord) -> None:
     ladder, table = st.columns([3, 2])
     with ladder:
         chart(
-            merge_ladder(rows, [at for at, _ in made], [rank for _, rank in made]),
+            drawing(merge_ladder, rows, [at for at, _ in made], [rank for _, rank in made]),
             key="tokenizer_merges",
             alt=f"Merges of {visible(word.text)}: {len(rows[0])} pieces become {len(rows[-1])}",
         )

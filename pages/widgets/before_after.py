@@ -14,6 +14,7 @@ from pages.state.visit import view
 from pages.text import escape_markdown, visible
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.drawing import drawing
 from viz import before_after_bars, most_changed
 from viz.numbers import percent
 
@@ -75,7 +76,8 @@ def draw_before_after(
     token_ids = [int(token_id) for token_id in most_changed(shown.before, shown.after)]
     tokens = names(token_ids)
     chart(
-        before_after_bars(
+        drawing(
+            before_after_bars,
             tokens,
             shown.before[token_ids],
             shown.after[token_ids],

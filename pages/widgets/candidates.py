@@ -7,6 +7,7 @@ import streamlit as st
 
 from model_hooks import Decoding, Stage
 from pages.widgets.chart import Point, chart
+from pages.widgets.drawing import drawing
 from pages.widgets.words import token_name
 from viz import candidates, candidates_bars
 from viz.decoding import OTHERS, Candidate, stage_name
@@ -56,7 +57,7 @@ def candidate_chart(
             on_click(int(point.customdata))
 
     chart(
-        candidates_bars(rows, chosen, chosen_is=chosen_is),
+        drawing(candidates_bars, rows, chosen, chosen_is=chosen_is),
         key=key,
         on_click=clicked if on_click is not None else None,
         view=view,

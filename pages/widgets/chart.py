@@ -3,8 +3,8 @@
 Streamlit 1.67 tears a chart down and builds it anew, twice, whenever its figure changes, keeps
 clicks on heatmaps to itself, and can save one format only. So every page draws with `chart`:
 
-    chart(attention_heatmap(...), key="attention_matrix", alt="Attention of layer 0, head 3",
-          on_cell=lambda cell: select(pos=cell[0]))
+    chart(drawing(attention_heatmap, weights, tokens), key="attention_matrix",
+          alt="Attention of layer 0, head 3", on_cell=lambda cell: select(pos=cell[0]))
 
 Plotly's script is the one inside the plotly package; the app itself serves it (`PLOTLY_ROUTE`).
 """
@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from pages.state.mailbox import reported
 from pages.widgets.components import component
+from pages.widgets.drawing import Drawing, drawing_of
 
 _ADDRESS = "vendor/plotly.min.js"
 _chart = component("chart", isolate_styles=False)
@@ -40,7 +41,7 @@ class Point(NamedTuple):
 
 
 def chart(
-    figure: go.Figure,
+    figure: go.Figure | Drawing,
     *,
     key: str,
     alt: str,
@@ -51,7 +52,8 @@ def chart(
     """Draw a figure.
 
     Args:
-        figure: The figure; its colours are the placeholders of `viz.theme`.
+        figure: The figure, or what `drawing` made of it, which is cheaper; its colours are the
+            placeholders of `viz.theme`.
         key: The chart's key; saved pictures are named after it.
         alt: What a screen reader says in its place.
         on_click: Called with the mark that was clicked, before the page reruns. Offer another way
@@ -60,9 +62,10 @@ def chart(
         view: What the axes show. While it stays the same, so does the reader's zoom, and the room
             beside the axes unless given labels need more; by default a new figure is shown whole.
     """
+    drawn = figure if isinstance(figure, Drawing) else drawing_of(figure)
     data = {
-        "figure": figure.to_json(validate=False),
-        "height": figure.layout.height,
+        "figure": drawn.json,
+        "height": drawn.height,
         "alt": alt,
         "name": "inlook-" + key.replace("_", "-").replace(".", "-"),
         "view": None if view is None else str(view),

@@ -1,0 +1,61 @@
+"""A figure as it is sent to browsers, drawn once for all who look at the same.
+
+    chart(drawing(attention_heatmap, weights, tokens), key="attention_matrix", alt=...)
+
+Plotly checks and copies every property of a figure, which is a good part of what a click costs. So
+a drawing is kept by what was drawn: the function of `viz` and the values that it was given.
+"""
+
+import hashlib
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+from cachetools import LRUCache
+
+KEPT_BYTES = 48 * 2**20
+"""What all kept drawings may take."""
+
+
+class Drawing(NamedTuple):
+    """A figure's JSON, and what a page wants to know of it."""
+
+    json: str
+    height: float | None
+    """In pixels; None leaves it to the chart."""
+
+
+def drawing(draw: Callable[..., go.Figure], *given: Any, **named: Any) -> Drawing:
+    """Return what a function of `viz` draws of some values, the kept one where there is one.
+
+    Args:
+        draw: The function.
+        *given: Plain values for it.
+        **named: More of them, by name.
+    """
+    key = _key_of(draw, given, named)
+    with _LOCK:
+        found = _KEPT.get(key)
+    if found is None:
+        found = drawing_of(draw(*given, **named))
+        with _LOCK:
+            if len(found.json) <= KEPT_BYTES:
+                _KEPT[key] = found
+    return found
+
+
+def drawing_of(figure: go.Figure) -> Drawing:
+    """Return a figure as it is sent."""
+    return Drawing(str(figure.to_json(validate=False)), figure.layout.height)
+
+
+def _key_of(draw: Callable[..., go.Figure], given: tuple, named: dict[str, Any]) -> bytes:
+    """Equal keys are equal values: pickled, every one of them is in there, arrays whole."""
+    values = pickle.dumps((draw, given, named), protocol=5)
+    return hashlib.blake2b(values, digest_size=20).digest()
+
+
+_KEPT: LRUCache[bytes, Drawing] = LRUCache(KEPT_BYTES, lambda found: len(found.json))
+_LOCK = threading.Lock()
