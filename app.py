@@ -7,12 +7,16 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.ask.garbage import collect_now_and_then
+from pages.server.health import HEALTH_ROUTES
+from pages.server.quiet import keep_words_out, say_sorry
+from pages.server.settings import settings
 from pages.shell import sidebar, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
 from pages.state.visit import begin
 from pages.widgets.chart import PLOTLY_ROUTE
+from pages.widgets.sentence import errors_are_sentences
 
 # One line per page: folder, title, address. Each address differs from its folder's name: Streamlit
 # first looks for a legacy `pages/` app, and on a match it would run the page without this file.
@@ -50,7 +54,8 @@ def draw() -> None:
     begin(whole_view(), place.folder)
     sidebar.draw(PAGES)
     write_on = text_bar.draw(place)
-    page.run()
+    with errors_are_sentences():
+        page.run()
     write_on()
 
 
@@ -63,8 +68,11 @@ else:
     PagesManager.uses_pages_directory = False
     collect_now_and_then()
     places = [place for group in PAGES.values() for place in group]
+    if settings().public:
+        keep_words_out()
     app = st.App(
         __file__,
-        routes=[PLOTLY_ROUTE],
+        routes=[PLOTLY_ROUTE, *HEALTH_ROUTES],
+        on_script_error=say_sorry if settings().public else None,
         middleware=[Middleware(Guard), Middleware(NaturalAddresses, places=places)],
     )

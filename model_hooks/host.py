@@ -96,6 +96,13 @@ def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
+class Sizes(NamedTuple):
+    """Bytes that a host keeps."""
+
+    models: int
+    traces: int
+
+
 class Host:
     """Models and traces in this process, and answers from them.
 
@@ -168,6 +175,10 @@ class Host:
         """Drop every model and trace."""
         self._kept_model.cache_clear()
         self._kept_trace.cache_clear()
+
+    def sizes(self) -> Sizes:
+        """Return how much memory is taken."""
+        return Sizes(int(self._models.currsize), int(self._traces.currsize))
 
     def names(self) -> Iterator[str]:
         """Yield the names of the models that are loaded."""

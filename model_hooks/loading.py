@@ -30,6 +30,7 @@ from model_hooks.errors import (
     NotCausalError,
 )
 from model_hooks.model import HookedModel
+from model_hooks.opening.allowed import check_allowed
 from model_hooks.opening.alone import building
 from model_hooks.opening.compared import check_loaded
 from model_hooks.opening.files import (
@@ -94,6 +95,7 @@ def load_model(
     name = str(name).strip()
     if not name:
         raise ModelNotFoundError("No model is named: type a folder or a Hub id such as gpt2.")
+    check_allowed(name)
     folder = _folder(name) or fetched_folder(
         name, weights=True, check=lambda listed: _check_listed(name, listed)
     )
@@ -119,6 +121,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     name = str(name).strip()
     if not name:
         raise ModelNotFoundError("No tokenizer is named: type a folder or a Hub id such as gpt2.")
+    check_allowed(name)
     folder = _folder(name) or fetched_folder(name, weights=False)
     with building:
         try:

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md")
+DOCUMENTS += ("docs/hosting.md",)
 LINK = re.compile(r"\]\(([^)#]+)\)")
 PATH = re.compile(r"`((?:\.ci|app|docs|model_hooks|models|pages|tests|training|viz)[\w./]*)`")
 

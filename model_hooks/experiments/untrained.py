@@ -11,6 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTraine
 from model_hooks.errors import ModelTooLargeError
 from model_hooks.loading import free_bytes, load_model
 from model_hooks.model import HookedModel
+from model_hooks.opening.allowed import check_allowed
 from model_hooks.opening.alone import building
 
 GPT2_BYTES = 1.2e9
@@ -57,4 +58,5 @@ def open_model(name: str) -> HookedModel:
     Raises:
         ModelError: It cannot be loaded or built; the message says why.
     """
+    check_allowed(name)
     return untrained_gpt2() if name == UNTRAINED_GPT2 else load_model(name)

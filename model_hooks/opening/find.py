@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from model_hooks.errors import BrokenModelError, ModelError, ModelNotFoundError
+from model_hooks.opening.allowed import check_download
 from model_hooks.opening.files import (
     INDEX,
     READ_BY_LOADERS,
@@ -93,6 +94,7 @@ def fetched_folder(
             n_bytes = sum(sizes[file] for file in opened)
             check(Listed(n_bytes, getattr(info.safetensors, "total", None)))
             wanted += opened
+        check_download(name, sum(sizes[file] for file in wanted))
         return Path(snapshot_download(name, revision=info.sha, allow_patterns=wanted))
     except ModelError:
         raise

@@ -24,7 +24,12 @@ import streamlit as st
 from cachetools import LRUCache, cached
 
 from model_hooks.host import Host, Question, Run, name_of, parameters_of
+from model_hooks.opening.allowed import allow_only, limit_downloads
+from pages.ask.admission import Admission
 from pages.ask.threads import threads_setting
+from pages.server.counters import gauge
+from pages.server.settings import settings
+from pages.server.turns import Turns
 
 KEPT_BYTES = 256 * 2**20
 """What all kept answers may take."""
@@ -40,6 +45,7 @@ class Answers(Protocol):
         ...
 
 
+turns = Turns(settings().at_once)
 _host: Answers | None = None
 _starting = threading.Lock()
 
@@ -51,8 +57,21 @@ def host() -> Answers:
         if _host is None:
             from pages.ask.opening import open_frozen
 
-            _host = Host(open_frozen, n_threads=N_THREADS)
+            own = Host(open_frozen, n_threads=N_THREADS)
+            allow_only(settings().models)
+            if (most := settings().download_gb) is not None:
+                limit_downloads(most * 1e9)
+            _host = Admission(own, settings(), turns)
+            _count(own)
         return _host
+
+
+def _count(own: Host) -> None:
+    gauge("inlook_queue", "Questions that wait for their turn.", lambda: turns.n_waiting)
+    gauge("inlook_running", "Questions that have their turn.", lambda: turns.n_running)
+    gauge("inlook_answers_bytes", "Memory of kept answers.", lambda: _KEPT.currsize)
+    gauge("inlook_models_bytes", "Memory of models.", lambda: own.sizes().models)
+    gauge("inlook_traces_bytes", "Memory of traces.", lambda: own.sizes().traces)
 
 
 def set_host(other: Answers | None) -> None:

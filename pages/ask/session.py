@@ -11,10 +11,11 @@ from typing import NoReturn
 
 import streamlit as st
 
-from model_hooks import InlookError, InterventionError, ModelInfo
+from model_hooks import InlookError, InterventionError, ModelInfo, PromptError
 from model_hooks.host import Run
 from model_hooks.read.recorded import decode_after, encode, info_of, run_length, tokens_of
 from pages.ask.computed import computed
+from pages.server.settings import settings
 from pages.state.visit import put, view
 from pages.text import escape_markdown
 
@@ -54,9 +55,18 @@ def prompt_ids() -> tuple[int, ...]:
         st.info(NO_PROMPT, icon=":material/edit:")
         st.stop()
     try:
-        return _encode(view().model, view().prompt)
+        token_ids = _encode(view().model, view().prompt)
     except InlookError as error:
         _end_page(error)
+    most = settings().at_most("prompt_tokens", len(token_ids))
+    if len(token_ids) > most:
+        _end_page(
+            PromptError(
+                f"This server takes prompts of up to {most:,} tokens, and yours has "
+                f"{len(token_ids):,}: shorten it, or take Inlook on your own computer."
+            )
+        )
+    return token_ids
 
 
 def prompt_run() -> Run:
@@ -69,9 +79,12 @@ def prompt_run_if_any() -> Run | None:
     if not view().prompt.strip():
         return None
     try:
-        return Run(view().model, _encode(view().model, view().prompt), view().interventions)
+        token_ids = _encode(view().model, view().prompt)
     except InlookError:
         return None
+    if len(token_ids) > settings().at_most("prompt_tokens", len(token_ids)):
+        return None
+    return Run(view().model, token_ids, view().interventions)
 
 
 def text_so_far() -> str:

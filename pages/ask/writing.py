@@ -16,6 +16,7 @@ from model_hooks.read.recorded import ending_ids
 from model_hooks.write.writing import write_again, write_token, write_tokens
 from pages.ask.computed import computed, streamed
 from pages.ask.draft import Draft, Ids, Move, ids_of, taking
+from pages.server.settings import settings
 from pages.state.mailbox import Message
 from pages.state.visit import put, view
 
@@ -93,7 +94,8 @@ def start_or_stop() -> None:
     """Ask for a run, or end the one that is going on; any move ends it too."""
     _TO_WRITE.take()
     if not st.session_state.get(_RUNS):
-        _TO_WRITE.leave(Stretch(view().n_per_run, view().n_per_run))
+        n_tokens = settings().at_most("new_tokens", view().n_per_run)
+        _TO_WRITE.leave(Stretch(n_tokens, n_tokens))
 
 
 def step_forward() -> None:

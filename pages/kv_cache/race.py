@@ -21,6 +21,7 @@ from pages.ask.computed import streamed
 from pages.kv_cache import race_results
 from pages.kv_cache.choices import Choices
 from pages.kv_cache.measured import Result, Settings
+from pages.server.settings import settings as allowed
 from pages.state.kept import Kept
 from pages.state.mailbox import Message
 from pages.state.visit import part, view
@@ -124,12 +125,13 @@ def _pick_settings(asked: Run, info: ModelInfo) -> Settings:
             "Prompt tokens",
             "kv_cache.n_prompt",
             min_value=1,
-            max_value=MOST_TOKENS,
+            max_value=allowed().at_most("prompt_tokens", MOST_TOKENS),
             when_none=len(asked.token_ids),
             width=130,
             help="More than your prompt has: it is repeated. Fewer: it is cut.",
         )
-        _pick_number("Tokens to write", "kv_cache.n_tokens", MOST_TOKENS, 130)
+        most = allowed().at_most("new_tokens", MOST_TOKENS)
+        _pick_number("Tokens to write", "kv_cache.n_tokens", most, 130)
         _pick_number(
             "Rounds",
             "kv_cache.n_rounds",

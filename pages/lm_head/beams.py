@@ -11,6 +11,7 @@ from pages.ask.computed import computed, watched
 from pages.ask.session import info
 from pages.lm_head.continuing import longest, pick_n_tokens, progress, shown_text
 from pages.lm_head.seen import Seen
+from pages.server.settings import settings
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
@@ -60,7 +61,7 @@ def draw(seen: Seen) -> None:
         "Beams",
         "lm_head.n_beams",
         min_value=2,
-        max_value=MAX_BEAMS,
+        max_value=max(2, settings().at_most("beams", MAX_BEAMS)),
         help="How many texts are kept after each step.",
     )
     n_tokens = pick_n_tokens(seen, middle.number_input, "lm_head.n_steps", MAX_STEPS)

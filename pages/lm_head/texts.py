@@ -15,6 +15,7 @@ from pages.ask.computed import watched
 from pages.lm_head.choices import Choices
 from pages.lm_head.continuing import LETTERS, longest, pick_n_tokens, progress, shown_text
 from pages.lm_head.seen import Seen, greedy_note
+from pages.server.settings import settings
 from pages.state.visit import part, put
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
@@ -71,7 +72,8 @@ def draw(seen: Seen) -> None:
     """Draw many texts from the same prompt, as a tree and a table."""
     greedy_note(seen)
     left, right, _ = st.columns([1, 1, 2])
-    n_texts = bind(left.number_input, "Texts", "lm_head.n_texts", min_value=2, max_value=MAX_TEXTS)
+    most = max(2, settings().at_most("texts", MAX_TEXTS))
+    n_texts = bind(left.number_input, "Texts", "lm_head.n_texts", min_value=2, max_value=most)
     n_tokens = pick_n_tokens(seen, right.number_input, "lm_head.n_tokens", MAX_TOKENS)
     written = _write(seen, n_texts, n_tokens)
     if len(written.sampled) < n_texts:

@@ -5,8 +5,10 @@ files, and a websocket from a foreign page makes the server ask an address servi
 who it is itself. Here they are closed before Streamlit sees a request.
 """
 
+import asyncio
 import base64
 import hashlib
+import ipaddress
 import logging
 import os
 import re
@@ -20,13 +22,20 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
+from pages.server.counters import CLICKS
+from pages.server.health import HEALTH
+from pages.server.settings import settings
+
 FRAMES = "INLOOK_FRAMED_BY"
 """The environment variable that names who may show Inlook in a frame, such as
 `https://school.example`; several are parted by spaces."""
 METHODS = ("GET", "HEAD", "OPTIONS")
 """No page takes files or forms."""
 THIS_MACHINE = ("localhost", "127.0.0.1", "0.0.0.0")
-POLICY_VIOLATION = 1008
+POLICY_VIOLATION, GOING_AWAY, TRY_AGAIN_LATER = 1008, 1001, 1013
+MINUTE_S = 60.0
+OWN_METRICS = "/_stcore/metrics"
+"""Streamlit's own counters, which tell strangers how the app is built."""
 _ORIGIN = re.compile(r"https?://[\w.*-]+(:(\d+|\*))?", re.ASCII)
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
@@ -37,6 +46,7 @@ class Guard:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._headers = security_headers()
+        self._n_connected = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a refusal, or hand the request on and add headers to its answer."""
@@ -52,18 +62,94 @@ class Guard:
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
-        refusal = PlainTextResponse("Inlook takes no files and no forms.", 405)
-        inner = self._app if scope["method"] in METHODS else refusal
-        await inner(scope, receive, send_with_headers)
+        await (self._refusal(scope) or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+        headers, path = Headers(scope=scope), scope["path"]
+        if scope["method"] not in METHODS:
+            return PlainTextResponse("Inlook takes no files and no forms.", 405)
+        if path != HEALTH and not is_own_name(headers.get("host")):
+            return PlainTextResponse(
+                "This server has another name: its owner can add this one to INLOOK_HOSTS.", 421
+            )
+        if settings().public and path.rstrip("/").endswith(OWN_METRICS):
+            return PlainTextResponse("Not here.", 404)
+        if self._is_full() and "text/html" in headers.get("accept", ""):
+            return PlainTextResponse(
+                "As many people as this server takes are here: please try again in a few minutes.",
+                503,
+                {"Retry-After": "120"},
+            )
+        return None
+
+    def _is_full(self) -> bool:
+        most = settings().visitors
+        return most is not None and self._n_connected >= most
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        if not may_connect(headers.get("origin"), headers.get("host")):
+        host = headers.get("host")
+        if not (is_own_name(host) and may_connect(headers.get("origin"), host)):
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        if self._is_full():
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
             return
         # It is decided. Streamlit would ask outside before it looks at its own list of origins.
         rest = [(name, value) for name, value in scope["headers"] if name.lower() != b"origin"]
-        await self._app({**scope, "headers": rest}, receive, send)
+        self._n_connected += 1
+        try:
+            await self._app({**scope, "headers": rest}, _counted(receive, send), send)
+        finally:
+            self._n_connected -= 1
+
+
+def _counted(receive: Receive, send: Send) -> Receive:
+    """Count what a visitor asks for; let a connection end on which nothing comes for long."""
+    minutes = settings().idle_minutes
+
+    async def counted() -> Message:
+        try:
+            message = await asyncio.wait_for(receive(), minutes and MINUTE_S * minutes)
+        except TimeoutError:
+            await send({"type": "websocket.close", "code": GOING_AWAY})
+            return {"type": "websocket.disconnect", "code": GOING_AWAY}
+        if message["type"] == "websocket.receive":
+            CLICKS.inc()
+        return message
+
+    return counted
+
+
+def is_own_name(host: str | None) -> bool:
+    """Tell whether a visitor called this server by a name of its own.
+
+    A foreign name may be led to any address by whoever owns it, and its pages then count as this
+    server's. A numeric address cannot.
+
+    Args:
+        host: As the browser says: a name or an address, perhaps with a port.
+    """
+    if (hosts := settings().hosts) is None:
+        return True
+    try:
+        name = (urlsplit(f"//{host or ''}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    known = (*hosts, *config.get_option("server.allowedHosts"), *THIS_MACHINE)
+    known += (config.get_option("browser.serverAddress"),)
+    return _is_address(name) or any(_fits(name, one.strip().lower()) for one in known if one)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name.endswith(pattern[1:]) if pattern.startswith("*.") else name == pattern
 
 
 def may_connect(origin: str | None, host: str | None) -> bool:

@@ -18,6 +18,8 @@ from streamlit.navigation.page import StreamlitPage
 from pages.widgets.next_pages import declare_pages, link_pages
 
 UNKNOWN = "no-such-page"
+SERVED = ("static", "media", "component", "vendor", "healthz", "metrics")
+"""What is at the beginning of addresses that are no pages."""
 
 
 class Place(NamedTuple):
@@ -97,7 +99,7 @@ class NaturalAddresses:
         if scope["method"] != "GET" or "." in scope["path"].rpartition("/")[2]:
             return False
         wants = Headers(scope=scope).get("accept", "")
-        own = first.startswith("_") or first in ("static", "media", "component", "vendor")
+        own = first.startswith("_") or first in SERVED
         return "text/html" in wants and not own
 
 

@@ -13,7 +13,7 @@ from pages.state.visit import view
 from pages.text import visible
 from pages.widgets.bind import bind
 from pages.widgets.components import component
-from pages.widgets.models import own_model_box, size_of
+from pages.widgets.models import offered_models, own_model_box, size_of, takes_any_model
 from pages.widgets.next_pages import link_page
 
 PROMPT_LETTERS = 200
@@ -53,7 +53,8 @@ def about() -> str:
 
 def _model_picker() -> None:
     sizes = {model.name: model for model in bundled_sizes()}
-    own = [] if view().model in sizes else [view().model]
+    offered = offered_models()
+    own = [] if view().model in offered else [view().model]
 
     def describe(name: str) -> str:
         return f"{name} ({size_of(sizes[name])})" if name in sizes else name
@@ -62,10 +63,11 @@ def _model_picker() -> None:
         st.selectbox,
         "Model",
         "model",
-        options=[*sizes, *own],
+        options=[*offered, *own],
         format_func=describe,
         everywhere=True,
         help="Parameters (in millions) and size on disk.",
     )
-    with st.expander("Your own model"):
-        own_model_box("own_model")
+    if takes_any_model():
+        with st.expander("Your own model"):
+            own_model_box("own_model")

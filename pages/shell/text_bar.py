@@ -18,6 +18,7 @@ from pages.ask import writing
 from pages.ask.computed import computed
 from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run_if_any
+from pages.server.settings import settings as allowed
 from pages.shell.navigation import Place
 from pages.shell.presets import PRESETS
 from pages.state.mailbox import reported
@@ -218,7 +219,7 @@ def _how_it_is_picked() -> None:
             "Tokens per run",
             "n_per_run",
             min_value=1,
-            max_value=MOST_PER_RUN,
+            max_value=allowed().at_most("new_tokens", MOST_PER_RUN),
             everywhere=True,
         )
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from model_hooks import InlookError, bundled_models
+from model_hooks import InlookError
 from model_hooks.read.tokenizers import SINGLE_BYTES
 from pages.state.visit import part
 from pages.text import escape_markdown
@@ -11,6 +11,7 @@ from pages.tokenizer.chips import TokenizedText
 from pages.tokenizer.choices import Choices
 from pages.widgets.bind import bind
 from pages.widgets.fragment import fragment
+from pages.widgets.models import offered_models, takes_any_model
 from viz.numbers import counted, three_digits
 
 MAX_CHIPS = 300
@@ -48,7 +49,7 @@ def draw(model_name: str, prompt: str) -> None:
 
 def others(model_name: str) -> list[str]:
     """Name the tokenizers that are at hand to compare with."""
-    return [SINGLE_BYTES, *(name for name in bundled_models() if name != model_name)]
+    return [SINGLE_BYTES, *(name for name in offered_models() if name != model_name)]
 
 
 def comparison(first: tuple[str, int], second: tuple[str, int]) -> str:
@@ -83,8 +84,8 @@ def _pick_second(model_name: str) -> str:
         "Compare with",
         "tokenizer.second",
         options=[*offered, *([chosen] if chosen and chosen not in offered else [])],
-        accept_new_options=True,
-        help=SECOND_HELP,
+        accept_new_options=takes_any_model(),
+        help=SECOND_HELP if takes_any_model() else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from pages.state.visit import current_fragment, note_parent
+from pages.widgets.sentence import errors_are_sentences
 
 Given = ParamSpec("Given")
 
@@ -25,7 +26,8 @@ def fragment(draw: Callable[Given, None], run_every: float | None = None) -> Cal
 
     def body(parent: str | None, *args: Given.args, **kwargs: Given.kwargs) -> None:
         note_parent(parent)
-        draw(*args, **kwargs)
+        with errors_are_sentences():
+            draw(*args, **kwargs)
 
     alone = st.fragment(functools.wraps(draw)(body), run_every=run_every)
 

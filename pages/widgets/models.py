@@ -3,6 +3,7 @@
 import streamlit as st
 
 from model_hooks.bundled import BundledModel, bundled_sizes
+from pages.server.settings import settings
 from pages.state.mailbox import reported
 from pages.state.visit import put
 
@@ -12,8 +13,24 @@ def size_of(model: BundledModel) -> str:
     return f"{model.n_parameters / 1e6:.1f}M, {model.n_bytes / 1e6:.0f} MB"
 
 
+def offered_models() -> list[str]:
+    """Name the models to choose from: those that came along, and those that the server adds."""
+    bundled, listed = [model.name for model in bundled_sizes()], settings().models
+    if listed is None:
+        return bundled
+    return [name for name in bundled if name in listed] + [n for n in listed if n not in bundled]
+
+
+def takes_any_model() -> bool:
+    """Tell whether a model may be named that is not offered."""
+    return settings().models is None
+
+
 def own_model_box(key: str) -> None:
-    """Draw a box that takes a model's folder or name and opens it."""
+    """Draw a box that takes a model's folder or name and opens it, where that is allowed."""
+    if not takes_any_model():
+        st.markdown("This server opens its own models only. On your computer Inlook opens any.")
+        return
 
     def open_it() -> None:
         if name := (reported(key) or "").strip():
@@ -36,5 +53,4 @@ def bundled_model_menu(key: str) -> None:
         if name := reported(key):
             put(model=name)
 
-    names = [model.name for model in bundled_sizes()]
-    st.menu_button("One that came along", names, key=key, on_click=open_it)
+    st.menu_button("One that came along", offered_models(), key=key, on_click=open_it)

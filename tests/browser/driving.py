@@ -32,12 +32,13 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 @contextmanager
-def serve(log: Path, script: str = "app.py") -> Iterator[str]:
+def serve(log: Path, script: str = "app.py", **settings: str) -> Iterator[str]:
     """Run the README's command on a free port and give the address.
 
     Args:
         log: Where the server's output goes.
         script: What is run, from the root of the repository.
+        **settings: Variables of its environment.
 
     Raises:
         RuntimeError: It did not start, or printed a traceback.
@@ -48,7 +49,7 @@ def serve(log: Path, script: str = "app.py") -> Iterator[str]:
     command = [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}"]
     options = ["--server.headless=true", "--server.address=127.0.0.1"]
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "HF_HUB_OFFLINE": "1"}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment |= {"PYTHONPATH": str(ROOT), **settings}
     with log.open("w") as output:
         server = subprocess.Popen(
             command + options, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment

@@ -17,10 +17,11 @@ LIVE_NAMES = {"HookedModel", "Trace", "LayerTrace", "Generation", "TokenizerView
 LIVE_ATTRIBUTES = {"anatomy", "inference_mode", "past_key_values"}
 STATE = {"session_state", "persist_state"}
 BUILDS_ON = {
+    "server": {"server"},
     "state": {"state"},
-    "ask": {"state", "ask"},
-    "widgets": {"state", "ask", "widgets"},
-    "shell": {"state", "ask", "widgets", "shell"},
+    "ask": {"server", "state", "ask"},
+    "widgets": {"server", "state", "ask", "widgets"},
+    "shell": {"server", "state", "ask", "widgets", "shell"},
 }
 """Which folders of `pages` each may import; a page may import all of those and itself."""
 
@@ -64,7 +65,7 @@ def folder_of(module):
 
 def arrows(source, folder):
     """The folders of `pages` that a module imports and may not."""
-    allowed = BUILDS_ON.get(folder, {"state", "ask", "widgets", folder})
+    allowed = BUILDS_ON.get(folder, {"server", "state", "ask", "widgets", folder})
     targets = set()
     for module, name in imported(ast.parse(source)):
         targets.add(folder_of(f"{module}.{name}" if module == "pages" else module))

@@ -16,7 +16,7 @@ from model_hooks import (
     load_model,
     load_tokenizer,
 )
-from model_hooks.opening import find
+from model_hooks.opening import allowed, find
 from model_hooks.opening.hub import ask_again
 
 
@@ -118,3 +118,18 @@ def test_a_repository_that_was_fetched_before_opens_without_the_hub(monkeypatch,
     (snapshot / "config.json").write_text(json.dumps(config | {"quantization_config": settings}))
     with pytest.raises(BrokenModelError, match="org/kept needs the package"):
         load_model("org/kept")
+
+
+@pytest.mark.parametrize("load", [load_model, load_tokenizer])
+def test_nothing_larger_than_the_limit_or_the_disk_is_fetched(load, monkeypatch):
+    fetched = hub(monkeypatch, {"config.json": 1, "tokenizer.json": 10**7, "model.safetensors": 1})
+    allowed.limit_downloads(10**6)
+    try:
+        with pytest.raises(ModelTooLargeError, match=r"no more than 0\.001 GB"):
+            load("org/model")
+    finally:
+        allowed.limit_downloads(float("inf"))
+    monkeypatch.setattr(allowed, "_free_disk", lambda folder: 10**7)
+    with pytest.raises(ModelTooLargeError, match=r"of the disk are free"):
+        load("org/model")
+    assert not fetched

@@ -1,6 +1,7 @@
 """Whom the guard lets in, what it adds to an answer, and that nobody outside is asked."""
 
 import asyncio
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +10,19 @@ from starlette.responses import PlainTextResponse
 from streamlit import config
 from streamlit.web import bootstrap
 
-from pages.shell.guard import FRAMES, Guard, framed_by, may_connect, security_headers
+from pages.server.counters import exposition
+from pages.server.settings import Settings
+from pages.shell.guard import (
+    FRAMES,
+    GOING_AWAY,
+    POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
+    Guard,
+    _counted,
+    framed_by,
+    may_connect,
+    security_headers,
+)
 
 HERE = "127.0.0.1:8501"
 
@@ -22,7 +35,12 @@ async def inner(scope, receive, send):
         await PlainTextResponse("hello")(scope, receive, send)
 
 
-def answer(kind, method="GET", **headers):
+async def silence():
+    """A client that says nothing."""
+    await asyncio.sleep(3600)
+
+
+def answer(kind, method="GET", path="/", guard=None, **headers):
     """What a client is sent: the first message."""
     sent = []
 
@@ -30,10 +48,10 @@ def answer(kind, method="GET", **headers):
         sent.append(message)
 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": kind, "method": method, "path": "/", "headers": pairs}
+    scope = {"type": kind, "method": method, "path": path, "headers": pairs}
     # In a thread of its own: where a browser is driven, this one has a loop that runs.
     with ThreadPoolExecutor(1) as alone:
-        alone.submit(lambda: asyncio.run(Guard(inner)(scope, None, send))).result()
+        alone.submit(lambda: asyncio.run((guard or Guard(inner))(scope, silence, send))).result()
     return sent[0]
 
 
@@ -153,3 +171,89 @@ def test_a_server_without_a_browser_asks_nobody_at_its_start(monkeypatch, capsys
     )
     bootstrap._print_url(False)
     assert "http://localhost" in capsys.readouterr().out
+
+
+@pytest.fixture
+def allows(monkeypatch):
+    """Return a function that lets this server have other settings."""
+    return lambda **said: monkeypatch.setattr(
+        "pages.shell.guard.settings", lambda: Settings(**said)
+    )
+
+
+FOREIGN = [
+    "evil.example",
+    "evil.example:8501",
+    "127.0.0.1.evil.example",
+    "",
+    "127.0.0.1@evil.example",
+]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_foreign_name_is_refused_where_names_are_known(host, allows):
+    allows(hosts=("inlook.example",))
+    assert answer("http", host=host)["status"] == 421
+    refused = answer("websocket", host=host, origin=f"http://{host}")
+    assert refused == {"type": "websocket.close", "code": POLICY_VIOLATION}
+
+
+@pytest.mark.parametrize(
+    "host", ["inlook.example", "INLOOK.example:8501", "localhost:8501", HERE, "[::1]:8501", "a.b.c"]
+)
+def test_own_names_and_addresses_are_let_in(host, allows):
+    allows(hosts=("inlook.example", "*.b.c"))
+    assert answer("http", host=host)["status"] == 200
+    assert answer("websocket", host=host)["type"] == "websocket.accept"
+
+
+def test_a_laptop_has_any_name(allows):
+    allows()
+    assert answer("http", host="evil.example")["status"] == 200
+
+
+def test_whoever_asks_how_the_server_is_needs_no_name(allows):
+    allows(hosts=())
+    assert answer("http", path="/healthz")["status"] == 200
+    assert answer("http", path="/healthz/")["status"] == 421
+
+
+def test_streamlits_own_counters_are_not_for_strangers(allows):
+    allows(public=True)
+    assert answer("http", path="/_stcore/metrics")["status"] == 404
+    allows()
+    assert answer("http", path="/_stcore/metrics")["status"] == 200
+
+
+def test_a_full_server_says_so(allows):
+    allows(visitors=1)
+    guard = Guard(inner)
+    guard._n_connected = 1
+    assert answer("websocket", guard=guard)["code"] == TRY_AGAIN_LATER
+    assert answer("http", guard=guard, accept="text/html")["status"] == 503
+    assert answer("http", guard=guard, accept="*/*")["status"] == 200
+
+
+def test_a_connection_on_which_nothing_comes_ends(allows, monkeypatch):
+    allows(idle_minutes=1)
+    monkeypatch.setattr("pages.shell.guard.MINUTE_S", 0.05)
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    message = asyncio.run(_counted(silence, send)())
+    assert message["type"] == "websocket.disconnect"
+    assert sent == [{"type": "websocket.close", "code": GOING_AWAY}]
+
+
+def test_clicks_are_counted():
+    async def receive():
+        return {"type": "websocket.receive", "bytes": b""}
+
+    def counted():
+        return float(re.search(rb"inlook_clicks_total ([\d.]+)", exposition())[1])
+
+    before = counted()
+    assert asyncio.run(_counted(receive, silence)())["type"] == "websocket.receive"
+    assert counted() == before + 1
