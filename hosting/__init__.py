@@ -1,0 +1,1 @@
+"""Running Inlook for many: several processes behind one address, and files for servers."""
