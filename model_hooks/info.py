@@ -49,3 +49,6 @@ class ModelInfo:
     generation_settings: tuple[tuple[str, Any], ...] = ()
     """What the checkpoint's own `generation_config.json` asks for when a token is picked, beyond
     plain greedy decoding: transformers' names, each with a plain value."""
+    quantisation: str | None = None
+    """How the weights were stored in fewer bits, by llama.cpp's name such as `Q4_1`, before they
+    were turned back into numbers of `dtype`; None if they were not."""

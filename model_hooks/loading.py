@@ -1,7 +1,7 @@
 """How does a causal LM get loaded, by bundled name, folder or Hub id, and if it does not, why?"""
 
 import copy
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ from model_hooks.errors import (
 from model_hooks.model import HookedModel
 from model_hooks.opening.allowed import check_allowed
 from model_hooks.opening.alone import building
-from model_hooks.opening.compared import check_loaded
+from model_hooks.opening.compared import check_loaded, check_report
 from model_hooks.opening.files import (
     Weights,
     check_files,
@@ -41,9 +41,12 @@ from model_hooks.opening.files import (
     read_weights,
     weight_files,
 )
-from model_hooks.opening.find import Listed, fetched_folder, local_folder
+from model_hooks.opening.find import Listed, fetched_folder, fetched_gguf, local_folder
+from model_hooks.opening.gguf_files import is_gguf, read_gguf, split_name
+from model_hooks.opening.installed import installed_models
 from model_hooks.opening.reasons import explain, needs_code, reason
-from model_hooks.opening.tokenizer import check_fits, open_tokenizer
+from model_hooks.opening.tokenizer import check_fits, gguf_tokenizer, open_tokenizer
+from model_hooks.opening.unpacked import unpacked
 
 BUNDLED = Path(__file__).resolve().parents[1] / "models"
 MEMORY_SHARE = 0.9
@@ -79,7 +82,8 @@ def load_model(
     built one after the other.
 
     Args:
-        name: A bundled name such as `storyteller`, a local directory or a Hub id.
+        name: A bundled name such as `storyteller`, a local directory, a GGUF file, a Hub id, or a
+            Hub id and a GGUF file in it (`org/model:model.Q4_0.gguf`).
         dtype: Number format of the weights; by default float32 on a CPU if it fits, else
             bfloat16; on CUDA and MPS, and where they are quantised, the checkpoint's own.
         device: `cuda`, `mps` or `cpu`; by default the best there is that has room.
@@ -96,11 +100,11 @@ def load_model(
     if not name:
         raise ModelNotFoundError("No model is named: type a folder or a Hub id such as gpt2.")
     check_allowed(name)
-    folder = _folder(name) or fetched_folder(
-        name, weights=True, check=lambda listed: _check_listed(name, listed)
-    )
+    folder = _found(name, weights=True)
     with building:
         try:
+            if is_gguf(folder):
+                return _open_gguf(name, folder, dtype, device)
             return _open(name, folder, dtype, device)
         except InlookError:
             raise
@@ -122,9 +126,11 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     if not name:
         raise ModelNotFoundError("No tokenizer is named: type a folder or a Hub id such as gpt2.")
     check_allowed(name)
-    folder = _folder(name) or fetched_folder(name, weights=False)
+    folder = _found(name, weights=False)
     with building:
         try:
+            if is_gguf(folder):
+                return gguf_tokenizer(name, folder)
             check_files(name, folder)
             return open_tokenizer(name, folder)
         except InlookError:
@@ -133,9 +139,26 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
             raise explain(name, folder, error) from error
 
 
-def _folder(name: str) -> Path | None:
-    """Return the folder of a bundled name or a path; None for a Hub id."""
-    return bundled_models().get(name) or local_folder(name)
+def _found(name: str, *, weights: bool) -> Path:
+    """Return the folder, or the GGUF file, of a bundled name, a path or a Hub id."""
+
+    def check(listed: Listed) -> None:
+        _check_listed(name, listed)
+
+    if bundled := bundled_models().get(name) or installed_models().get(name):
+        return bundled
+    if parts := split_name(name):
+        return fetched_gguf(*parts, check)
+    return local_folder(name) or fetched_folder(name, weights=weights, check=check)
+
+
+def _open_gguf(name: str, path: Path, dtype: torch.dtype | None, device: str | None) -> HookedModel:
+    file = read_gguf(name, path)
+    folder = unpacked(name, path, file, MEMORY_SHARE * free_bytes("cpu"))
+    hooked = _open(name, folder, dtype, device)
+    stored = file.quantisation if file.is_quantised else None
+    hooked.info = replace(hooked.info, quantisation=stored)
+    return hooked
 
 
 def _open(name: str, folder: Path, dtype: torch.dtype | None, device: str | None) -> HookedModel:
@@ -336,41 +359,8 @@ def _load_weights(
         ignore_mismatched_sizes=True,  # else the shapes are only logged
     )
     model, report = loaded
-    _check_report(name, model, report)
+    check_report(name, model, report)
     return model.to(device)
-
-
-def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
-    """Refuse weights that transformers made up, and a model that leaves some of its own unread.
-
-    Raises:
-        BrokenModelError: The config and the weights are of two models, or weights are missing.
-    """
-    if mismatched := sorted(report.get("mismatched_keys", ())):
-        key, held, described = mismatched[0]
-        raise BrokenModelError(
-            f"The config.json of {name} describes another model than its weights: {key} is of "
-            f"the shape {tuple(held)}, where the config asks for {tuple(described)}."
-        )
-    unread = sorted(report.get("unexpected_keys", ()))
-    missing = sorted(report.get("missing_keys", ()))
-    if missing and unread:
-        raise BrokenModelError(
-            f"The config.json of {name} describes another model than its weights: {len(missing)} "
-            f"that it asks for are missing (such as {missing[0]}), and {len(unread)} that are "
-            f"there would not be read (such as {unread[0]})."
-        )
-    if missing:
-        raise BrokenModelError(
-            f"{name} lacks {len(missing)} of its weights (such as {missing[0]}): the checkpoint "
-            "is incomplete."
-        )
-    known = {re.sub(r"\d+", "#", key) for key, _ in model.named_parameters()}
-    if more := [key for key in unread if re.sub(r"\d+", "#", key) in known]:
-        raise BrokenModelError(
-            f"The config.json of {name} describes a smaller model than its weights: {len(more)} "
-            f"of them would not be read (such as {more[0]})."
-        )
 
 
 def _not_a_number(model: PreTrainedModel) -> str | None:

@@ -4,6 +4,7 @@ A loader changes what the whole process shares while it works. Were it disturbed
 be made up without a word; so a few numbers of each tensor are read once more, past the loader.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,39 @@ def check_loaded(name: str, files: Iterable[Path], model: PreTrainedModel) -> No
                 f"What was loaded of {name} is not what its files hold ({key} differs): its files "
                 "were changed meanwhile, or the loading was disturbed. Open it again."
             )
+
+
+def check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """Refuse weights that transformers made up, and a model that leaves some of its own unread.
+
+    Raises:
+        BrokenModelError: The config and the weights are of two models, or weights are missing.
+    """
+    if mismatched := sorted(report.get("mismatched_keys", ())):
+        key, held, described = mismatched[0]
+        raise BrokenModelError(
+            f"The config.json of {name} describes another model than its weights: {key} is of "
+            f"the shape {tuple(held)}, where the config asks for {tuple(described)}."
+        )
+    unread = sorted(report.get("unexpected_keys", ()))
+    missing = sorted(report.get("missing_keys", ()))
+    if missing and unread:
+        raise BrokenModelError(
+            f"The config.json of {name} describes another model than its weights: {len(missing)} "
+            f"that it asks for are missing (such as {missing[0]}), and {len(unread)} that are "
+            f"there would not be read (such as {unread[0]})."
+        )
+    if missing:
+        raise BrokenModelError(
+            f"{name} lacks {len(missing)} of its weights (such as {missing[0]}): the checkpoint "
+            "is incomplete."
+        )
+    known = {re.sub(r"\d+", "#", key) for key, _ in model.named_parameters()}
+    if more := [key for key in unread if re.sub(r"\d+", "#", key) in known]:
+        raise BrokenModelError(
+            f"The config.json of {name} describes a smaller model than its weights: {len(more)} "
+            f"of them would not be read (such as {more[0]})."
+        )
 
 
 def _ends(

@@ -112,8 +112,6 @@ def read_config(name: str, folder: Path) -> dict[str, Any]:
             "that model with PEFT's merge_and_unload and save the result."
         )
     if not (folder / "config.json").is_file():
-        if any(folder.glob("*.gguf")):
-            raise in_gguf(f"{name} holds a model")
         raise ModelNotFoundError(
             f"{name} has no config.json: choose a folder that holds a Hugging Face model."
         )
@@ -124,14 +122,6 @@ def read_config(name: str, folder: Path) -> dict[str, Any]:
             "model_type."
         )
     return config
-
-
-def in_gguf(what: str) -> ModelNotFoundError:
-    """Say that something is in llama.cpp's format."""
-    return ModelNotFoundError(
-        f"{what} in GGUF format (llama.cpp's): choose the same model as a Hugging Face folder, "
-        "with config.json and .safetensors files."
-    )
 
 
 def _names_weights(folder: Path) -> bool:

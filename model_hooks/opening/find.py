@@ -1,4 +1,4 @@
-"""Where are the files of what a name stands for: a folder, or a repository of the Hub?
+"""Where are the files of what a name stands for: a folder, a file, or a repository of the Hub?
 
 A repository is fetched first, only what loaders read, and is a folder from then on: what can be
 wrong with one is then said in the same way.
@@ -23,9 +23,9 @@ from model_hooks.opening.files import (
     INDEX,
     READ_BY_LOADERS,
     SINGLE,
-    in_gguf,
     no_weights,
 )
+from model_hooks.opening.gguf_files import LISTED, is_gguf, only_one
 from model_hooks.opening.hub import model_info
 from model_hooks.opening.reasons import reason
 
@@ -40,19 +40,18 @@ class Listed(NamedTuple):
 
 
 def local_folder(name: str) -> Path | None:
-    """Return the folder that a name stands for; None for a Hub id.
+    """Return the folder, or the GGUF file, that a name stands for; None for a Hub id.
 
     Raises:
         ModelNotFoundError: It is neither; the message says what it is instead.
     """
-    try:
-        path = Path(name).expanduser()
-        if path.is_dir():
-            return path
-        if path.is_file():
-            raise _only_a_file(name, path)
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, no such home
-        pass
+    path = local_path(name)
+    if path is not None and path.is_dir():
+        return _gguf_alone(name, path) or path
+    if path is not None and is_gguf(path):
+        return path
+    if path is not None and path.is_file():
+        raise _only_a_file(name)
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -63,9 +62,24 @@ def local_folder(name: str) -> Path | None:
     return None
 
 
-def _only_a_file(name: str, path: Path) -> ModelNotFoundError:
-    if path.suffix == ".gguf":
-        return in_gguf(f"{name} is a file")
+def local_path(name: str) -> Path | None:
+    """Return the folder or file that is called so; None if there is none."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, no such home
+        return None
+
+
+def _gguf_alone(name: str, folder: Path) -> Path | None:
+    """Return the GGUF file of a folder that has no other weights."""
+    files = {path.name for path in folder.iterdir()}
+    if files & {SINGLE, INDEX, "adapter_config.json"} or not any(map(is_gguf, map(Path, files))):
+        return None
+    return folder / only_one(name, files, "/")
+
+
+def _only_a_file(name: str) -> ModelNotFoundError:
     return ModelNotFoundError(
         f"{name} is a file: choose the folder that holds it, with its config.json and tokenizer."
     )
@@ -89,20 +103,62 @@ def fetched_folder(
         info = model_info(name, files=weights)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
         wanted = [file for file in sizes if _is_read(file) and not file.endswith(".safetensors")]
+        opened = _weights_among(name, sizes) if weights else []
         if weights:
-            opened = _weights_among(name, sizes)
             n_bytes = sum(sizes[file] for file in opened)
             check(Listed(n_bytes, getattr(info.safetensors, "total", None)))
             wanted += opened
         check_download(name, sum(sizes[file] for file in wanted))
-        return Path(snapshot_download(name, revision=info.sha, allow_patterns=wanted))
+        folder = Path(snapshot_download(name, revision=info.sha, allow_patterns=wanted))
+        return folder / opened[0] if opened and is_gguf(Path(opened[0])) else folder
     except ModelError:
         raise
     except Exception as error:
-        gone = isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError)
-        if not gone and (kept := _kept_folder(name)) is not None:
+        if not _is_gone(error) and (kept := _kept_folder(name)) is not None:
             return kept
         raise _why_not_fetched(name, error) from error
+
+
+def fetched_gguf(repository: str, file: str, check: Callable[[Listed], None]) -> Path:
+    """Return one GGUF file of a folder, or of a repository of the Hub, from where it is fetched.
+
+    Args:
+        repository: A folder or a Hub id.
+        file: The name of the file in it.
+        check: Called with what the Hub says before the file is fetched.
+
+    Raises:
+        ModelNotFoundError: There is no such repository or file, or the Hub cannot be reached.
+    """
+    if (local := local_path(repository)) is not None:
+        if (local / file).is_file():
+            return local / file
+        raise ModelNotFoundError(f"There is no {file} in {repository}.")
+    try:
+        info = model_info(repository, files=True)
+        sizes = {one.rfilename: one.size or 0 for one in info.siblings or []}
+        if file not in sizes:
+            raise _no_such_gguf(repository, file, sizes)
+        check(Listed(sizes[file], None))
+        check_download(repository, sizes[file])
+        return Path(snapshot_download(repository, revision=info.sha, allow_patterns=[file])) / file
+    except ModelError:
+        raise
+    except Exception as error:
+        kept = None if _is_gone(error) else try_to_load_from_cache(repository, file)
+        if isinstance(kept, str):
+            return Path(kept)
+        raise _why_not_fetched(repository, error) from error
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError)
+
+
+def _no_such_gguf(repository: str, file: str, files: Iterable[str]) -> ModelNotFoundError:
+    there = sorted(filter(lambda one: is_gguf(Path(one)), files))
+    others = f": there are {', '.join(there[:LISTED])}" if there else ", nor any other GGUF file"
+    return ModelNotFoundError(f"There is no {file} in {repository}{others}.")
 
 
 def _is_read(file: str) -> bool:
@@ -118,10 +174,10 @@ def _weights_among(name: str, files: Iterable[str]) -> list[str]:
         return [f for f in files if f.startswith("model") and f.endswith(".safetensors")]
     if "adapter_config.json" in files:  # what that is will be said of the folder
         return []
+    if any(is_gguf(Path(file)) for file in files):
+        return [only_one(name, files, ":")]
     if "config.json" in files:
         raise no_weights(name, files)
-    if any(file.endswith(".gguf") for file in files):
-        raise in_gguf(f"{name} holds a model")
     return []
 
 

@@ -41,6 +41,22 @@ def open_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def gguf_tokenizer(name: str, path: Path) -> PreTrainedTokenizerBase:
+    """Open the tokenizer that a GGUF file describes.
+
+    Raises:
+        BrokenModelError: transformers cannot make one of it; the message says why.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(
+            str(path.parent), gguf_file=path.name, trust_remote_code=False
+        )
+    except Exception as error:
+        raise BrokenModelError(
+            f"transformers cannot open the tokenizer of {name}: {reason(error, path.parent)}."
+        ) from error
+
+
 def check_fits(name: str, tokenizer: PreTrainedTokenizerBase, n_rows: int) -> None:
     """Refuse a tokenizer that is of another model than the embedding.
 

@@ -5,6 +5,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from gguf import GGMLQuantizationType as Kind
 from huggingface_hub import HfApi, ModelInfo
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
@@ -18,6 +19,7 @@ from model_hooks import (
 )
 from model_hooks.opening import allowed, find
 from model_hooks.opening.hub import ask_again
+from tests.gguf_writing import tiny, write_gguf
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def reachable():
     ask_again()
 
 
-def hub(monkeypatch, files, n_weights=None):
+def hub(monkeypatch, files, n_weights=None, folder=None):
     """Let the Hub have one repository; return the lists of files that are fetched from it."""
     fetched = []
     info = ModelInfo(
@@ -40,7 +42,7 @@ def hub(monkeypatch, files, n_weights=None):
 
     def fetch(name, revision, allow_patterns):
         fetched.append(set(allow_patterns))
-        return str(bundled_models()["storyteller"])
+        return str(folder or bundled_models()["storyteller"])
 
     monkeypatch.setattr(HfApi, "model_info", lambda self, name, **_: info)
     monkeypatch.setattr(find, "snapshot_download", fetch)
@@ -80,7 +82,7 @@ def test_weights_that_could_not_be_opened_are_not_fetched(monkeypatch):
     [
         ({"config.json": 1, "pytorch_model.bin": 9}, "pickle"),
         ({"config.json": 1}, r"no model\.safetensors"),
-        ({"model.Q4.gguf": 9}, "GGUF"),
+        ({"a.gguf": 9, "b.gguf": 9}, r"holds 2 GGUF files: name one, as in org/model:a\.gguf"),
     ],
 )
 def test_a_repository_without_weights_to_open_says_what_it_has(files, said, monkeypatch):
@@ -88,6 +90,17 @@ def test_a_repository_without_weights_to_open_says_what_it_has(files, said, monk
     with pytest.raises((BrokenModelError, ModelNotFoundError), match=said):
         load_model("org/model")
     assert not fetched
+
+
+@pytest.mark.parametrize("name", ["org/model", "org/model:model.Q8_0.gguf"])
+def test_one_gguf_file_of_a_repository_is_fetched_and_opened(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_gguf(tmp_path / "model.Q8_0.gguf", tiny("llama"), Kind.Q8_0)
+    fetched = hub(monkeypatch, {"model.Q8_0.gguf": 9, "README.md": 1}, folder=tmp_path)
+    assert load_model(name).info.quantisation == "Q8_0"
+    assert fetched == [{"model.Q8_0.gguf"}]
+    with pytest.raises(ModelNotFoundError, match=r"no other\.gguf .*there are model\.Q8_0\.gguf"):
+        load_model("org/model:other.gguf")
 
 
 @pytest.mark.parametrize(

@@ -165,13 +165,9 @@ def test_a_link_to_nothing_is_named(changed):
     assert "model.safetensors is missing" in said_of(changed)
 
 
-def test_an_adapter_and_a_gguf_file_are_called_what_they_are(tmp_path):
+def test_an_adapter_is_called_what_it_is(tmp_path):
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
     assert "adapter (LoRA or the like) for org/base" in said_of(tmp_path)
-    (tmp_path / "adapter_config.json").unlink()
-    (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    assert "GGUF format" in said_of(tmp_path)
-    assert "GGUF format" in said_of(tmp_path / "model.gguf")
 
 
 def test_a_package_that_is_missing_is_named(changed):
