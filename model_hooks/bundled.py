@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from model_hooks.errors import BrokenModelError
 from model_hooks.loading import BUNDLED, bundled_models
 from model_hooks.opening.files import read_weights, weight_files
+from model_hooks.opening.gguf_files import read_gguf
+from model_hooks.opening.installed import installed_models
 from model_hooks.read.cache_sizes import DTYPES, LayerSizes
 
 TRAINING = BUNDLED / "training.json"
@@ -83,6 +85,25 @@ def bundled_sizes() -> tuple[BundledModel, ...]:
             weights = read_weights(name, weight_files(name, folder))
             found.append(BundledModel(name, weights.n_weights, weights.n_bytes))
     return tuple(found)
+
+
+@functools.cache
+def installed_sizes() -> tuple[BundledModel, ...]:
+    """List the models that were installed as packages, read from the headers of their files.
+
+    A file that is not whole is left out.
+    """
+    found = []
+    for name, path in installed_models().items():
+        with contextlib.suppress(BrokenModelError, OSError):
+            file = read_gguf(name, path)
+            found.append(BundledModel(name, file.n_weights, file.n_bytes))
+    return tuple(found)
+
+
+def models_at_hand() -> tuple[BundledModel, ...]:
+    """List the models that open without a download: those that came along or were installed."""
+    return *bundled_sizes(), *installed_sizes()
 
 
 def cache_bytes_per_token(name: str, dtype: str = "float16") -> int:

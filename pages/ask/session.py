@@ -7,20 +7,33 @@ Each ends the page with one friendly sentence where there is nothing to show: an
 that is too long, a model that cannot be loaded, a part that this model lacks.
 """
 
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import NoReturn
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import (
+    ScriptRunContext,
+    add_script_run_ctx,
+    get_script_run_ctx,
+)
 
 from model_hooks import InlookError, InterventionError, ModelInfo, PromptError
 from model_hooks.host import Run
+from model_hooks.opening.progress import progress_of
 from model_hooks.read.recorded import decode_after, encode, info_of, run_length, tokens_of
 from pages.ask.computed import computed
 from pages.server.settings import settings
 from pages.state.visit import put, view
 from pages.text import escape_markdown
+from viz.numbers import whole_percent
 
+LOOK_S = 0.3
+"""How often it is asked how far a model is that is being opened."""
+UNPACKING = "Unpacking its weights, which takes a while the first time:"
 NO_PROMPT = "Press **Edit** at the top of the page and type a prompt to begin."
 
+_LOADERS = ThreadPoolExecutor(16, "inlook-loads")
 _info_of = computed(info_of, keep=False)
 _encode = computed(encode)
 _tokens_of = computed(tokens_of)
@@ -29,13 +42,27 @@ _decode_after = computed(decode_after)
 
 
 def open_model() -> str | None:
-    """Load the selected model; return why it cannot be, or None."""
+    """Load the selected model, showing how far it is; return why it cannot be, or None."""
+    name, shown = view().model, None
+    loading = _LOADERS.submit(_load, name, get_script_run_ctx())
+    with st.spinner("Loading the model…"):
+        while wait([loading], LOOK_S).not_done:
+            if (share := progress_of(name)) is not None:
+                shown = shown or st.empty()
+                shown.progress(share, f"{UNPACKING} {whole_percent(share)}")
+    if shown:
+        shown.empty()
     try:
-        with st.spinner("Loading the model…"):
-            _info_of(view().model)
+        loading.result()
     except InlookError as error:
         return str(error)
     return None
+
+
+def _load(name: str, context: ScriptRunContext | None) -> None:
+    """Load a model in a thread of its own, whose lines are drawn where this visitor looks."""
+    add_script_run_ctx(threading.current_thread(), context)
+    _info_of(name)
 
 
 def info() -> ModelInfo:

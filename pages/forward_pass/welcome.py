@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from model_hooks import ModelInfo
-from model_hooks.bundled import bundled_sizes
+from model_hooks.bundled import models_at_hand
+from model_hooks.opening.installed import SMOLLM2
 from pages.ask.session import info
 from pages.state.visit import link, put
 from pages.text import escape_markdown
@@ -19,6 +20,7 @@ WHAT_IT_IS = (
 )
 STORYTELLER = "it has read children's stories and nothing else."
 TWIN = "a small model that has read children's stories, trained alike to compare designs."
+SMOLLM2_IS = "a small model that has read much of the web, and was taught to answer questions."
 ORDER = ("tokenizer", "attention", "layers", "generation", "kv_cache")
 """The pages of a first lesson, after this one."""
 
@@ -31,11 +33,12 @@ def about() -> str:
 def model_in_words(of: ModelInfo) -> str:
     """Say which model is open, how large it is, and what can be expected of it."""
     name = f"**{escape_markdown(of.name)}**"
-    sizes = {model.name: model for model in bundled_sizes()}
+    sizes = {model.name: model for model in models_at_hand()}
     if of.name not in sizes:
         layers = counted(of.n_layers, "layer")
         return f"Here it is {name}: {layers}, {of.n_parameters / 1e6:,.1f}M parameters."
-    what = STORYTELLER if of.name == "storyteller" else TWIN
+    what = SMOLLM2_IS if of.name == SMOLLM2.name else TWIN
+    what = STORYTELLER if of.name == "storyteller" else what
     return f"Here it is {name} ({size_of(sizes[of.name])}): {what}"
 
 

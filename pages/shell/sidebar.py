@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from model_hooks.bundled import bundled_sizes
-from pages.ask.session import open_model
+from model_hooks.bundled import models_at_hand
+from pages.ask.session import info, open_model
 from pages.shell.keys import draw_keys
 from pages.shell.navigation import Place
 from pages.shell.switched_off import draw_switched_off
@@ -13,7 +14,13 @@ from pages.state.visit import view
 from pages.text import visible
 from pages.widgets.bind import bind
 from pages.widgets.components import component
-from pages.widgets.models import offered_models, own_model_box, size_of, takes_any_model
+from pages.widgets.models import (
+    offered_models,
+    own_model_box,
+    size_of,
+    takes_any_model,
+    where_from,
+)
 from pages.widgets.next_pages import link_page
 
 PROMPT_LETTERS = 200
@@ -26,9 +33,11 @@ def draw(sections: Mapping[str, Iterable[Place]]) -> None:
     """Draw the sidebar, and load the model that it names."""
     with st.sidebar:
         _page_links(sections)
-        _model_picker()
+        place = _model_picker()
         switched_off, keys = st.container(), st.container()
     if open_model() is None:
+        if said := where_from(info()):
+            place.caption(said)
         with switched_off:
             draw_switched_off()
         with keys:
@@ -51,8 +60,9 @@ def about() -> str:
     return f"Inlook, {view().model}: {prompt[:PROMPT_LETTERS]}{more}"
 
 
-def _model_picker() -> None:
-    sizes = {model.name: model for model in bundled_sizes()}
+def _model_picker() -> DeltaGenerator:
+    """Draw what chooses a model; return where there is place for a line about it."""
+    sizes = {model.name: model for model in models_at_hand()}
     offered = offered_models()
     own = [] if view().model in offered else [view().model]
 
@@ -68,6 +78,8 @@ def _model_picker() -> None:
         everywhere=True,
         help="Parameters (in millions) and size on disk.",
     )
+    place = st.empty()
     if takes_any_model():
         with st.expander("Your own model"):
             own_model_box("own_model")
+    return place

@@ -20,8 +20,7 @@ from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run_if_any
 from pages.server.settings import settings as allowed
 from pages.shell.navigation import Place
-from pages.shell.presets import PRESETS
-from pages.state.mailbox import reported
+from pages.shell.presets import presets_of
 from pages.state.view import View, fields_of
 from pages.state.visit import put, uses, view
 from pages.text import escape_markdown, visible
@@ -32,6 +31,8 @@ from pages.widgets.words import token_name
 from viz.numbers import counted, percent
 
 MOST_PER_RUN = 500
+EXAMPLE_LETTERS = 60
+"""Of an example's prompt, in the menu."""
 TAIL_TOKENS = 60
 """Tokens shown of those that a run has written so far."""
 SHOWN = ("model", "prompt", "written", "pos", "decoding", "use_cache", "interventions")
@@ -167,20 +168,26 @@ def _buttons(disabled: bool, *, running: bool) -> None:
 
 
 def _examples() -> None:
-    titles = {preset.prompt: preset.title for preset in PRESETS}
+    presets = {preset.prompt: preset for preset in presets_of(view().model)}
+
+    def describe(prompt: str) -> str:
+        words = " ".join(prompt.split())
+        shown = words if len(words) <= EXAMPLE_LETTERS else words[:EXAMPLE_LETTERS]
+        return f"{presets[prompt].title}: {escape_markdown(shown)} …"
+
+    def take() -> None:
+        if preset := presets.get(st.session_state["text_bar.examples"]):
+            told = {"prompt": preset.prompt, "layer": preset.layer, "head": preset.head}
+            put({name: value for name, value in told.items() if value is not None})
+
     st.menu_button(
         "Examples",
-        list(titles),
+        list(presets),
         key="text_bar.examples",
         help="Prompts worth trying.",
-        format_func=lambda prompt: f"{titles[prompt]}: {escape_markdown(prompt)} …",
-        on_click=_take_example,
+        format_func=describe,
+        on_click=take,
     )
-
-
-def _take_example() -> None:
-    if prompt := reported("text_bar.examples"):
-        edited(prompt)
 
 
 def _length(draft: Draft | None) -> None:

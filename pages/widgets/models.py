@@ -2,10 +2,14 @@
 
 import streamlit as st
 
-from model_hooks.bundled import BundledModel, bundled_sizes
+from model_hooks import ModelInfo
+from model_hooks.bundled import BundledModel, models_at_hand
+from model_hooks.opening.gguf_files import bits_per_weight
+from model_hooks.opening.installed import packaged
 from pages.server.settings import settings
 from pages.state.mailbox import reported
 from pages.state.visit import put
+from viz.numbers import three_digits
 
 
 def size_of(model: BundledModel) -> str:
@@ -15,7 +19,7 @@ def size_of(model: BundledModel) -> str:
 
 def offered_models() -> list[str]:
     """Name the models to choose from: those that came along, and those that the server adds."""
-    bundled, listed = [model.name for model in bundled_sizes()], settings().models
+    bundled, listed = [model.name for model in models_at_hand()], settings().models
     if listed is None:
         return bundled
     return [name for name in bundled if name in listed] + [n for n in listed if n not in bundled]
@@ -40,8 +44,9 @@ def own_model_box(key: str) -> None:
         "Folder or Hub id",
         key=key,
         placeholder="openai-community/gpt2",
-        help="A folder with a causal language model in Hugging Face format, or the name of "
-        "one on the Hugging Face Hub (downloaded once). Safetensors only.",
+        help="A folder with a causal language model in Hugging Face format, a GGUF file, or the "
+        "name of one on the Hugging Face Hub (downloaded once); a GGUF file there is "
+        "`name:file.gguf`. Safetensors and GGUF only.",
         on_change=open_it,
     )
 
@@ -54,3 +59,20 @@ def bundled_model_menu(key: str) -> None:
             put(model=name)
 
     st.menu_button("One that came along", offered_models(), key=key, on_click=open_it)
+
+
+def where_from(of: ModelInfo) -> str:
+    """Say where a model's numbers come from, if that needs saying (Markdown); else nothing."""
+    said = []
+    if (model := packaged(of.name)) is not None:
+        said.append(
+            f"From the package {model.package} {model.version}, licence {model.licence} "
+            f"([source]({model.source}))."
+        )
+    if of.quantisation is not None:
+        said.append(
+            f"All numbers are those of the {three_digits(bits_per_weight(of.quantisation))} bits "
+            f"({of.quantisation}) that this file keeps of each weight, turned back into "
+            f"{of.dtype}: not quite those of the original model."
+        )
+    return " ".join(said)

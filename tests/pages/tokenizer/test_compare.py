@@ -2,10 +2,10 @@
 
 import pytest
 
-from model_hooks import bundled_models
 from pages.tokenizer import chips
 from pages.tokenizer.compare import card, comparison, others
 from pages.tokenizer.search import MAX_FOUND, count_sentence
+from pages.widgets.models import offered_models
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_the_one_that_needs_fewer_tokens_is_named_first(first, second, said):
 
 
 def test_a_model_is_not_compared_with_itself_by_default():
-    names = [*bundled_models()]
+    names = offered_models()
     assert others(names[0]) == ["single bytes", *names[1:]]
     assert others("some/model") == ["single bytes", *names]
 
