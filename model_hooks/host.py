@@ -17,7 +17,6 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import psutil
 import torch
 from cachetools import LRUCache, cached
 
@@ -25,9 +24,8 @@ from model_hooks.experiments import untrained
 from model_hooks.model import HookedModel
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.trace import PER_HEAD_FROM, Trace
+from model_hooks.shelf import Shelf
 
-MODEL_SHARE = 0.4
-"""Of this machine's memory, how much the weights of all models may take."""
 TRACE_BYTES = 192 * 2**20
 
 
@@ -111,7 +109,7 @@ class Host:
     Args:
         open_model: Loads a model by its name.
         model_bytes: What all weights together may take; the newest model stays in any case. By
-            default a share of this machine's memory.
+            default a share of the memory of this machine or container.
         trace_bytes: What all traces together may take.
         n_threads: Threads per forward pass, at least 1; None leaves torch's own setting.
     """
@@ -125,12 +123,7 @@ class Host:
     ) -> None:
         if n_threads is not None:
             torch.set_num_threads(n_threads)
-        if model_bytes is None:
-            model_bytes = int(psutil.virtual_memory().total * MODEL_SHARE)
-        # What is larger than everything may take would not be kept at all.
-        self._models: LRUCache[Any, HookedModel] = LRUCache(
-            model_bytes, lambda model: min(weights_bytes(model), model_bytes)
-        )
+        self._models = Shelf(open_model, model_bytes)
         self._traces: LRUCache[Any, Trace] = LRUCache(
             trace_bytes, lambda trace: min(bytes_of(trace), trace_bytes)
         )
@@ -138,7 +131,6 @@ class Host:
         def run(asked: Run) -> Trace:
             return self.model(asked.model_name).trace(asked.token_ids, asked.interventions)
 
-        self._kept_model = cached(self._models, condition=threading.Condition())(open_model)
         self._kept_trace = cached(self._traces, condition=threading.Condition())(run)
 
     def model(self, name: str) -> HookedModel:
@@ -147,7 +139,7 @@ class Host:
         Raises:
             InlookError: It cannot be loaded; the message says why.
         """
-        return self._kept_model(name)
+        return self._models.get(name)
 
     def trace(self, run: Run) -> Trace:
         """Return the trace of a run.
@@ -163,6 +155,11 @@ class Host:
         Raises:
             InlookError: There is no answer; the message says why.
         """
+        with self._models.used(question.run.model_name):
+            answer = self._answer(question)
+        return self._while_used(question, answer) if hasattr(answer, "__next__") else answer
+
+    def _answer(self, question: Question) -> Any:
         function, given = resolve(question.function), []
         parameters = parameters_of(function)
         if "model" in parameters[:1]:
@@ -171,23 +168,22 @@ class Host:
             given.append(self.trace(question.run))
         return function(*given, *question.key, **dict(question.named))
 
+    def _while_used(self, question: Question, values: Iterator[Any]) -> Iterator[Any]:
+        with self._models.used(question.run.model_name):
+            yield from values
+
     def forget(self) -> None:
         """Drop every model and trace."""
-        self._kept_model.cache_clear()
+        self._models.clear()
         self._kept_trace.cache_clear()
 
     def sizes(self) -> Sizes:
         """Return how much memory is taken."""
-        return Sizes(int(self._models.currsize), int(self._traces.currsize))
+        return Sizes(self._models.n_bytes, int(self._traces.currsize))
 
     def names(self) -> Iterator[str]:
         """Yield the names of the models that are loaded."""
-        return iter([key[0] for key in list(self._models)])
-
-
-def weights_bytes(model: HookedModel) -> int:
-    """Return what a model's weights take."""
-    return sum(p.nbytes for p in model.model.parameters())
+        return iter(self._models)
 
 
 def bytes_of(trace: Trace) -> int:

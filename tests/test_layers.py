@@ -93,6 +93,7 @@ ORDER = (
     "read",
     "experiments",
     "bundled",
+    "shelf",
     "host",
 )
 """Folders and files of model_hooks: each builds on earlier ones alone."""
