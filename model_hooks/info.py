@@ -52,3 +52,6 @@ class ModelInfo:
     quantisation: str | None = None
     """How the weights were stored in fewer bits, by llama.cpp's name such as `Q4_1`, before they
     were turned back into numbers of `dtype`; None if they were not."""
+    adapter: str | None = None
+    """What sits on the model, such as `LoRA, rank 8`, whether or not it is in these weights; None
+    where there is no adapter."""

@@ -8,17 +8,11 @@ from typing import Any, NamedTuple
 import psutil
 import torch
 from transformers import (
-    CONFIG_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    __version__,
-)
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -27,12 +21,19 @@ from model_hooks.errors import (
     InlookError,
     ModelNotFoundError,
     ModelTooLargeError,
-    NotCausalError,
 )
 from model_hooks.model import HookedModel
+from model_hooks.opening.adapters import (
+    Adapter,
+    merged,
+    own_tokenizer,
+    plain_folder,
+    read_adapter,
+)
 from model_hooks.opening.allowed import check_allowed
 from model_hooks.opening.alone import building
 from model_hooks.opening.compared import check_loaded, check_report
+from model_hooks.opening.families import check_causal
 from model_hooks.opening.files import (
     Weights,
     check_files,
@@ -44,7 +45,8 @@ from model_hooks.opening.files import (
 from model_hooks.opening.find import Listed, fetched_folder, fetched_gguf, local_folder
 from model_hooks.opening.gguf_files import is_gguf, read_gguf, split_name
 from model_hooks.opening.installed import installed_models
-from model_hooks.opening.reasons import explain, needs_code, reason
+from model_hooks.opening.names import WITHOUT, with_adapter
+from model_hooks.opening.reasons import explain, reason
 from model_hooks.opening.tokenizer import check_fits, gguf_tokenizer, open_tokenizer
 from model_hooks.opening.unpacked import unpacked
 
@@ -100,12 +102,14 @@ def load_model(
     if not name:
         raise ModelNotFoundError("No model is named: type a folder or a Hub id such as gpt2.")
     check_allowed(name)
-    folder = _found(name, weights=True)
+    folder = _found(with_adapter(name), weights=True)
+    adapter = read_adapter(name, folder)
+    if adapter is not None:
+        folder = _base_of(name, adapter)
     with building:
         try:
-            if is_gguf(folder):
-                return _open_gguf(name, folder, dtype, device)
-            return _open(name, folder, dtype, device)
+            with plain_folder(folder) as plain:
+                return _open(name, plain, adapter, dtype, device)
         except InlookError:
             raise
         except Exception as error:
@@ -126,7 +130,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     if not name:
         raise ModelNotFoundError("No tokenizer is named: type a folder or a Hub id such as gpt2.")
     check_allowed(name)
-    folder = _found(name, weights=False)
+    folder = _found(with_adapter(name), weights=False)
+    if (adapter := read_adapter(name, folder)) is not None and not own_tokenizer(adapter):
+        folder = _base_of(name, adapter)
     with building:
         try:
             if is_gguf(folder):
@@ -152,19 +158,43 @@ def _found(name: str, *, weights: bool) -> Path:
     return local_folder(name) or fetched_folder(name, weights=weights, check=check)
 
 
-def _open_gguf(name: str, path: Path, dtype: torch.dtype | None, device: str | None) -> HookedModel:
-    file = read_gguf(name, path)
-    folder = unpacked(name, path, file, MEMORY_SHARE * free_bytes("cpu"))
-    hooked = _open(name, folder, dtype, device)
-    stored = file.quantisation if file.is_quantised else None
-    hooked.info = replace(hooked.info, quantisation=stored)
-    return hooked
+def _base_of(name: str, adapter: Adapter) -> Path:
+    """Return where the model is that an adapter changes.
+
+    Raises:
+        ModelNotFoundError: It is not there, or is an adapter itself.
+    """
+    if Path(adapter.base) == adapter.folder:
+        return adapter.folder
+    try:
+        base = _found(adapter.base, weights=True)
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(
+            f"{name} is an adapter ({adapter.kind}) for another model, {adapter.base}, which is "
+            f"needed too: {str(error)[:1].lower() + str(error)[1:]}"
+        ) from error
+    if read_adapter(name, base) is not None:
+        raise ModelNotFoundError(
+            f"{name} is an adapter for {adapter.base}, which is an adapter itself: merge one of "
+            "them first."
+        )
+    return base
 
 
-def _open(name: str, folder: Path, dtype: torch.dtype | None, device: str | None) -> HookedModel:
+def _open(
+    name: str,
+    place: Path,
+    adapter: Adapter | None,
+    dtype: torch.dtype | None,
+    device: str | None,
+) -> HookedModel:
+    """Open a folder or a GGUF file, with an adapter in it if there is one."""
+    file = read_gguf(name, place) if is_gguf(place) else None
+    room = MEMORY_SHARE * free_bytes("cpu")
+    folder = unpacked(name, place, file, room) if file is not None else place
     said = read_config(name, folder)
     check_files(name, folder)
-    _check_causal(name, said)
+    check_causal(name, said)
     files = weight_files(name, folder)
     weights = read_weights(name, files)
     check_layer_counts(name, said, weights.n_tensors)
@@ -172,11 +202,26 @@ def _open(name: str, folder: Path, dtype: torch.dtype | None, device: str | None
     skeleton = _skeleton(config)
     need = _need(name, config, weights, skeleton)
     device, dtype = _place(name, need, device, dtype)
-    tokenizer = open_tokenizer(name, folder)
+    has_words = adapter is not None and own_tokenizer(adapter)
+    tokenizer = open_tokenizer(name, adapter.folder if adapter and has_words else folder)
     if n_rows := _n_rows(skeleton):
         check_fits(name, tokenizer, n_rows)
     model = _load_weights(name, folder, config, dtype, device)
     check_loaded(name, files, model)
+    if adapter is not None and not name.endswith(WITHOUT):
+        model = merged(name, adapter, model)
+    hooked = _wrapped(name, folder, model, tokenizer)
+    hooked.info = replace(
+        hooked.info,
+        quantisation=file.quantisation if file is not None and file.is_quantised else None,
+        adapter=adapter and adapter.kind,
+    )
+    return hooked
+
+
+def _wrapped(
+    name: str, folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> HookedModel:
     try:
         return HookedModel.wrap(model, tokenizer, name)
     except Exception as error:
@@ -190,33 +235,6 @@ def _open(name: str, folder: Path, dtype: torch.dtype | None, device: str | None
         raise BrokenModelError(
             f"{name} loads, but does not run here: {reason(error, folder)}."
         ) from error
-
-
-def _check_causal(name: str, said: dict[str, Any]) -> None:
-    """Refuse a type that is no causal LM, or not known, by what config.json itself says."""
-    family, named = said["model_type"], said.get("architectures") or []
-    if family not in CONFIG_MAPPING:
-        if "auto_map" in said:
-            raise needs_code(name)
-        raise NotCausalError(
-            f"{name} is of the type {family}, which this version of transformers ({__version__}) "
-            "does not know."
-        )
-    causal_class = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(family)
-    if causal_class is None and any("CausalLM" in str(architecture) for architecture in named):
-        raise NotCausalError(
-            f"{name} is of the type {family}, for which transformers has no causal language model "
-            "that can be opened by itself."
-        )
-    encoder = family in MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    if causal_class is None or (
-        encoder and causal_class not in named and not said.get("is_decoder", False)
-    ):
-        what = f"a {named[0]}" if named else f"of the type {family}"
-        raise NotCausalError(
-            f"{name} is {what}, not a causal language model: choose one that writes text, such as "
-            "GPT-2 or Llama."
-        )
 
 
 def _load_config(name: str, folder: Path) -> PreTrainedConfig:

@@ -12,6 +12,7 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from model_hooks.errors import ModelNotFoundError, ModelTooLargeError
+from model_hooks.opening.names import with_adapter
 
 DISK_SHARE = 0.9
 """Of the free disk, how much one model may fill."""
@@ -32,7 +33,7 @@ def check_allowed(name: str) -> None:
     Raises:
         ModelNotFoundError: It is not, whether or not there is such a model.
     """
-    if _allowed is not None and name not in _allowed:
+    if _allowed is not None and with_adapter(name) not in _allowed:
         raise ModelNotFoundError(
             "This server opens only the models on its list: choose one in the sidebar."
         )

@@ -104,13 +104,6 @@ def read_config(name: str, folder: Path) -> dict[str, Any]:
         ModelNotFoundError: There is none; the message says what the folder holds instead.
         BrokenModelError: It is not JSON, or names no type.
     """
-    adapter = folder / "adapter_config.json"
-    if adapter.is_file() and not _names_weights(folder):
-        base = read_json(name, adapter).get("base_model_name_or_path") or "another model"
-        raise ModelNotFoundError(
-            f"{name} is an adapter (LoRA or the like) for {base}, not a whole model: merge it into "
-            "that model with PEFT's merge_and_unload and save the result."
-        )
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(
             f"{name} has no config.json: choose a folder that holds a Hugging Face model."
@@ -124,7 +117,8 @@ def read_config(name: str, folder: Path) -> dict[str, Any]:
     return config
 
 
-def _names_weights(folder: Path) -> bool:
+def names_weights(folder: Path) -> bool:
+    """Tell whether a folder has weights of a whole model, or names some."""
     return any(os.path.lexists(folder / file) for file in (SINGLE, INDEX))
 
 

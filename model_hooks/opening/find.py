@@ -168,12 +168,14 @@ def _is_read(file: str) -> bool:
 def _weights_among(name: str, files: Iterable[str]) -> list[str]:
     """List the files of a repository that hold the weights which would be opened."""
     files = list(files)
+    adapter = [file for file in files if file == "adapter_model.safetensors"]
     if SINGLE in files:
-        return [SINGLE]
+        return [SINGLE, *adapter]
     if INDEX in files:
-        return [f for f in files if f.startswith("model") and f.endswith(".safetensors")]
-    if "adapter_config.json" in files:  # what that is will be said of the folder
-        return []
+        shards = [f for f in files if f.startswith("model") and f.endswith(".safetensors")]
+        return [*shards, *adapter]
+    if "adapter_config.json" in files:
+        return adapter
     if any(is_gguf(Path(file)) for file in files):
         return [only_one(name, files, ":")]
     if "config.json" in files:

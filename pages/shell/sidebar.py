@@ -15,6 +15,7 @@ from pages.text import visible
 from pages.widgets.bind import bind
 from pages.widgets.components import component
 from pages.widgets.models import (
+    adapter_switch,
     offered_models,
     own_model_box,
     size_of,
@@ -36,8 +37,10 @@ def draw(sections: Mapping[str, Iterable[Place]]) -> None:
         place = _model_picker()
         switched_off, keys = st.container(), st.container()
     if open_model() is None:
-        if said := where_from(info()):
-            place.caption(said)
+        with place.container():
+            if said := where_from(info()):
+                st.caption(said)
+            adapter_switch(info())
         with switched_off:
             draw_switched_off()
         with keys:

@@ -6,9 +6,11 @@ from model_hooks import ModelInfo
 from model_hooks.bundled import BundledModel, models_at_hand
 from model_hooks.opening.gguf_files import bits_per_weight
 from model_hooks.opening.installed import packaged
+from model_hooks.opening.names import with_adapter, without_adapter
 from pages.server.settings import settings
 from pages.state.mailbox import reported
 from pages.state.visit import put
+from pages.text import escape_markdown
 from viz.numbers import three_digits
 
 
@@ -44,7 +46,8 @@ def own_model_box(key: str) -> None:
         "Folder or Hub id",
         key=key,
         placeholder="openai-community/gpt2",
-        help="A folder with a causal language model in Hugging Face format, a GGUF file, or the "
+        help="A folder with a causal language model in Hugging Face format or an adapter for one "
+        "(LoRA), a GGUF file, or the "
         "name of one on the Hugging Face Hub (downloaded once); a GGUF file there is "
         "`name:file.gguf`. Safetensors and GGUF only.",
         on_change=open_it,
@@ -76,3 +79,22 @@ def where_from(of: ModelInfo) -> str:
             f"{of.dtype}: not quite those of the original model."
         )
     return " ".join(said)
+
+
+def adapter_switch(of: ModelInfo) -> None:
+    """Draw what takes an adapter off its model and puts it on again, where there is one."""
+    if of.adapter is None:
+        return
+    on = with_adapter(of.name) == of.name
+
+    def change() -> None:
+        put(model=without_adapter(of.name) if on else with_adapter(of.name))
+
+    st.toggle(
+        f"With its adapter ({escape_markdown(of.adapter)})",
+        on,
+        key=f"adapter.{of.name}",
+        help="An adapter is a small change of some weights, trained on its own. Switch it off to "
+        "see the model that it sits on; the prompt stays.",
+        on_change=change,
+    )

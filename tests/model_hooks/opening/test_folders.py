@@ -165,11 +165,6 @@ def test_a_link_to_nothing_is_named(changed):
     assert "model.safetensors is missing" in said_of(changed)
 
 
-def test_an_adapter_is_called_what_it_is(tmp_path):
-    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
-    assert "adapter (LoRA or the like) for org/base" in said_of(tmp_path)
-
-
 def test_a_package_that_is_missing_is_named(changed):
     quantised = {"quant_method": "bitsandbytes", "load_in_4bit": True}
     edit(changed / "config.json", quantization_config=quantised)

@@ -45,7 +45,7 @@ def test_what_is_not_on_the_list_is_refused_alike_and_before_anything_is_looked_
     name, listed, monkeypatch
 ):
     monkeypatch.setattr(
-        "model_hooks.loading._folder", lambda name: pytest.fail("it was looked for")
+        "model_hooks.loading._found", lambda name, weights: pytest.fail("it was looked for")
     )
     host, said = Fake(), set()
     for ask in (

@@ -1,0 +1,84 @@
+"""The sidebar says where a model's numbers come from, and a switch takes an adapter off."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from model_hooks import HookedModel
+from model_hooks.opening import progress
+from model_hooks.opening.installed import SMOLLM2
+from model_hooks.opening.names import without_adapter
+from pages.ask import session
+from pages.shell.presets import OF_SMOLLM2
+from tests.conftest import tiny_llama, with_random_weights
+from tests.pages.conftest import opened, view_of
+
+
+@pytest.fixture
+def named(open_with, tokenizer):
+    """Return a function that gives the model of any name some facts about where it is from."""
+    hooked = HookedModel.wrap(with_random_weights(tiny_llama), tokenizer, "tiny")
+    facts = hooked.info
+
+    def named(**of):
+        def open_model(name):
+            hooked.info = replace(facts, name=name, **of)
+            return hooked
+
+        open_with(open_model)
+
+    return named
+
+
+def captions(app):
+    return " ".join(caption.value for caption in app.sidebar.caption)
+
+
+def test_unpacked_weights_say_from_how_many_bits_they_are(named):
+    named(quantisation="Q4_0")
+    assert "the 4.5 bits (Q4_0)" in captions(opened(model="some.gguf"))
+    named(quantisation=None)
+    assert "bits" not in captions(opened(model="other"))
+
+
+def test_a_model_from_a_package_says_its_licence_and_has_examples_of_its_own(named):
+    named()
+    app = opened(model=SMOLLM2.name)
+    assert "licence Apache-2.0" in captions(app)
+    menu = next(one for one in app.main if "examples" in str(getattr(one, "key", "")))
+    assert len(menu.options) == len(OF_SMOLLM2)
+
+
+def test_a_switch_takes_the_adapter_off_and_puts_it_on_again(named):
+    named(adapter="LoRA, rank 4")
+    app = opened(model="some/adapter")
+    app.sidebar.toggle[0].set_value(False).run()
+    assert view_of(app).model == without_adapter("some/adapter")
+    assert not app.exception
+    assert app.sidebar.toggle[0].value is False
+    app.sidebar.toggle[0].set_value(True).run()
+    assert view_of(app).model == "some/adapter"
+
+
+def test_while_weights_are_unpacked_the_page_shows_how_far_it_is(open_with, tokenizer, monkeypatch):
+    monkeypatch.setattr(session, "LOOK_S", 0.01)
+    hooked = HookedModel.wrap(with_random_weights(tiny_llama), tokenizer, "tiny")
+    looked = threading.Event()
+    shares = []
+
+    def open_model(name):
+        monkeypatch.setitem(progress._done, name, 0.25)
+        assert looked.wait(20)
+        return hooked
+
+    def whole_percent(share):
+        shares.append(share)
+        looked.set()
+        return "a quarter"
+
+    monkeypatch.setattr(session, "whole_percent", whole_percent)
+    open_with(open_model)
+    app = opened(model="slow.gguf")
+    assert not app.exception
+    assert set(shares) == {0.25}
