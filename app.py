@@ -30,10 +30,12 @@ PAGES = {
         Place("attention", "Attention", "what-each-head-reads"),
         Place("feedforward", "Feedforward", "what-neurons-do"),
         Place("layers", "Layers", "layer-by-layer"),
-        Place("lm_head", "LM head", "vector-to-probabilities", shows_options=True),
+        Place(
+            "lm_head", "LM head", "vector-to-probabilities", shows_options=True, has_long_runs=True
+        ),
     ],
     "Faster generation": [
-        Place("kv_cache", "KV cache", "keys-and-values-kept"),
+        Place("kv_cache", "KV cache", "keys-and-values-kept", has_long_runs=True),
         Place("efficient_attention", "Efficient attention", "cheaper-attention"),
     ],
     "Newer designs": [

@@ -202,6 +202,7 @@ def possible(about: Subject) -> Mapping[str, tuple[Any, ...]]:
         "n_points": (21,),
         "n_read": (4,),
         "n_rounds": (1,),
+        "n_steps": (0, 2),
         "n_tokens": (3,),
         "n_top": (3,),
         "n_vectors": (8,),

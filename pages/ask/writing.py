@@ -93,9 +93,14 @@ def write_on(asked: Run, stretch: Stretch, seconds: float) -> Iterator[Draft]:
 def start_or_stop() -> None:
     """Ask for a run, or end the one that is going on; any move ends it too."""
     _TO_WRITE.take()
-    if not st.session_state.get(_RUNS):
+    if not runs():
         n_tokens = settings().at_most("new_tokens", view().n_per_run)
         _TO_WRITE.leave(Stretch(n_tokens, n_tokens))
+
+
+def runs() -> bool:
+    """Whether the page that is shown was drawn with a run going on."""
+    return bool(st.session_state.get(_RUNS))
 
 
 def step_forward() -> None:

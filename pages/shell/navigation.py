@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.navigation.page import StreamlitPage
 
+from pages.shell.parts import page_part
 from pages.widgets.next_pages import declare_pages, link_pages
 
 UNKNOWN = "no-such-page"
@@ -32,6 +33,8 @@ class Place(NamedTuple):
     """Whether the page itself shows how a token is picked: then the text bar does not."""
     looks_ahead: bool = False
     """Whether a token is looked at as it is picked: then the one to come can be chosen, too."""
+    has_long_runs: bool = False
+    """Whether something on the page runs for long, and a click there ends it."""
 
 
 def import_pages(sections: Mapping[str, Iterable[Place]]) -> None:
@@ -51,7 +54,7 @@ def opened(sections: Mapping[str, Iterable[Place]]) -> tuple[Place, StreamlitPag
     places = [place for group in sections.values() for place in group]
     pages: dict[str, StreamlitPage] = {}
     for place in places:
-        draw = draw_of(place)
+        draw = page_part(draw_of(place), has_long_runs=place.has_long_runs)
         pages[place.folder] = st.Page(
             draw, title=place.title, url_path=place.address, default=place is places[0]
         )

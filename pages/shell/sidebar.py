@@ -10,7 +10,7 @@ from pages.ask.session import info, open_model
 from pages.shell.keys import draw_keys
 from pages.shell.navigation import Place
 from pages.shell.switched_off import draw_switched_off
-from pages.state.visit import view
+from pages.state.visit import uses, view
 from pages.text import visible
 from pages.widgets.bind import bind
 from pages.widgets.components import component
@@ -58,6 +58,7 @@ def _page_links(sections: Mapping[str, Iterable[Place]]) -> None:
 
 def about() -> str:
     """Say what a saved picture is of: the model and the beginning of the prompt."""
+    uses("model", "prompt")
     prompt = visible(view().prompt).replace("·", " ")
     more = "…" if len(prompt) > PROMPT_LETTERS else ""
     return f"Inlook, {view().model}: {prompt[:PROMPT_LETTERS]}{more}"

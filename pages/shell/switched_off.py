@@ -6,7 +6,7 @@ import streamlit as st
 
 from model_hooks import AblateAttention, AblateHead, AblateMLP, Intervention
 from pages.ask.session import info
-from pages.state.visit import put, view
+from pages.state.visit import put, uses, view
 from pages.text import escape_markdown
 
 HELP = (
@@ -18,6 +18,7 @@ HEAD, ATTENTION, MLP = "A head", "A layer's attention", "A layer's feedforward"
 
 def draw_switched_off() -> None:
     """List what is switched off, each with a way to switch it on again, and offer to add to it."""
+    uses("interventions")
     for intervention in view().interventions:
         st.button(
             escape_markdown(intervention.describe()),

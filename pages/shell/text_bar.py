@@ -20,13 +20,15 @@ from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run_if_any
 from pages.server.settings import settings as allowed
 from pages.shell.navigation import Place
+from pages.shell.parts import uses_text
 from pages.shell.presets import presets_of
 from pages.state.view import View, fields_of
-from pages.state.visit import put, uses, view
+from pages.state.visit import put, redraw, redraw_window, uses, view
 from pages.text import escape_markdown, visible
 from pages.widgets.bind import bind
 from pages.widgets.components import text_strip
 from pages.widgets.controls import cache_control, decoding_controls, settings_of
+from pages.widgets.fragment import fragment
 from pages.widgets.words import token_name
 from viz.numbers import counted, percent
 
@@ -35,8 +37,6 @@ EXAMPLE_LETTERS = 60
 """Of an example's prompt, in the menu."""
 TAIL_TOKENS = 60
 """Tokens shown of those that a run has written so far."""
-SHOWN = ("model", "prompt", "written", "pos", "decoding", "use_cache", "interventions")
-"""Fields that the bar shows, or that decide what it shows."""
 UPDATE_S = 0.05
 """A run shows what it writes no more often."""
 STRETCH_S = 1.0
@@ -61,24 +61,21 @@ def draw(page: Place) -> Callable[[], None]:
     page that works.
     """
     began, stretch = time.monotonic(), writing.taken_run()
-    asked = prompt_run_if_any()
-    draft = None if asked is None else writing.current_draft(asked)
+    asked, runs = prompt_run_if_any(), stretch is not None
     with st.container(key="text_bar", gap="xsmall"):
-        _strip(draft, page.looks_ahead)
+        # A click in a part would wait for the end of the run instead of ending it.
+        (_draw_text if runs else _text)(page.looks_ahead)
         with st.container(
             key="text_bar_buttons", horizontal=True, vertical_alignment="center", gap="xsmall"
         ):
-            _buttons(draft is None, running=stretch is not None)
+            _buttons(asked is None, running=runs)
             _examples()
             if not page.shows_options:
                 _how_it_is_picked()
-            _length(draft)
+            (_draw_length if runs else _length)()
         place = st.empty()
-    if problem := writing.PROBLEM.peek():
-        st.error(escape_markdown(problem), icon=":material/error:")
 
     def write() -> None:
-        writing.PROBLEM.take()  # not before: a page that is drawn twice says it twice
         if asked is None or stretch is None:
             return
         drawn_in = time.monotonic() - began
@@ -96,19 +93,33 @@ def edited(prompt: str) -> None:
 
 
 def pressed(keys: str) -> None:
-    """Do what some keys ask for, in order: `N` step, `B` back, `R` restart, `G` run or stop."""
+    """Do what some keys ask for, in order: `N` step, `B` back, `R` restart, `G` run or stop.
+
+    Only the parts that show the text are drawn anew, unless a run begins or ends.
+    """
     does = {
         "N": writing.step_forward,
         "B": writing.step_back,
         "R": writing.restart,
         "G": writing.start_or_stop,
     }
+    begins_or_ends = "G" in keys or writing.runs()
     for key in keys:
         does[key]()
+    if begins_or_ends:
+        redraw_window()
+    else:
+        redraw("written", "pos")
 
 
-def _strip(draft: Draft | None, looks_ahead: bool) -> None:
-    uses(*(name for name in fields_of(View) if name.partition(".")[0] in SHOWN))
+def _draft() -> Draft | None:
+    asked = prompt_run_if_any()
+    return None if asked is None else writing.current_draft(asked)
+
+
+def _draw_text(looks_ahead: bool) -> None:
+    uses_text()
+    draft = _draft()
     tokens = () if draft is None else _tokens_of(draft.model_name, draft.token_ids)
     n_tokens, pos = len(tokens), view().pos
     follows = None if draft is None else _next(draft)
@@ -144,7 +155,9 @@ def _next(draft: Draft) -> Next | None:
 
 
 def _buttons(disabled: bool, *, running: bool) -> None:
-    def button(name: str, label: str, icon: str, does: str, on_click: Callable[[], None]) -> None:
+    uses("n_per_run")
+
+    def button(name: str, label: str, icon: str, does: str, key: str) -> None:
         st.button(
             label,
             key=f"text_bar.{name}",
@@ -152,19 +165,20 @@ def _buttons(disabled: bool, *, running: bool) -> None:
             type="primary" if name == "step" else "secondary",
             help=does,
             disabled=disabled,
-            on_click=on_click,
+            on_click=pressed,
+            args=(key,),
         )
 
     writes = f"Write {view().n_per_run} tokens, or until the text ends (key G)."
     stops = "Stop the run; what is written stays (key G)."
-    button("step", "Step", "play_arrow", "Write one token (key N).", writing.step_forward)
-    button("back", "", "undo", "Back: take the last token back (key B).", writing.step_back)
+    button("step", "Step", "play_arrow", "Write one token (key N).", "N")
+    button("back", "", "undo", "Back: take the last token back (key B).", "B")
     if running:
-        button("run", "Stop", "stop", stops, writing.start_or_stop)
+        button("run", "Stop", "stop", stops, "G")
     else:
-        button("run", "Run", "fast_forward", writes, writing.start_or_stop)
+        button("run", "Run", "fast_forward", writes, "G")
     restarts = "Restart: go back to the prompt (Shift and B)."
-    button("restart", "", "restart_alt", restarts, writing.restart)
+    button("restart", "", "restart_alt", restarts, "R")
 
 
 def _examples() -> None:
@@ -190,9 +204,10 @@ def _examples() -> None:
     )
 
 
-def _length(draft: Draft | None) -> None:
+def _draw_length() -> None:
     """Say how long the text is, and how long it may be."""
-    if draft is None:
+    uses("model", "prompt", "written")
+    if (draft := _draft()) is None:
         return
     n_tokens, context_size = len(draft.token_ids), info().context_size
     if context_size is None:
@@ -204,6 +219,7 @@ def _length(draft: Draft | None) -> None:
 
 
 def _how_it_is_picked() -> None:
+    uses(*(name for name in fields_of(View) if name.startswith("decoding.")))
     settings = settings_of(view().decoding)
     how = st.popover(
         settings[:1].upper() + settings[1:],
@@ -229,6 +245,10 @@ def _how_it_is_picked() -> None:
             max_value=allowed().at_most("new_tokens", MOST_PER_RUN),
             everywhere=True,
         )
+
+
+_text = fragment(_draw_text, key="text")
+_length = fragment(_draw_length, key="text_length")
 
 
 def _growing(drafts: Iterator[Draft], stretch: writing.Stretch) -> Iterator[tuple[int, list[str]]]:

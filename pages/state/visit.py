@@ -9,20 +9,22 @@ No clock: the address is believed in a new session and when the browser says tha
 through the history. In every other run the session's view is the truth and the address follows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
+from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
 
 from pages.state.link import decode, encode, names_in
 from pages.state.view import View, changed_copy, fields_of, name_of_part, value_of
 
-_VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _UNSAID = (
-    f"visit.{name}" for name in ("view", "page", "put_away", "drawn", "parents", "unsaid")
+_VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _PARTS, _UNSAID = (
+    f"visit.{name}" for name in ("view", "page", "put_away", "drawn", "parents", "parts", "unsaid")
 )
+PARTS_ALONE = True
+"""Whether parts of the window are drawn anew without the rest, where that is enough."""
 _SET = "set"
 Part = TypeVar("Part")
 
@@ -31,7 +33,7 @@ def begin(kind: type, page: str) -> None:
     """Find out what this visitor sees; `page` is the folder of the page about to be drawn."""
     state, address = st.session_state, st.query_params.to_dict()
     stepped = _context().is_history_navigation
-    state[_DRAWN], state[_UNSAID] = {}, set()
+    state[_DRAWN], state[_PARTS], state[_UNSAID] = {}, {}, set()
     if _VIEW not in state or type(state[_VIEW]) is not kind or stepped:
         state[_VIEW] = decode(kind, address)
     elif _SET in address and page != state.get(_PAGE):
@@ -63,8 +65,8 @@ def put(
 ) -> None:
     """Change fields by their dotted names.
 
-    One call is one step of the browser's history. Inside a fragment the whole page is drawn anew if
-    anything outside it shows one of the fields; as that ends the run, put comes last.
+    One call is one step of the browser's history. Inside a fragment whatever shows one of the
+    fields outside it is drawn anew, too; as that ends the run, put comes last.
 
     Args:
         some: New values by name, for names with a dot.
@@ -87,7 +89,18 @@ def put(
     if not now:
         return
     st.query_params.from_dict(encode(after))
-    if _context().fragment_ids_this_run and any(map(_is_drawn_elsewhere, changed)):
+    if _context().fragment_ids_this_run and (parts := _parts_elsewhere(changed)):
+        _draw_anew(parts)
+
+
+def redraw(*names: str) -> None:
+    """Draw anew what shows some fields, and no more if that can be; the end of a callback."""
+    _draw_anew(_parts_elsewhere(names))
+
+
+def redraw_window() -> None:
+    """Draw everything anew; the end of a callback."""
+    if current_fragment() is not None:
         st.rerun()
 
 
@@ -113,6 +126,42 @@ def note_parent(parent: str | None) -> None:
     st.session_state.setdefault(_PARENTS, {})[current_fragment()] = parent
 
 
+def note_part(key: str) -> None:
+    """Note that the current fragment is a part of the window, under the key that it has."""
+    st.session_state.setdefault(_PARTS, {})[current_fragment()] = key
+
+
+def _draw_anew(parts: set[str | None]) -> None:
+    """Draw parts of the window and the one that was clicked in, or all of it; ends the run."""
+    here, order = current_fragment(), st.session_state[_PARTS]
+    if ThreadState.get().run_location is RunLocation.CALLBACK:
+        wanted = parts if here is None else parts | {_part_around(here)}
+        if PARTS_ALONE and wanted and None not in wanted:
+            st.rerun([key for part, key in order.items() if part in wanted])
+    else:
+        queue = [*_context().fragment_ids_this_run]
+        if (part := _part_around(here)) in queue and parts <= {*queue[queue.index(part) + 1 :]}:
+            return  # they are drawn later in this run
+    if here is not None:
+        st.rerun()
+
+
+def _parts_elsewhere(names: Iterable[str]) -> set[str | None]:
+    """The parts of the window that show some fields outside the current fragment.
+
+    None is what lies outside of all parts.
+    """
+    here, drawn = current_fragment(), st.session_state[_DRAWN]
+    shown_in = {fragment for name in names for fragment in drawn.get(name, ())}
+    return {_part_around(one) for one in shown_in if here is None or not _lies_in(one, here)}
+
+
+def _part_around(fragment: str | None) -> str | None:
+    while fragment is not None and fragment not in st.session_state[_PARTS]:
+        fragment = st.session_state.get(_PARENTS, {}).get(fragment)
+    return fragment
+
+
 def _context() -> Any:
     context = get_script_run_ctx()
     assert context is not None, "a view belongs to a browser session"
@@ -121,11 +170,6 @@ def _context() -> Any:
 
 def _differs(before: View, after: View, name: str) -> bool:
     return value_of(before, name) != value_of(after, name)
-
-
-def _is_drawn_elsewhere(name: str) -> bool:
-    here = current_fragment()
-    return any(not _lies_in(there, here) for there in st.session_state[_DRAWN].get(name, ()))
 
 
 def _lies_in(fragment: str | None, outer: str | None) -> bool:

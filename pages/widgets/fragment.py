@@ -10,26 +10,32 @@ from typing import ParamSpec
 
 import streamlit as st
 
-from pages.state.visit import current_fragment, note_parent
+from pages.state.visit import current_fragment, note_parent, note_part
 from pages.widgets.sentence import errors_are_sentences
 
 Given = ParamSpec("Given")
 
 
-def fragment(draw: Callable[Given, None], run_every: float | None = None) -> Callable[Given, None]:
+def fragment(
+    draw: Callable[Given, None], run_every: float | None = None, key: str | None = None
+) -> Callable[Given, None]:
     """Let a function that draws a part of a page be run by itself after a click in that part.
 
     Args:
         draw: The function.
         run_every: Seconds after which it is run again and again; None for clicks alone.
+        key: Names one of the parts of which the window is made (`pages/shell/parts.py`): a click
+            elsewhere can have it drawn anew, too.
     """
 
     def body(parent: str | None, *args: Given.args, **kwargs: Given.kwargs) -> None:
         note_parent(parent)
+        if key is not None:
+            note_part(key)
         with errors_are_sentences():
             draw(*args, **kwargs)
 
-    alone = st.fragment(functools.wraps(draw)(body), run_every=run_every)
+    alone = st.fragment(functools.wraps(draw)(body), run_every=run_every, key=key)
 
     @functools.wraps(draw)
     def call(*args: Given.args, **kwargs: Given.kwargs) -> None:

@@ -18,6 +18,7 @@ from streamlit.util import calc_hash
 from model_hooks import HookedModel
 from model_hooks.host import Host, Question
 from pages.ask import computed
+from pages.state import visit
 from tests.conftest import tiny_llama, with_random_weights
 from tests.tiny_models import build, tiny_tokenizer
 
@@ -61,6 +62,12 @@ class ServedPagesManager(PagesManager):
     def __init__(self, *args, **kwargs) -> None:
         PagesManager.uses_pages_directory = False
         super().__init__(*args, **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def whole_window(monkeypatch):
+    """Draw everything anew after each click: an AppTest sees only what its last run drew."""
+    monkeypatch.setattr(visit, "PARTS_ALONE", False)
 
 
 @pytest.fixture(autouse=True)
