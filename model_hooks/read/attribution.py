@@ -189,7 +189,7 @@ def token_direction(
     slope = gradient[0, 0].double().cpu().numpy()
     logit, constant = logits.detach().cpu().numpy()
     vector = final.astype(np.float64)
-    if _tail_centres(model):
+    if _tail_centres(model, len(vector)):
         vector = vector - vector.mean()
     size = float(vector @ vector)
     missing = logit - constant - slope @ vector
@@ -255,7 +255,7 @@ def _effects(
         centred = rows - rows.mean(-1, keepdims=True) if centres else rows
         return np.sqrt((centred**2).mean(-1))
 
-    centres = _tail_centres(model)
+    centres = _tail_centres(model, len(final))
     sizes = scale(parts)
     stretch = np.where(sizes > 0, scale(final[None]) / np.where(sizes > 0, sizes, 1), 1)
     rows = np.concatenate([parts * stretch[:, None], final[None], np.zeros_like(final)[None]])
@@ -274,10 +274,22 @@ def _tail(
     return before_softcap(logits_of_rows(model, rows, token_ids).astype(np.float64), softcap)
 
 
+def _tail_centres(model: HookedModel, d_model: int) -> bool:
+    """Whether the tail subtracts a vector's mean first (LayerNorm)."""
+    known = _centring(model)
+    if d_model not in known:
+        known[d_model] = _centres(model, d_model)
+    return known[d_model]
+
+
 @once_per_model
-def _tail_centres(model: HookedModel) -> bool:
-    """Whether the tail subtracts a vector's mean first (LayerNorm): a constant vector tells."""
-    d_model = model.info.d_model
+def _centring(model: HookedModel) -> dict[int, bool]:
+    """Return what is known of a model's tail, by the size of the vectors: each is tried once."""
+    return {}
+
+
+def _centres(model: HookedModel, d_model: int) -> bool:
+    """Try whether the tail subtracts a vector's mean: a constant vector tells."""
     constant = np.ones(d_model)
     alternating = np.where(np.arange(d_model) % 2, -1.0, 1.0)
     logits = _tail(model, np.stack([constant, alternating, 0 * constant]), slice(None))

@@ -15,7 +15,7 @@ from transformers import (
 from model_hooks import HookedModel, PromptError
 from model_hooks.read.attribution import attribute_logit, direct_effects, token_direction
 from tests.conftest import WORDS, tiny_gpt2, tiny_llama, with_random_weights
-from tests.tiny_models import build
+from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
 
 PROMPT = "the cat sat on the mat"
 NO_ENDS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
@@ -151,6 +151,20 @@ def test_norm_on_the_stream_is_not_called_exact(tokenizer):
     hooked = wrapped(lambda: OpenAIGPTLMHeadModel(config), tokenizer)
     assert hooked.info.norm_placement == "post"
     assert not attribute_logit(hooked, hooked.trace(PROMPT), 2).is_exact
+
+
+@pytest.mark.parametrize("family", ["deepseek_v4", "gemma3n_text", "hy_v4", "qwen4_exp_text"])
+def test_a_stream_of_several_lanes_is_read_whole(family):
+    plain = build(family)
+    prompt = tiny_prompt(12)
+    with torch.no_grad():
+        logits = plain(torch.tensor([prompt])).logits[0, -1].numpy()
+    hooked = HookedModel.wrap(plain, tiny_tokenizer(), family)
+    token_id = int(logits.argmax())
+    found = attribute_logit(hooked, hooked.trace(prompt), token_id)
+    if found.softcap is None:
+        assert found.logit == pytest.approx(logits[token_id], abs=1e-4)
+    assert not found.is_exact or found.difference < 1e-3
 
 
 @pytest.mark.parametrize("token_id", [-1, len(WORDS)])
