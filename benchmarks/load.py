@@ -84,7 +84,11 @@ class Student:
         """Open the app on a page drawn at random."""
         address = url.replace("http", "ws") + "/_stcore/stream"
         self._socket = await websockets.connect(
-            address, subprotocols=["streamlit"], max_size=None, compression=None, origin=url
+            address,
+            subprotocols=[websockets.Subprotocol("streamlit")],
+            max_size=None,
+            compression=None,
+            origin=websockets.Origin(url),
         )
         (page,) = self.draw.choices([*PAGES], [*PAGES.values()])
         first = BackMsg()
@@ -173,7 +177,7 @@ class Student:
         async with asyncio.timeout(TOO_LONG_S):
             while True:
                 told = ForwardMsg()
-                told.ParseFromString(await self._socket.recv())
+                told.ParseFromString(await self._socket.recv(decode=False))
                 if told.WhichOneof("type") == "ref_hash":
                     metadata, told = told.metadata, self._kept[told.ref_hash]
                     told.metadata.CopyFrom(metadata)
@@ -202,6 +206,8 @@ class Student:
 
     def _see(self, element: Element, fragment: str) -> None:
         kind = element.WhichOneof("type")
+        if kind is None:
+            return
         if kind == "exception":
             self.errors.append(element.exception.message)
         found = _ID.fullmatch(getattr(getattr(element, kind), "id", "") or "")
@@ -254,7 +260,7 @@ def queries_for(n_visitors: int, models: list[str]) -> list[str]:
 
 def main() -> None:
     """Let classes of several sizes come, one after the other, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--visitors", type=int, nargs="+", default=[10, 30, 60])
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--models", default=next(iter(bundled_models())), help="names, or all")
