@@ -32,7 +32,7 @@ from model_hooks.opening.adapters import (
 )
 from model_hooks.opening.allowed import check_allowed
 from model_hooks.opening.alone import building
-from model_hooks.opening.compared import check_loaded, check_report
+from model_hooks.opening.compared import check_loaded, check_report, let_go_of_files
 from model_hooks.opening.families import check_causal
 from model_hooks.opening.files import (
     Weights,
@@ -208,6 +208,7 @@ def _open(
         check_fits(name, tokenizer, n_rows)
     model = _load_weights(name, folder, config, dtype, device)
     check_loaded(name, files, model)
+    let_go_of_files(model)
     if adapter is not None and not name.endswith(WITHOUT):
         model = merged(name, adapter, model)
     hooked = _wrapped(name, folder, model, tokenizer)

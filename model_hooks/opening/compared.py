@@ -78,6 +78,17 @@ def check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> N
         )
 
 
+def let_go_of_files(model: PreTrainedModel) -> None:
+    """Copy weights that still lie in their files into memory.
+
+    Weights in the file's own number format are the file's own pages. If somebody shortened it, the
+    next run would end the whole process.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
+
+
 def _ends(
     files: Iterable[Path], loaded: dict[str, torch.nn.Parameter]
 ) -> Iterator[tuple[str, torch.Tensor]]:

@@ -4,6 +4,8 @@ import gc
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -91,3 +93,21 @@ def test_a_model_that_does_not_exist_leaves_the_garbage_collector_as_it_was(monk
     with pytest.raises(InlookError):
         open_frozen("./no/such/folder")
     assert gc.get_freeze_count() > before / 2
+
+
+RUN = """
+import sys
+from model_hooks import load_model
+model = load_model(sys.argv[1])
+open(sys.argv[1] + "/model.safetensors", "wb").close()
+print(len(model.trace("the cat sat").last_logits))
+"""
+
+
+@pytest.mark.slow
+def test_a_file_that_is_cut_off_while_its_model_is_used_harms_nobody(folder):
+    """In a process of its own: it would be killed."""
+    command = [sys.executable, "-c", RUN, str(folder)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": "."}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert int(done.stdout) > 0

@@ -31,6 +31,7 @@ def silent():
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_a_hub_that_does_not_answer_is_given_up_and_not_asked_again_at_once(silent):
     environment = {**os.environ, "HF_ENDPOINT": silent, "HF_HUB_OFFLINE": "0", "PYTHONPATH": "."}
     begun = time.monotonic()
