@@ -10,10 +10,12 @@ time needs no more than a tenth above the middle third. Exits 1 if it is not, or
 import argparse
 import asyncio
 import itertools
+import re
 import sys
 import tempfile
 import time
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -51,12 +53,23 @@ async def come_and_go(url: str, server: psutil.Process, minutes: float, n: int) 
             await asyncio.sleep(min(EVERY_S, 60 * minutes / 9))
             held.append(server.memory_info().rss / 2**20)
             left = (until - time.monotonic()) / 60
-            print(f"{left:5.1f} minutes left, {next(count)} came, {held[-1]:.0f} MB", flush=True)
+            print(
+                f"{left:5.1f} minutes left, {next(count)} came, {held[-1]:.0f} MB "
+                f"({await asyncio.to_thread(kept, url)})",
+                flush=True,
+            )
 
     await asyncio.gather(watch(), *(seat() for _ in range(n)))
     if errors:
         raise RuntimeError(f"{len(errors)} errors, such as {errors[0]}")
     return held
+
+
+def kept(url: str) -> str:
+    """Return what the server says of its stores."""
+    with urllib.request.urlopen(f"{url}/metrics") as answer:
+        found = re.findall(r"^inlook_(\w+)_bytes (\S+)$", answer.read().decode(), re.MULTILINE)
+    return ", ".join(f"{name} {float(n) / 2**20:.0f}" for name, n in found)
 
 
 def verdict(held: list[float]) -> str | None:
@@ -76,7 +89,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--at-once", type=int, default=10)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "server.txt") as url:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve(Path(folder) / "server.txt", INLOOK_METRICS="1") as url,
+    ):
         (server,) = psutil.Process().children()
         held = asyncio.run(come_and_go(url, server, args.minutes, args.at_once))
     problem = verdict(held)

@@ -1,5 +1,8 @@
 """Run a Hugging Face causal LM and keep what it computed, as read-only NumPy arrays."""
 
+import model_hooks.scratch  # noqa: F401 before torch is imported
+
+# isort: split
 from model_hooks.errors import (
     BrokenModelError,
     DecodingError,

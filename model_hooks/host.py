@@ -25,8 +25,9 @@ from model_hooks.model import HookedModel
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.trace import PER_HEAD_FROM, Trace
 from model_hooks.shelf import Shelf
+from model_hooks.write.forwards import kept_bytes
 
-TRACE_BYTES = 192 * 2**20
+TRACE_BYTES = 80 * 2**20
 
 
 class Run(NamedTuple):
@@ -99,6 +100,8 @@ class Sizes(NamedTuple):
 
     models: int
     traces: int
+    written: int
+    """Runs and KV caches from which texts are written on."""
 
 
 class Host:
@@ -179,7 +182,7 @@ class Host:
 
     def sizes(self) -> Sizes:
         """Return how much memory is taken."""
-        return Sizes(self._models.n_bytes, int(self._traces.currsize))
+        return Sizes(self._models.n_bytes, int(self._traces.currsize), kept_bytes())
 
     def names(self) -> Iterator[str]:
         """Yield the names of the models that are loaded."""

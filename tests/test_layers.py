@@ -79,6 +79,7 @@ def wrong_way(graph: dict[str, set[str]], order: tuple[str, ...]) -> list[str]:
 
 
 ORDER = (
+    "scratch",
     "errors",
     "info",
     "arrays",

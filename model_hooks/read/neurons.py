@@ -28,7 +28,7 @@ from model_hooks.write.stores import BoundedStore
 
 AT_ONCE = 2048
 """Neurons whose vectors are held in memory together."""
-KEPT_BYTES = 64 * 2**20
+KEPT_BYTES = 24 * 2**20
 MOST_POINTS = 10**5
 """Of a curve."""
 

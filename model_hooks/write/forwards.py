@@ -13,10 +13,12 @@ from model_hooks.run.flops import attention_flops
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.trace import Segment, last_attention
 from model_hooks.write.caching import cache_bytes, fork, shortened
-from model_hooks.write.stores import BoundedStore
+from model_hooks.write.stores import BoundedStore, SharedBytes
 
-FORWARD_BYTES = 128 * 2**20
-CACHE_BYTES = 96 * 2**20
+FORWARD_BYTES = 48 * 2**20
+CACHE_BYTES = 24 * 2**20
+"""What all models together may keep of either."""
+_FORWARDS, _CACHES = SharedBytes(FORWARD_BYTES), SharedBytes(CACHE_BYTES)
 SHARED_PREFIX = 16
 """From this many common tokens on, a new prompt goes on from what an earlier one computed."""
 
@@ -84,8 +86,10 @@ class Forwards:
 
     def __init__(self, ways: Ways) -> None:
         self._ways = ways
-        self._forwards: BoundedStore[Forward] = BoundedStore(FORWARD_BYTES, _forward_bytes)
-        self._caches: BoundedStore[Any] = BoundedStore(CACHE_BYTES, cache_bytes)
+        self._forwards: BoundedStore[Forward] = BoundedStore(
+            FORWARD_BYTES, _forward_bytes, _FORWARDS
+        )
+        self._caches: BoundedStore[Any] = BoundedStore(CACHE_BYTES, cache_bytes, _CACHES)
 
     def after(
         self,
@@ -236,3 +240,8 @@ def _first_positions(segments: Sequence[Segment], length: int) -> tuple[Segment,
 def _forward_bytes(forward: Forward) -> int:
     """Bytes that only this run holds: earlier segments belong to the runs before it."""
     return forward.logits.nbytes + forward.segments[-1].nbytes
+
+
+def kept_bytes() -> int:
+    """Return the bytes of all runs and KV caches that are kept, of all models."""
+    return _FORWARDS.held + _CACHES.held

@@ -31,7 +31,7 @@ from pages.server.counters import gauge
 from pages.server.settings import settings
 from pages.server.turns import Turns
 
-KEPT_BYTES = 256 * 2**20
+KEPT_BYTES = 80 * 2**20
 """What all kept answers may take."""
 N_THREADS = threads_setting()
 
@@ -71,6 +71,7 @@ def _count(own: Host) -> None:
     gauge("inlook_running", "Questions that have their turn.", lambda: turns.n_running)
     gauge("inlook_answers_bytes", "Memory of kept answers.", lambda: _KEPT.currsize)
     gauge("inlook_models_bytes", "Memory of models.", lambda: own.sizes().models)
+    gauge("inlook_written_bytes", "Memory of runs to write on from.", lambda: own.sizes().written)
     gauge("inlook_traces_bytes", "Memory of traces.", lambda: own.sizes().traces)
 
 
