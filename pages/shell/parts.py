@@ -16,7 +16,7 @@ from pages.state.visit import uses
 from pages.text import escape_markdown
 from pages.widgets.fragment import fragment
 
-OF_TEXT = ("model", "prompt", "written", "pos", "decoding", "use_cache", "interventions")
+OF_TEXT = ("model", "prompt", "turns", "written", "pos", "decoding", "use_cache", "interventions")
 """Fields that every page is about."""
 
 

@@ -19,9 +19,11 @@ from pages.ask.computed import computed
 from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run_if_any
 from pages.server.settings import settings as allowed
+from pages.shell import conversation
 from pages.shell.navigation import Place
 from pages.shell.parts import uses_text
 from pages.shell.presets import presets_of
+from pages.state.mailbox import reported
 from pages.state.view import View, fields_of
 from pages.state.visit import put, redraw, redraw_window, uses, view
 from pages.text import escape_markdown, visible
@@ -70,6 +72,7 @@ def draw(page: Place) -> Callable[[], None]:
         ):
             _buttons(asked is None, running=runs)
             _examples()
+            conversation.draw(_draft)
             if not page.shows_options:
                 _how_it_is_picked()
             (_draw_length if runs else _length)()
@@ -137,6 +140,7 @@ def _draw_text(looks_ahead: bool) -> None:
         on_pick=pick,
         n_prompt=n_tokens if draft is None else len(draft.prompt_ids),
         follows=follows,
+        speakers=() if draft is None else conversation.speakers(draft),
         prompt=view().prompt,
         on_prompt=edited,
         on_keys=pressed if view().keys else None,
@@ -190,7 +194,7 @@ def _examples() -> None:
         return f"{presets[prompt].title}: {escape_markdown(shown)} …"
 
     def take() -> None:
-        if preset := presets.get(st.session_state["text_bar.examples"]):
+        if preset := presets.get(reported("text_bar.examples") or ""):
             told = {"prompt": preset.prompt, "layer": preset.layer, "head": preset.head}
             put({name: value for name, value in told.items() if value is not None})
 

@@ -58,6 +58,8 @@ class View:
     """What is switched off, on every page."""
     written: tuple[int, ...] = field(default=(), metadata=OF_TEXT)
     """IDs of the tokens generated after the prompt."""
+    turns: tuple[str, ...] = field(default=(), metadata=OF_TEXT)
+    """The conversation that the prompt was made of, as `user:Hi`; none where it is a plain text."""
     watched: tuple[int, ...] | None = field(default=None, metadata=OF_MODEL)
     """Token IDs of words to watch; None for the most probable ones."""
     typed: str = field(default="", metadata=OF_MODEL)

@@ -125,6 +125,7 @@ def text_strip(
     on_pick: Callable[[int], None],
     on_prompt: Callable[[str], None],
     on_keys: Callable[[str], None] | None,
+    speakers: Sequence[str] = (),
 ) -> None:
     """Show a text that grows, as tokens to choose from, with its prompt to edit and keys for it.
 
@@ -139,6 +140,7 @@ def text_strip(
         on_prompt: Called with another prompt.
         on_keys: Called with the keys that were pressed since it was called last, in order: `N`,
             `B`, `R` for Shift and B, `G`. None leaves keys alone.
+        speakers: Whose words each token is, in a conversation; nothing where it is none.
     """
     first = max(0, min(selected - MAX_CHIPS // 2, len(tokens) - MAX_CHIPS))
     shown = tokens[first : first + MAX_CHIPS]
@@ -148,6 +150,7 @@ def text_strip(
         "n_tokens": len(tokens),
         "n_prompt": n_prompt,
         "next": None if follows is None else [visible(follows[0]), follows[1]],
+        "speakers": list(speakers[first : first + MAX_CHIPS]),
         "prompt": prompt,
         "keys": on_keys is not None,
         "n_seen": st.session_state.get(f"{key}.seen", 0),

@@ -70,7 +70,13 @@ function show(bar, data) {
   const grew = bar.data?.prompt === data.prompt && data.n_tokens > bar.data.n_tokens;
   if (grew) bar.live.textContent = news(data.tokens, data.first, bar.data.n_tokens);
   bar.data = data;
-  const content = JSON.stringify([data.tokens, data.first, data.n_prompt, data.next]);
+  const content = JSON.stringify([
+    data.tokens,
+    data.first,
+    data.n_prompt,
+    data.next,
+    data.speakers,
+  ]);
   if (bar.content !== content) {
     bar.content = content;
     bar.chips = chipsOf(data);
@@ -85,8 +91,15 @@ function show(bar, data) {
   }
 }
 
-function chipsOf({ tokens, first, n_prompt, n_tokens, next }) {
+function chipsOf({ tokens, first, n_prompt, n_tokens, next, speakers = [] }) {
   const chips = tokens.map((token, i) => chip(token, first + i, first + i >= n_prompt));
+  speakers.forEach((speaker, i) => {
+    chips[i]?.classList.add(`by-${speaker || "template"}`);
+    const said = speaker ? `said by ${speaker}` : "written by the chat template";
+    if (!chips[i]) return;
+    chips[i].title += `, ${said}`;
+    chips[i].setAttribute("aria-label", chips[i].title);
+  });
   if (first > 0) chips[0]?.classList.add("cut");
   if (!next || first + tokens.length < n_tokens) return chips;
   const last = chip(next[0], n_tokens, false);
