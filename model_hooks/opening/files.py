@@ -15,6 +15,7 @@ from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 
 from model_hooks.errors import BrokenModelError, ModelNotFoundError
+from model_hooks.opening.bounds import check_labels, check_replacements, check_text_file
 from model_hooks.opening.reasons import reason
 
 SINGLE = "model.safetensors"
@@ -51,9 +52,15 @@ def check_files(name: str, folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         if path.name.endswith(READ_BY_LOADERS) and not path.is_dir():
             check_regular(name, folder, path)
+            if not path.name.endswith(".safetensors"):
+                check_text_file(name, path)
     for file in SMALL_JSON:
         if (folder / file).exists():
-            read_json(name, folder / file)
+            said = read_json(name, folder / file)
+            if file == "config.json":
+                check_labels(name, said)
+    if (folder / "tokenizer.json").exists():
+        check_replacements(name, folder / "tokenizer.json")
 
 
 def check_regular(name: str, folder: Path, path: Path) -> None:
