@@ -89,7 +89,7 @@ def read_gguf(name: str, path: Path) -> GgufFile:
         kinds = _kinds(path)
     except Exception as error:
         raise BrokenModelError(
-            f"{name} is not a whole GGUF file: {reason(error, path.parent)}."
+            f"{name} is not a whole file in GGUF format: {reason(error, path.parent)}."
         ) from error
     (most, _), *_ = kinds.most_common(1) or [("F32", 0)]
     return GgufFile(

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from model_hooks import InlookError
+from model_hooks import InlookError, bundled_models
 from model_hooks.arrays import log_softmax
 from model_hooks.host import Run
+from model_hooks.opening.installed import SMOLLM2
 from model_hooks.parts.abilities import Abilities
 from model_hooks.read.recorded import abilities_of
 from model_hooks.read.tail import logits_after
@@ -22,6 +23,7 @@ from pages.widgets.next_pages import link_pages
 from pages.widgets.words import pick_word, token_name
 
 SHAWSHANK = "The Shawshank"
+FRANCE = "The capital of France is"
 TABS: dict[Tab, str] = {
     "experts": "The router's choice",
     "neurons": "The neurons",
@@ -47,13 +49,14 @@ def draw() -> None:
         "and push the prediction towards some words."
     )
     asked, tokens = run(), tokens_of_run()
-    if view().prompt.strip() != SHAWSHANK:
+    if (fact := fact_of(view().model)) is not None and view().prompt.strip() != fact[0]:
+        prompt, asks = fact
         st.button(
-            f"Try “{SHAWSHANK}”: which layer knows the film?",
-            icon=":material/movie:",
-            key="feedforward_shawshank",
+            f"Try “{prompt}”: {asks}",
+            icon=":material/lightbulb:",
+            key="feedforward_fact",
             on_click=put,
-            kwargs={"prompt": SHAWSHANK, "pos": None},
+            kwargs={"prompt": prompt, "pos": None},
         )
     _explore(asked, tokens)
     st.header("Try next")
@@ -62,6 +65,13 @@ def draw() -> None:
         "- Choose an earlier token: every token has its own prediction, and its own neurons."
     )
     link_pages(NEXT_PAGES, icon=":material/arrow_forward:")
+
+
+def fact_of(model_name: str) -> tuple[str, str] | None:
+    """Return a prompt that asks for a fact which a model knows, and what to look for."""
+    if model_name in bundled_models():
+        return SHAWSHANK, "which layer knows the film?"
+    return (FRANCE, "which layer knows the city?") if model_name == SMOLLM2.name else None
 
 
 @fragment

@@ -19,9 +19,14 @@ from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, 
 from typing import Any, TypeVar
 
 from model_hooks import Decoding, Intervention
+from model_hooks.opening.installed import SMOLLM2
 
 DEFAULT_MODEL = "storyteller"
 DEFAULT_PROMPT = "Lily and Tim went to the lighthouse. Lily and"
+
+FIRST_LOOKS = {SMOLLM2.name: {"layer": 18, "head": 6}}
+"""Where a model is first looked at by a visitor who has chosen no layer and head: what copies the
+name in the first prompt."""
 
 Part = TypeVar("Part")
 Viewed = TypeVar("Viewed")

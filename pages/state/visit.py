@@ -18,7 +18,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
 
 from pages.state.link import decode, encode, names_in
-from pages.state.view import View, changed_copy, fields_of, name_of_part, value_of
+from pages.state.view import FIRST_LOOKS, View, changed_copy, fields_of, name_of_part, value_of
 
 _VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _PARTS, _UNSAID = (
     f"visit.{name}" for name in ("view", "page", "put_away", "drawn", "parents", "parts", "unsaid")
@@ -191,7 +191,10 @@ def _followed(before: View, after: View) -> View:
         put_away = st.session_state.setdefault(_PUT_AWAY, {})
         if not metadata.get("forgotten"):
             put_away[name, _owner(before, owners)] = value_of(before, name)
-        unknown = value_of(after if metadata.get("carried") else type(after)(), name)
+        default = value_of(type(after)(), name)
+        unknown = value_of(after, name) if metadata.get("carried") else default
+        if unknown == default:
+            unknown = FIRST_LOOKS.get(after.model, {}).get(name, default)
         found = put_away.get((name, _owner(after, owners)), unknown)
         after = changed_copy(after, {name: found})
     return after

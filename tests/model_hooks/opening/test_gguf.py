@@ -156,7 +156,7 @@ def said_of(path):
 def test_a_file_that_was_cut_off_says_so(share, llama, tmp_path):
     data = llama[0].read_bytes()
     (tmp_path / "cut.gguf").write_bytes(data[: int(share * len(data))])
-    assert "not a whole GGUF file" in said_of(tmp_path / "cut.gguf")
+    assert "not a whole file in GGUF format" in said_of(tmp_path / "cut.gguf")
 
 
 def test_another_format_with_that_name_and_a_part_say_what_they_are(llama, tmp_path):

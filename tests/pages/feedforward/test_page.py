@@ -167,7 +167,7 @@ def test_a_model_that_takes_long_is_asked_for_first(open_page, monkeypatch):
 
 def test_the_film_is_one_click_away(open_page):
     app = open_page("feedforward")
-    app.button(key="feedforward_shawshank").click().run()
+    app.button(key="feedforward_fact").click().run()
     assert not app.exception
     assert view_of(app).prompt == SHAWSHANK
     assert view_of(app).pos is None

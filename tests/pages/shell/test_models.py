@@ -82,3 +82,12 @@ def test_while_weights_are_unpacked_the_page_shows_how_far_it_is(open_with, toke
     app = opened(model="slow.gguf")
     assert not app.exception
     assert set(shares) == {0.25}
+
+
+def test_feedforward_offers_a_fact_that_the_model_knows(named):
+    named()
+    for model, fact in (("storyteller", "The Shawshank"), (SMOLLM2.name, "The capital of France")):
+        labels = [button.label for button in opened("feedforward", model=model).button]
+        assert any(fact in label for label in labels)
+    labels = [button.label for button in opened("feedforward", model="my/own").button]
+    assert not any("Try “" in label for label in labels)

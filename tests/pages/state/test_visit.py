@@ -128,3 +128,10 @@ def test_a_page_adds_its_part_to_the_view():
     changed = changed_copy(whole, {"a_page_of_this_test.step": 5, "layer": 1})
     assert value_of(changed, "a_page_of_this_test.step") == 5
     assert value_of(whole, "a_page_of_this_test.step") == 4
+
+
+def test_a_model_with_a_first_look_of_its_own_has_it_unless_something_was_chosen(visit):
+    seen = after(visit(), model="SmolLM2-135M-Instruct")
+    assert (seen.layer, seen.head) == (18, 6)
+    seen = after(visit(layer="2"), model="SmolLM2-135M-Instruct")
+    assert (seen.layer, seen.head) == (2, 6)
