@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Int
 
 from viz import theme
@@ -21,6 +20,7 @@ from viz.block_layout import (
     Plus,
     laid_out,
 )
+from viz.figure import Figure
 from viz.layout import Part, diagram, note, row_sizes
 from viz.marks import Mark, always, hover, line, rows_of_bars, signs
 from viz.numbers import percent
@@ -38,7 +38,7 @@ class _Mark(NamedTuple):
     title: str
 
 
-def block_structure(pieces: BlockPieces) -> go.Figure:
+def block_structure(pieces: BlockPieces) -> Figure:
     """Draw one block, read from below: the stream at the left, the parts beside it.
 
     Numbered marks show where this block differs from another one; a click on a mark reports its
@@ -51,7 +51,7 @@ def block_structure(pieces: BlockPieces) -> go.Figure:
     return _drawn(laid_out(pieces), pieces)
 
 
-def _drawn(layout: BlockLayout, pieces: BlockPieces) -> go.Figure:
+def _drawn(layout: BlockLayout, pieces: BlockPieces) -> Figure:
     top = layout.y
     stream = line([STREAM_X] * 2, [0.1, top], theme.RESIDUAL, 6, hoverinfo="skip")
     lines = [line(x, y, colour, hoverinfo="skip") for x, y, colour in layout.lines]
@@ -63,7 +63,7 @@ def _drawn(layout: BlockLayout, pieces: BlockPieces) -> go.Figure:
     notes = [*map(_title, layout.boxes), enters, leaves]
     height = round((top + 0.3) * UNIT_PX) + 8
     reach = (-1.25, RIGHT + 0.35), (-0.1, top + 0.2)
-    return go.Figure(traces, diagram(*reach, notes, height=height, margin=_EDGES))
+    return Figure(traces, diagram(*reach, notes, height=height, margin=_EDGES))
 
 
 def _outline(box: Box) -> Mark:
@@ -201,7 +201,7 @@ _DECODER = _Stack(
 )
 
 
-def encoder_decoder() -> go.Figure:
+def encoder_decoder() -> Figure:
     """Draw the transformer of 2017 and, thick, the path that a decoder-only model kept of it.
 
     After Vaswani et al. 2017, "Attention Is All You Need", figure 1; drawn anew.
@@ -216,7 +216,7 @@ def encoder_decoder() -> go.Figure:
         for i, (name, kept) in _rows(stack)
     ]
     layout = diagram((-0.1, 8.9), (-0.15, 11.3), names + _captions(), height=580, margin=_EDGES)
-    return go.Figure(lines + boxes, layout)
+    return Figure(lines + boxes, layout)
 
 
 def _rows(stack: _Stack) -> list[tuple[int, tuple[str, bool]]]:
@@ -272,7 +272,7 @@ def _path(x: list[float], y: list[float], kept: bool = False) -> Mark:
 
 def parameter_bars(
     names: Sequence[str], counts: Int[np.ndarray, "part"], notes: Sequence[str]
-) -> go.Figure:
+) -> Figure:
     """Draw how many learned numbers each part of a model has.
 
     Args:
@@ -295,4 +295,4 @@ def parameter_bars(
         "yaxis": fixed("part", autorange="reversed", **ticks(names)),
         **row_sizes(len(names)),
     }
-    return go.Figure(parts, layout)
+    return Figure(parts, layout)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
 from viz import theme
 from viz.axes import categories
+from viz.figure import Figure
 from viz.layout import Part, box
 from viz.marks import bar_below, cells, hover
 
@@ -39,7 +39,7 @@ def attention_heatmap(
     start: int = 0,
     measure: str = "attention weight",
     highest: float = 1.0,
-) -> go.Figure:
+) -> Figure:
     """Draw one attention pattern, the first query on top.
 
     Colour follows the square root of the weight, so that small weights stay visible. Masked cells
@@ -83,7 +83,7 @@ def _joined(
     return _Pattern(_largest_of_blocks(seen, block), labels, f"largest {measure}", block)
 
 
-def _heatmap(pattern: _Pattern, highest: float, frames: list[Part]) -> go.Figure:
+def _heatmap(pattern: _Pattern, highest: float, frames: list[Part]) -> Figure:
     labels, measure = pattern.labels, pattern.measure
     picture = cells(
         pattern.weights,
@@ -105,7 +105,7 @@ def _heatmap(pattern: _Pattern, highest: float, frames: list[Part]) -> go.Figure
         "height": height + above + COLOUR_BAR_PX,
         "margin": {"t": above, "r": 10, "b": COLOUR_BAR_PX, "pad": 0},
     }
-    return go.Figure(picture, layout)
+    return Figure(picture, layout)
 
 
 def _colour_bar(measure: str, highest: float) -> dict:

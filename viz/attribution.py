@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
 from viz.axes import Axis, every, fixed, layer_texts, rows, shares, ticks_at
+from viz.figure import Figure
 from viz.layout import legend, note, selected_band
 from viz.marks import Mark, bars, beside, hover, line, rows_of_bars
 from viz.numbers import percent, three_digits
@@ -26,7 +26,7 @@ def layer_effect(
     states: Sequence[str],
     parts: Sequence[theme.StreamPart],
     tokens: Sequence[str],
-) -> go.Figure:
+) -> Figure:
     """Draw some tokens' probabilities before and after the two halves of a layer.
 
     Args:
@@ -52,7 +52,7 @@ def layer_effect(
         "bargap": 0.18,
         "legend": legend(traceorder="normal"),
     }
-    return go.Figure(groups, layout)
+    return Figure(groups, layout)
 
 
 class _Logit(NamedTuple):
@@ -77,7 +77,7 @@ def logit_parts(
     logit: float,
     token: str,
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw what the embedding, every attention and every feedforward add to one logit.
 
     A line follows the sum; it ends at the logit.
@@ -111,7 +111,7 @@ def logit_parts(
         _layer_bars("attention", parts, -0.4),
         _layer_bars("feedforward", parts, 0.0),
     ]
-    return go.Figure([*bars, _running_sum(parts)], layout)
+    return Figure([*bars, _running_sum(parts)], layout)
 
 
 def _ends(parts: _Logit) -> Mark:

@@ -2,9 +2,8 @@
 
 from typing import Literal, NamedTuple
 
-import plotly.graph_objects as go
-
 from viz import theme
+from viz.figure import Figure
 from viz.layout import Part, box, diagram, note
 from viz.marks import Mark, dots, hover, line, signs
 from viz.numbers import three_digits
@@ -46,7 +45,7 @@ def block_diagram(
     norm: str = "",
     norm_placement: str = "pre",
     mixer: str = "Attention",
-) -> go.Figure:
+) -> Figure:
     """Draw how attention and feedforward meet the residual stream, with the sizes for one token.
 
     Args:
@@ -93,7 +92,7 @@ def _adders(wiring: Wiring, mixer: str, first: float | None, second: float | Non
 
 def _drawn(
     wiring: Wiring, adders: list[_Adder], ends: list[Part], in_box: str, on_stream: str
-) -> go.Figure:
+) -> Figure:
     """Draw the parts; `in_box` and `on_stream` say where the norm is named, if at all."""
     traces = [line([0, 10], [STREAM_Y] * 2, theme.RESIDUAL, 7, hoverinfo="skip")]
     notes = list(ends)
@@ -108,7 +107,7 @@ def _drawn(
     bottom = -2.4 if parallel else -1.3 if on_stream else -0.8
     layout = diagram((-0.15, 10.15), (bottom, 2.4), notes, height=330 if parallel else 230)
     frames = {"shapes": [_frame(part) for part in adders]}
-    return go.Figure(traces, {**layout, **frames, "margin": {"l": 2, "r": 2, "t": 2, "b": 2}})
+    return Figure(traces, {**layout, **frames, "margin": {"l": 2, "r": 2, "t": 2, "b": 2}})
 
 
 def _branch(part: _Adder) -> Mark:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 
 from viz import theme
 from viz.axes import axis, fixed, rows
+from viz.figure import Figure
 from viz.layout import Part, legend, note, row_sizes
 from viz.marks import Mark, dots, hatched, hover, line, rows_of_bars, said
 from viz.numbers import bits, counted, percent, three_digits, whole_percent
@@ -49,7 +49,7 @@ def ranked_distribution(
     token: Callable[[int], str],
     *,
     chosen: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw the probability of every token by rank, both on a log scale, and where filters cut.
 
     Args:
@@ -70,7 +70,7 @@ def ranked_distribution(
         notes.append(_pointer(found, chosen, token(chosen)))
     shapes = [] if edge is None else [_cut_off_line(edge)]
     layout = _rank_layout(len(order)) | {"shapes": shapes, "annotations": notes}
-    return go.Figure(_rank_marks(found, _rank_hovers(found, token)), layout)
+    return Figure(_rank_marks(found, _rank_hovers(found, token)), layout)
 
 
 def _rank_hovers(found: _Ranking, token: Callable[[int], str]) -> list[str]:
@@ -159,7 +159,7 @@ def entropy_by_temperature(
     entropy: float,
     n_tokens: int,
     filters: str = "",
-) -> go.Figure:
+) -> Figure:
     """Draw the entropy of one prediction at every temperature.
 
     Args:
@@ -185,7 +185,7 @@ def entropy_by_temperature(
         "shapes": _entropy_lines(most, temperature),
         "annotations": [note(0, most, text, xref="paper", yanchor="top")],
     }
-    return go.Figure([*traces, _entropy_now(temperature, entropy)], layout)
+    return Figure([*traces, _entropy_now(temperature, entropy)], layout)
 
 
 def _entropy_curve(
@@ -250,7 +250,7 @@ def drawn_counts(
     counts: Int[np.ndarray, "token"],
     spread: Spread,
     n_draws: int,
-) -> go.Figure:
+) -> Figure:
     """Draw how often each token came, beside how often it was to be expected.
 
     Args:
@@ -274,7 +274,7 @@ def drawn_counts(
         "legend": legend(),
         **row_sizes(len(tokens), above=44),
     }
-    return go.Figure([drawn, _expectations(spread, hovers)], layout)
+    return Figure([drawn, _expectations(spread, hovers)], layout)
 
 
 def _expectations(spread: Spread, hovers: Sequence[str]) -> Mark:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from viz import theme
 from viz.axes import fixed, shares, token_axis
+from viz.figure import Figure
 from viz.layout import legend, row_sizes
 from viz.marks import hover, marked_line, rows_of_bars
 from viz.numbers import percent
@@ -26,7 +26,7 @@ def before_after_bars(
     after: Float[np.ndarray, "token"],
     change: str,
     before_name: str = "as it is",
-) -> go.Figure:
+) -> Figure:
     """Draw each token's probability before and after a change.
 
     Args:
@@ -59,7 +59,7 @@ def before_after_bars(
         "legend": legend(),
         **row_sizes(len(tokens), above=40),
     }
-    return go.Figure(bars, layout)
+    return Figure(bars, layout)
 
 
 def probability_by_token(
@@ -68,7 +68,7 @@ def probability_by_token(
     second: Float[np.ndarray, "pos"],
     names: tuple[str, str],
     start: int = 0,
-) -> go.Figure:
+) -> Figure:
     """Draw the probability that two models gave to each token of a text before they saw it.
 
     Args:
@@ -95,4 +95,4 @@ def probability_by_token(
         "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
         "legend": legend(),
     }
-    return go.Figure(lines, layout)
+    return Figure(lines, layout)

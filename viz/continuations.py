@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import plotly.graph_objects as go
-
 from viz import theme
 from viz.axes import fixed, ticks
+from viz.figure import Figure
 from viz.layout import Part, legend, note
 from viz.marks import Mark, dots, hatched, hover, line
 from viz.numbers import Number, bits, counted, surprise, three_digits
@@ -83,7 +82,7 @@ def text_tree(
     token: Callable[[int], str],
     *,
     depth: int = MAX_DEPTH,
-) -> go.Figure:
+) -> Figure:
     """Draw sampled texts as a tree from left to right: the height of a cell counts its texts.
 
     Greedy decoding stands above it as a tree of its own, which has one branch. In the tree of
@@ -111,7 +110,7 @@ def text_tree(
     trees.append(_icicle(_Tree(found, n_texts, path), token, (0.0, top)))
     notes.append(_heading(f"Sampling, {n_texts} times: {_different(sampled)}", top))
     margin = {"t": 0, "b": 4, "l": 0, "r": 0}
-    return go.Figure(trees, {"height": height, "margin": margin, "annotations": notes})
+    return Figure(trees, {"height": height, "margin": margin, "annotations": notes})
 
 
 def _tree_px(found: Sequence[Branch]) -> int:
@@ -272,7 +271,7 @@ def beam_trellis(
     token: Callable[[int], str],
     *,
     n_shown: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw a beam search step by step, with the greedy text beneath it.
 
     A column is a step, a row a rank among the texts kept. Under each token stands the surprise
@@ -299,7 +298,7 @@ def beam_trellis(
             traces += [_steps_to(these, stops, look), *_stops(these, look, token)]
     floor = n_rows + 0.35
     traces += _greedy_path(greedy, n_shown, floor, token)
-    return go.Figure(traces, _trellis_layout(n_rows, n_steps, floor))
+    return Figure(traces, _trellis_layout(n_rows, n_steps, floor))
 
 
 def _steps_to(

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
 from viz import axes, theme
 from viz.axes import shares
+from viz.figure import Figure
 from viz.layout import Part, legend, row_sizes
 from viz.marks import Mark, always, rows_of_bars, said
 from viz.numbers import percent, three_digits
@@ -134,7 +134,7 @@ def _all_others(stages: Sequence[Stage], others: Bool[np.ndarray, "vocab"]) -> C
 
 def candidates_bars(
     rows: Sequence[Candidate], chosen: int | None = None, *, chosen_is: str = "picked"
-) -> go.Figure:
+) -> Figure:
     """Draw candidates as horizontal bars: the model's own probability and what decoding made of it.
 
     Removed tokens keep their row, struck out. A click anywhere on a row returns its token ID as
@@ -146,7 +146,7 @@ def candidates_bars(
         chosen_is: What the legend calls it.
     """
     marks = [*candidate_marks(rows, chosen, chosen_is), _click_targets(rows)]
-    return go.Figure(marks, candidate_layout(rows, chosen))
+    return Figure(marks, candidate_layout(rows, chosen))
 
 
 def candidate_marks(

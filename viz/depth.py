@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
 from viz.axes import Axis, every, fixed, ticks
+from viz.figure import Figure
 from viz.layout import legend
 from viz.marks import Mark, marked_line
 
@@ -26,7 +26,7 @@ class Depth(NamedTuple):
     """Length of the loss's gradient there; None where it is not known."""
 
 
-def stream_and_gradients(models: Sequence[Depth]) -> go.Figure:
+def stream_and_gradients(models: Sequence[Depth]) -> Figure:
     """Draw sizes above and gradients beneath, one line per model, on logarithmic axes.
 
     Args:
@@ -48,7 +48,7 @@ def stream_and_gradients(models: Sequence[Depth]) -> go.Figure:
         "margin": {"l": 8, "r": 8, "t": 44, "b": 8},
         "legend": legend(),
     }
-    return go.Figure(traces, layout)
+    return Figure(traces, layout)
 
 
 def _line(name: str, what: str, values: Float[np.ndarray, "point"], look: theme.Look) -> Mark:

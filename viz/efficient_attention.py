@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Bool, Float, UInt8
 
 from viz import theme
 from viz.attention import block_labels, block_size
 from viz.axes import Axis, axis, categories, fixed, hidden, ticks
+from viz.figure import Figure
 from viz.layout import legend
 from viz.marks import Mark, bars, beside, cells, dots, hatched, hover, line
 from viz.numbers import percent, three_digits
@@ -44,7 +44,7 @@ def mask_cells(
     return np.where(left, READ, np.where(own, TAKEN, kinds)).astype(np.uint8)
 
 
-def mask_picture(cells: UInt8[np.ndarray, "query key"], tokens: Sequence[str]) -> go.Figure:
+def mask_picture(cells: UInt8[np.ndarray, "query key"], tokens: Sequence[str]) -> Figure:
     """Draw which keys each query may read, the first query on top.
 
     Of many tokens, neighbours are joined: a cell shows the best that one of its pairs gets.
@@ -70,7 +70,7 @@ def mask_picture(cells: UInt8[np.ndarray, "query key"], tokens: Sequence[str]) -
         "margin": {"t": LEGEND_PX, "r": 5, "b": 5, "l": 5},
         "legend": legend(),
     }
-    return go.Figure(traces, layout)
+    return Figure(traces, layout)
 
 
 def _mask(kinds: UInt8[np.ndarray, "query key"], labels: Sequence[str]) -> Mark:
@@ -106,7 +106,7 @@ def loss_changes(
     after: Float[np.ndarray, "pos"],
     tokens: Sequence[str],
     change: str,
-) -> go.Figure:
+) -> Figure:
     """Draw how much worse (up) or better (down) each token of the prompt is predicted.
 
     Args:
@@ -137,12 +137,12 @@ def loss_changes(
         "margin": {"t": 8, "b": 5, "r": 5},
         "bargap": 0.2,
     }
-    return go.Figure(changes, layout)
+    return Figure(changes, layout)
 
 
 def layer_losses(
     layers: Sequence[int], losses: Sequence[float], whole: float, together: float | None
-) -> go.Figure:
+) -> Figure:
     """Draw the loss with a change in one layer at a time.
 
     Args:
@@ -170,7 +170,7 @@ def layer_losses(
         "margin": {"t": 8, "b": 5, "r": 5},
         "bargap": 0.25,
     }
-    return go.Figure(added, layout)
+    return Figure(added, layout)
 
 
 class _Row(NamedTuple):
@@ -195,7 +195,7 @@ class _Link(NamedTuple):
 
 def head_sharing(
     n_heads: int, n_kv_heads: int, n_groups: int, selected: int | None = None
-) -> go.Figure:
+) -> Figure:
     """Draw which query heads read which KV head, and which KV heads share a mean.
 
     Args:
@@ -228,7 +228,7 @@ def head_sharing(
     return _shared_heads(links, rows, width)
 
 
-def _shared_heads(links: Sequence[_Link], rows: Sequence[_Row], width: int) -> go.Figure:
+def _shared_heads(links: Sequence[_Link], rows: Sequence[_Row], width: int) -> Figure:
     names = ["query heads", "KV heads", "shared means"][: len(rows)]
     heights = [row.height for row in rows]
     reach = [min(heights) - 0.45, 2.45]
@@ -241,7 +241,7 @@ def _shared_heads(links: Sequence[_Link], rows: Sequence[_Row], width: int) -> g
         "margin": {"t": 5, "b": 5, "r": 5},
     }
     lines = [_links(links, False), _links(links, True)]
-    return go.Figure([*lines, *map(_heads, rows)], layout)
+    return Figure([*lines, *map(_heads, rows)], layout)
 
 
 def _links(links: Sequence[_Link], selected: bool) -> Mark:
@@ -275,7 +275,7 @@ def converted_and_trained(
     converted: Sequence[float | None],
     trained: Sequence[float | None],
     measure: str,
-) -> go.Figure:
+) -> Figure:
     """Draw the loss of models whose KV heads were averaged beside that of models trained so.
 
     Args:
@@ -301,7 +301,7 @@ def converted_and_trained(
         "margin": {"t": 40, "b": 5, "r": 5},
         "legend": legend(1.02),
     }
-    return go.Figure(groups, layout)
+    return Figure(groups, layout)
 
 
 def _span(group: int, group_of: Sequence[int]) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
 from viz.axes import across, categories, down, fixed
+from viz.figure import Figure
 from viz.layout import box
 from viz.marks import Mark, bar_below, cells, hover, largest
 
@@ -24,7 +24,7 @@ def expert_heatmap(
     measure: str = "weight",
     start: int = 0,
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw which experts a router picked for each token, and with what weight.
 
     Args:
@@ -54,7 +54,7 @@ def expert_heatmap(
         "margin": {"t": above, "r": 10, "b": 70, "l": 10},
     }
     columns = theme.position_labels(tokens, start)
-    return go.Figure(_expert_cells(weights, columns, measure), layout)
+    return Figure(_expert_cells(weights, columns, measure), layout)
 
 
 def _expert_cells(

@@ -5,11 +5,11 @@ from itertools import cycle
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from viz import axes, theme
 from viz.axes import fixed, rows, shares
+from viz.figure import Figure
 from viz.layout import Part, legend, selected_band
 from viz.marks import (
     Mark,
@@ -55,7 +55,7 @@ def feedforward_steps(
     *,
     measure: Measure = "probability",
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw one word's way through the layers, each feedforward as a step of its own.
 
     Args:
@@ -73,7 +73,7 @@ def feedforward_steps(
         "shapes": selected_band(selected),
         **_chart(300),
     }
-    return go.Figure([*_step_lines(steps), *marks], layout)
+    return Figure([*_step_lines(steps), *marks], layout)
 
 
 def _step_lines(steps: _Steps) -> list[Mark]:
@@ -132,7 +132,7 @@ def switched_off_bars(
     word: str,
     *,
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw one word's probability with each layer's feedforward switched off in turn.
 
     Args:
@@ -153,7 +153,7 @@ def switched_off_bars(
         **_chart(280),
     }
     level |= {"name": "with all of them", "hovertemplate": template}
-    return go.Figure([_without_each(probabilities, word), level], layout)
+    return Figure([_without_each(probabilities, word), level], layout)
 
 
 def _without_each(probabilities: Float[np.ndarray, "layer"], word: str) -> Mark:
@@ -179,7 +179,7 @@ def neuron_bars(
     measure: str,
     hovers: Sequence[str],
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw the strongest neurons of a layer, one bar each.
 
     Args:
@@ -203,12 +203,12 @@ def neuron_bars(
     told = {"customdata": list(neurons), **said(hovers)}
     drawn = _signed_bars(values, colours, pattern) | told
     names = rows(texts, "neuron, and the token it pushes most", showgrid=False, automargin=True)
-    return go.Figure(drawn, _bars_layout(values, measure, names))
+    return Figure(drawn, _bars_layout(values, measure, names))
 
 
 def promoted_bars(
     tokens: Sequence[str], effects: Float[np.ndarray, "token"], measure: str
-) -> go.Figure:
+) -> Figure:
     """Draw the tokens that a neuron promotes and those that it suppresses.
 
     Args:
@@ -225,7 +225,7 @@ def promoted_bars(
     told["hovertemplate"] = hover("%{hovertext}, %{x:+.3r}")
     drawn = _signed_bars(effects, colours, hatched(~up, 5)) | told
     names = rows(map(theme.shorten, tokens), "token", showgrid=False, automargin=True)
-    return go.Figure(drawn, _bars_layout(effects, measure, names))
+    return Figure(drawn, _bars_layout(effects, measure, names))
 
 
 def _signed_bars(values: Float[np.ndarray, "bar"], colours: Sequence[str], pattern: Mark) -> Mark:
@@ -260,7 +260,7 @@ def activation_curves(
     *,
     input_name: str = "pre-activation (what goes in)",
     output_name: str = "what comes out",
-) -> go.Figure:
+) -> Figure:
     """Draw activation functions as curves, and dots of real values on them.
 
     Args:
@@ -281,7 +281,7 @@ def activation_curves(
         "yaxis": fixed(output_name, zeroline=True),
         **_chart(340),
     }
-    return go.Figure(traces, layout)
+    return Figure(traces, layout)
 
 
 def _token_dots(points: Points) -> list[Mark]:
@@ -296,7 +296,7 @@ def gate_and_up(
     up: Float[np.ndarray, "point"],
     names: Sequence[str],
     marked: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw what a gate lets through: each neuron's gate against the number it is multiplied with.
 
     A dot is as large as the absolute product, which is the neuron's activation.
@@ -322,7 +322,7 @@ def gate_and_up(
         "yaxis": fixed("up (what it is multiplied with)"),
         **_chart(340),
     }
-    return go.Figure([neurons, *_star(Points(gate, up, names, marked))], layout)
+    return Figure([neurons, *_star(Points(gate, up, names, marked))], layout)
 
 
 def _star(points: Points) -> list[Mark]:

@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from viz import numbers, theme
 from viz.axes import Axis, across, categories, down, fixed, ticks
+from viz.figure import Figure
 from viz.layout import legend, titles_left
 from viz.marks import Mark, bar_below, cells, diverging, dots, hover, line, marked_line
 from viz.numbers import size_text
@@ -48,7 +49,7 @@ def tile_map(
     now: int,
     size: tuple[int, int],
     n_positions: int,
-) -> go.Figure:
+) -> Figure:
     """Draw the matrix of scores cut into tiles: which are done, and which one is computed now.
 
     Args:
@@ -81,7 +82,7 @@ def tile_map(
         "height": MAP_PX + 60,
         "margin": {"t": 8, "r": 5, "b": 5, "l": 5},
     }
-    return go.Figure(picture, layout)
+    return Figure(picture, layout)
 
 
 def _tiles(order: Sequence[tuple[int, int]], shape: tuple[int, int], now: int) -> _Tiles:
@@ -117,7 +118,7 @@ def tile_scores(
     weights: Float[np.ndarray, "row column"],
     queries: Sequence[str],
     keys: Sequence[str],
-) -> go.Figure:
+) -> Figure:
     """Draw the scores of one tile, with what the running softmax makes of them on hover.
 
     Args:
@@ -148,7 +149,7 @@ def tile_scores(
         "margin": {"t": 60, "r": 5, "b": 5, "l": 5, "pad": 0},
         "plot_bgcolor": theme.MASKED,
     }
-    return go.Figure(picture, layout)
+    return Figure(picture, layout)
 
 
 def _bar_above(title: str) -> Mark:
@@ -156,7 +157,7 @@ def _bar_above(title: str) -> Mark:
     return bar_below(title, **place) | {"title": {"text": title, "side": "top"}}
 
 
-def output_distance(distances: Float[np.ndarray, "step"], now: int) -> go.Figure:
+def output_distance(distances: Float[np.ndarray, "step"], now: int) -> Figure:
     """Draw how far the running output is from the head's own, step by step.
 
     Args:
@@ -185,7 +186,7 @@ def output_distance(distances: Float[np.ndarray, "step"], now: int) -> go.Figure
         "showlegend": False,
         "margin": {"t": 8, "b": 5, "r": 5},
     }
-    return go.Figure([curve, here], layout)
+    return Figure([curve, here], layout)
 
 
 def memory_traffic(
@@ -194,7 +195,7 @@ def memory_traffic(
     tiled: Sequence[int],
     n_positions: int,
     counted: tuple[int, int],
-) -> go.Figure:
+) -> Figure:
     """Draw the bytes that attention moves to and from slow memory against the length of the text.
 
     Args:
@@ -225,7 +226,7 @@ def memory_traffic(
         "margin": {"t": 36, "b": 5, "r": 5},
         "legend": legend(),
     }
-    return go.Figure(traces, layout)
+    return Figure(traces, layout)
 
 
 def _length_axis(lengths: Sequence[int], title: str | None = "tokens in the text") -> Axis:

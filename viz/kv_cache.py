@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 
 from viz import theme
 from viz.axes import Axis, across, axis, down, fixed, rows, ticks
+from viz.figure import Figure
 from viz.layout import Part, box, legend, titles_left
 from viz.marks import Mark, bars, beside, diverging, dots, hatched, hover, line, rows_of_bars
 from viz.numbers import byte_unit, counted, three_digits
@@ -47,7 +48,7 @@ def step_grid(
     read: Sequence[int],
     *,
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw which positions each step computed and which it read from the cache.
 
     In a long text, leading positions that every step treated alike share one column.
@@ -72,7 +73,7 @@ def step_grid(
     return _drawn_grid(_Grid(cells, labels), selected)
 
 
-def _drawn_grid(grid: _Grid, selected: int | None) -> go.Figure:
+def _drawn_grid(grid: _Grid, selected: int | None) -> Figure:
     n_steps, n_columns = len(grid.cells), len(grid.labels)
     traces = [
         *_cells_of(grid, READ, "read from the cache", "○", ON),
@@ -93,7 +94,7 @@ def _drawn_grid(grid: _Grid, selected: int | None) -> go.Figure:
         "legend": legend(itemclick=False),
         "dragmode": False,
     }
-    return go.Figure(traces, layout)
+    return Figure(traces, layout)
 
 
 def _cells_of(grid: _Grid, kind: int, name: str, sign: str, colour: str) -> list[Mark]:
@@ -237,7 +238,7 @@ def ratio_curve(
     return figure.add_hline(y=1, line={"color": OFF, "dash": "dot", "width": 1})
 
 
-def cache_growth(n_bytes: Sequence[int], prefill: int) -> go.Figure:
+def cache_growth(n_bytes: Sequence[int], prefill: int) -> Figure:
     """Draw the bytes that the cache holds after each step.
 
     Args:
@@ -265,7 +266,7 @@ def cache_growth(n_bytes: Sequence[int], prefill: int) -> go.Figure:
         "bargap": 0.25,
         "dragmode": False,
     }
-    return go.Figure(held, layout)
+    return Figure(held, layout)
 
 
 def cache_contents(

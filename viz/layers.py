@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
 from viz.axes import hidden
+from viz.figure import Figure
 from viz.layout import Part, box, note
 from viz.marks import Mark, always, cells, dots, hover
 
@@ -56,7 +56,7 @@ class _Mosaic(NamedTuple):
 
 def layer_thumbnails(
     patterns: Sequence[Float[np.ndarray, "query key"] | None], *, selected: int | None = None
-) -> go.Figure:
+) -> Figure:
     """Draw one attention pattern per layer as small multiples in a single picture.
 
     Colour follows the square root of the weight; of long prompts, each cell holds the largest
@@ -73,7 +73,7 @@ def layer_thumbnails(
     return _drawn(_Mosaic(tiles, n_columns, size, max(1, size // 8), label_room), selected)
 
 
-def _drawn(mosaic: _Mosaic, selected: int | None) -> go.Figure:
+def _drawn(mosaic: _Mosaic, selected: int | None) -> Figure:
     height, width = mosaic.step
     right, bottom = mosaic.n_columns * width, mosaic.n_rows * height - mosaic.gap
     square = {"scaleanchor": "x", "constrain": "domain"}
@@ -86,7 +86,7 @@ def _drawn(mosaic: _Mosaic, selected: int | None) -> go.Figure:
         "height": math.ceil(mosaic.n_rows * (mosaic.tile_px + LABEL_PX)) + 8,
         "margin": {"l": 0, "r": 0, "t": 4, "b": 4},
     }
-    return go.Figure([_picture(mosaic), _click_targets(mosaic)], layout)
+    return Figure([_picture(mosaic), _click_targets(mosaic)], layout)
 
 
 def _picture(mosaic: _Mosaic) -> Mark:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 
 from viz import theme
@@ -20,6 +19,7 @@ from viz.axes import (
     shares,
     ticks_at,
 )
+from viz.figure import Figure
 from viz.layout import Part, band, box, legend
 from viz.marks import Mark, bar_below, hover, marked_line
 from viz.numbers import percent
@@ -67,7 +67,7 @@ def lens_table(
     show: Show = "token",
     start: int = 0,
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw layers x positions: what each point of the stream would predict after each token.
 
     Colour follows what the cells show: the square root of the probability, or the rank's
@@ -98,7 +98,7 @@ def lens_table(
     return _drawn_table(lens, column if column in range(len(tokens)) else None)
 
 
-def _drawn_table(lens: _Lens, framed: int | None) -> go.Figure:
+def _drawn_table(lens: _Lens, framed: int | None) -> Figure:
     """Draw the cells, and a frame around one column."""
     n_points, n_pos = len(lens.points), len(lens.columns)
     longest = max((len(html.unescape(label)) for label in lens.columns), default=0)
@@ -117,7 +117,7 @@ def _drawn_table(lens: _Lens, framed: int | None) -> go.Figure:
         "height": n_points * ROW_PX + above + 64,
         "margin": {"t": above, "r": 10, "b": 64, "l": 10, "pad": 0},
     }
-    return go.Figure(_lens_cells(lens), layout)
+    return Figure(_lens_cells(lens), layout)
 
 
 def _lens_cells(lens: _Lens) -> Mark:
@@ -193,7 +193,7 @@ def watched_words(
     layers: Sequence[int],
     measure: Literal["probability", "rank"] = "probability",
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw a few words' probability or rank through the layers, as one line each.
 
     Args:
@@ -224,7 +224,7 @@ def watched_words(
         "showlegend": True,
         "legend": legend(1.02),
     }
-    return go.Figure(lines, layout)
+    return Figure(lines, layout)
 
 
 def _word_line(

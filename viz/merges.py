@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import plotly.graph_objects as go
-
 from viz import theme
 from viz.axes import hidden, rows
+from viz.figure import Figure
 from viz.layout import row_sizes
 from viz.marks import Mark, bars, hover
 
@@ -29,7 +28,7 @@ class _Piece(NamedTuple):
 
 def merge_ladder(
     rows: Sequence[Sequence[str]], made: Sequence[int], ranks: Sequence[int]
-) -> go.Figure:
+) -> Figure:
     """Draw the pieces of a word before the first merge and after each.
 
     A piece is as wide as what it was merged from, so every byte keeps its column. The piece that
@@ -67,14 +66,14 @@ def _row(
         start += width
 
 
-def _ladder(pieces: Sequence[_Piece], n_rows: int, width: int) -> go.Figure:
+def _ladder(pieces: Sequence[_Piece], n_rows: int, width: int) -> Figure:
     labels = ["start", *map(str, range(1, n_rows))]
     layout = {
         "xaxis": hidden(0, width),
         "yaxis": rows(labels, "Merge", showgrid=False, zeroline=False),
         **row_sizes(n_rows, above=6, below=6),
     }
-    return go.Figure(_boxes(pieces), layout)
+    return Figure(_boxes(pieces), layout)
 
 
 def _boxes(pieces: Sequence[_Piece]) -> Mark:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import theme
 from viz.axes import fixed, rows
+from viz.figure import Figure
 from viz.layout import legend
 from viz.marks import diverging, dots, hover, line
 
@@ -17,7 +17,7 @@ N_SHOWN = 48
 
 def norm_steps_strips(
     steps: Sequence[tuple[str, Float[np.ndarray, "d_model"]]], n_shown: int = N_SHOWN
-) -> go.Figure:
+) -> Figure:
     """Draw the first numbers of a vector after each step, one row per step.
 
     Each row has its own colours, from its most negative to its most positive usual number; the
@@ -45,12 +45,12 @@ def norm_steps_strips(
         "height": 34 * len(steps) + 60,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 48},
     }
-    return go.Figure(strips, layout)
+    return Figure(strips, layout)
 
 
 def norm_comparison(
     layer_norm: Float[np.ndarray, "d_model"], rms_norm: Float[np.ndarray, "d_model"]
-) -> go.Figure:
+) -> Figure:
     """Draw every number of a vector after LayerNorm over the same number after RMSNorm.
 
     Both before the weight. On the dashed line the two agree.
@@ -77,4 +77,4 @@ def norm_comparison(
     }
     equal = line(ends, ends, theme.RESIDUAL, 1, "dash", **quiet)
     numbers = dots(rms_norm, layer_norm, theme.QUERY, 6, opacity=0.7, **told)
-    return go.Figure([equal, numbers], layout)
+    return Figure([equal, numbers], layout)

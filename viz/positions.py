@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from viz import theme
 from viz.axes import fixed, shares
+from viz.figure import Figure
 from viz.layout import Part, legend
 from viz.marks import Mark, bar_below, diverging, hover, line, marked_line
 from viz.vectors import color_limit
@@ -18,7 +19,7 @@ MAX_SIDE = 160
 """Most rows or columns of a picture that are sent; of more, every n-th is drawn."""
 
 
-def position_vectors(vectors: Float[np.ndarray, "pos d"]) -> go.Figure:
+def position_vectors(vectors: Float[np.ndarray, "pos d"]) -> Figure:
     """Draw position vectors as a picture: one row per position, one column per number."""
     rows, columns = (_every_nth(size) for size in vectors.shape)
     picture = diverging(
@@ -29,10 +30,10 @@ def position_vectors(vectors: Float[np.ndarray, "pos d"]) -> go.Figure:
         hovertemplate=hover("position %{y}, number %{x}: %{z:.3r}"),
         colorbar=bar_below("value"),
     )
-    return go.Figure(picture, _picture_layout(f"number (of {vectors.shape[1]})"))
+    return Figure(picture, _picture_layout(f"number (of {vectors.shape[1]})"))
 
 
-def position_similarity(vectors: Float[np.ndarray, "pos d"]) -> go.Figure:
+def position_similarity(vectors: Float[np.ndarray, "pos d"]) -> Figure:
     """Draw the cosine between the vectors of every two positions."""
     rows = _every_nth(len(vectors))
     chosen = vectors[rows].astype(np.float64)
@@ -46,7 +47,7 @@ def position_similarity(vectors: Float[np.ndarray, "pos d"]) -> go.Figure:
         hovertemplate=hover("positions %{y} and %{x}<br>cosine %{z:.3r}"),
         colorbar=bar_below("cosine"),
     )
-    return go.Figure(picture, _picture_layout("position"))
+    return Figure(picture, _picture_layout("position"))
 
 
 def _picture_layout(columns: str) -> Part:
@@ -62,7 +63,7 @@ def _every_nth(size: int) -> Int[np.ndarray, "shown"]:
     return np.arange(0, size, -(-size // MAX_SIDE))
 
 
-def bias_by_distance(bias: Float[np.ndarray, "head distance"], head: int | None) -> go.Figure:
+def bias_by_distance(bias: Float[np.ndarray, "head distance"], head: int | None) -> Figure:
     """Draw what is added to a score by distance, one line per head.
 
     Args:
@@ -78,7 +79,7 @@ def bias_by_distance(bias: Float[np.ndarray, "head distance"], head: int | None)
         "showlegend": False,
         "dragmode": False,
     }
-    return go.Figure(lines, layout)
+    return Figure(lines, layout)
 
 
 def _bias_line(head: int, bias: Float[np.ndarray, "distance"], chosen: bool) -> Mark:

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from viz import axes, theme
 from viz.axes import shares
 from viz.decoding import OTHERS, Candidate
+from viz.figure import Figure
 from viz.layout import row_sizes
 from viz.marks import beside, hatched, hover, rows_of_bars
 from viz.numbers import percent, three_digits
@@ -14,7 +13,7 @@ from viz.numbers import percent, three_digits
 LABEL_LENGTH = 18
 
 
-def next_token_bars(rows: Sequence[Candidate]) -> go.Figure:
+def next_token_bars(rows: Sequence[Candidate]) -> Figure:
     """Draw the model's own probabilities of the next token; the bars sum to one.
 
     `candidates_bars` adds what decoding options make of them.
@@ -37,7 +36,7 @@ def next_token_bars(rows: Sequence[Candidate]) -> go.Figure:
         "yaxis": axes.rows(map(_label, rows), "next token", showgrid=False),
         **row_sizes(len(rows)),
     }
-    return go.Figure(bars, layout)
+    return Figure(bars, layout)
 
 
 def _label(row: Candidate) -> str:

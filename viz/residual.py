@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz import axes, theme
 from viz.axes import every, fixed, layer_texts, ticks_at
+from viz.figure import Figure
 from viz.layout import Part, legend, selected_band
 from viz.marks import Mark, bars, hover, line, marked_line
 
@@ -18,7 +18,7 @@ def added_sizes(
     resid_post: Float[np.ndarray, "layer"],
     *,
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw the sizes (Euclidean norms) of what attention and feedforward add, layer by layer.
 
     Args:
@@ -45,7 +45,7 @@ def added_sizes(
         "bargap": 0.25,
         "legend": legend(1.02),
     }
-    return go.Figure([*added, _stream(resid_post)], layout)
+    return Figure([*added, _stream(resid_post)], layout)
 
 
 def _sizes(name: str, sizes: Float[np.ndarray, "layer"], colour: str, shape: str) -> Mark:
@@ -85,7 +85,7 @@ def stream_growth(
     with_last: Float[np.ndarray, "point"],
     *,
     selected: int | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw how one token's vector grows and turns from layer to layer.
 
     Above, its length (Euclidean norm); beneath, its cosine similarity. All arrays start with the
@@ -116,7 +116,7 @@ def stream_growth(
         "legend": legend(),
         "legend2": legend(0.4),
     }
-    return go.Figure(list(map(_state_line, curves)), layout)
+    return Figure(list(map(_state_line, curves)), layout)
 
 
 def _state_line(curve: _Curve) -> Mark:

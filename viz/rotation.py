@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from viz import theme
 from viz.axes import across, down, fixed, hidden, ticks
+from viz.figure import Figure
 from viz.layout import Part, box, buttons, legend, note, slider
 from viz.marks import Mark, bars, cells, hatched, hover, line, marked_line
 from viz.numbers import counted, signed, three_digits
@@ -205,7 +206,7 @@ def pair_terms(
     terms: Float[np.ndarray, "pair"],
     wavelengths: Float[np.ndarray, "pair"],
     rest: float | None = None,
-) -> go.Figure:
+) -> Figure:
     """Draw what each pair of dimensions adds to one score, the fastest first.
 
     Args:
@@ -234,12 +235,12 @@ def pair_terms(
         "bargap": 0.2,
         "dragmode": False,
     }
-    return go.Figure(bars(list(range(len(values))), values, colours, pattern, **told), layout)
+    return Figure(bars(list(range(len(values))), values, colours, pattern, **told), layout)
 
 
 def pair_use(
     use: Float[np.ndarray, "head pair"], wavelengths: Float[np.ndarray, "pair"], head: int | None
-) -> go.Figure:
+) -> Figure:
     """Draw how much of each head's scores every pair can make, one row per head.
 
     Args:
@@ -269,14 +270,14 @@ def pair_use(
         "height": min(max(22 * n_heads, 110), 420) + 70,
         "margin": {"t": 12, "b": 56},
     }
-    return go.Figure(shares, layout)
+    return Figure(shares, layout)
 
 
 def wavelength_lines(
     wavelengths: Float[np.ndarray, "pair"],
     others: dict[str, Float[np.ndarray, "pair"]],
     marks: dict[str, int],
-) -> go.Figure:
+) -> Figure:
     """Draw after how many positions each pair has turned once around, on a logarithmic axis.
 
     Args:
@@ -301,7 +302,7 @@ def wavelength_lines(
         "legend": legend(),
         "dragmode": False,
     }
-    return go.Figure([own, *more, *levels], layout)
+    return Figure([own, *more, *levels], layout)
 
 
 def _wavelengths(name: str, values: Float[np.ndarray, "pair"], look: theme.Look) -> Mark:

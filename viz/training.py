@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from viz import theme
 from viz.axes import fixed, rows
+from viz.figure import Figure
 from viz.layout import row_sizes
 from viz.marks import Mark, dots, hover, line
 
@@ -25,7 +25,7 @@ class Curve(NamedTuple):
     losses: Float[np.ndarray, "point"]
 
 
-def loss_curves(curves: Sequence[Curve], *, from_step: int = 0) -> go.Figure:
+def loss_curves(curves: Sequence[Curve], *, from_step: int = 0) -> Figure:
     """Draw the training loss of several runs.
 
     Args:
@@ -49,12 +49,12 @@ def loss_curves(curves: Sequence[Curve], *, from_step: int = 0) -> go.Figure:
         "legend": {"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
         "showlegend": True,
     }
-    return go.Figure(lines, layout)
+    return Figure(lines, layout)
 
 
 def final_losses(
     names: Sequence[str], values: Sequence[Float[np.ndarray, "_"]], *, measure: str
-) -> go.Figure:
+) -> Figure:
     """Draw where each seed of each model ended: a dot per seed, a line from best to worst.
 
     Args:
@@ -74,7 +74,7 @@ def final_losses(
         "showlegend": False,
         **row_sizes(len(names)),
     }
-    return go.Figure(traces, layout)
+    return Figure(traces, layout)
 
 
 def _seeds(row: int, name: str, seeds: Float[np.ndarray, "seed"]) -> list[Mark]:

@@ -1,10 +1,10 @@
 """What are the numbers of a vector? Every number is one coloured cell of a strip."""
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from viz.axes import across, down, fixed, hidden, ticks
+from viz.figure import Figure
 from viz.marks import Mark, diverging, hover
 
 ROW_LENGTH = 64
@@ -16,7 +16,7 @@ MAX_HEIGHT = 420
 
 def vector_strip(
     values: Float[np.ndarray, "d"], *, limit: float | None = None, name: str = "number"
-) -> go.Figure:
+) -> Figure:
     """Draw a vector as a strip of cells, wrapped into rows of 64.
 
     Args:
@@ -48,7 +48,7 @@ def vector_strip(
         "height": min(max(18 * n_rows, 44), MAX_HEIGHT) + 16,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
     }
-    return go.Figure(strip, layout)
+    return Figure(strip, layout)
 
 
 def _colour_bar(limit: float) -> Mark:

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import plotly
-import plotly.graph_objects as go
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pages.state.mailbox import reported
 from pages.widgets.components import component
-from pages.widgets.drawing import Drawing, drawing_of
+from pages.widgets.drawing import AnyFigure, Drawing, drawing_of
 
 _ADDRESS = "vendor/plotly.min.js"
 _chart = component("chart", isolate_styles=False)
@@ -41,7 +40,7 @@ class Point(NamedTuple):
 
 
 def chart(
-    figure: go.Figure | Drawing,
+    figure: AnyFigure | Drawing,
     *,
     key: str,
     alt: str,

@@ -2,8 +2,7 @@
 
     chart(drawing(attention_heatmap, weights, tokens), key="attention_matrix", alt=...)
 
-Plotly checks and copies every property of a figure, which is a good part of what a click costs. So
-a drawing is kept by what was drawn: the function of `viz` and the values that it was given.
+A drawing is kept by what was drawn: the function of `viz` and the values that it was given.
 """
 
 import hashlib
@@ -15,6 +14,9 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 from cachetools import LRUCache
 
+from viz.figure import Figure
+
+AnyFigure = Figure | go.Figure
 KEPT_BYTES = 48 * 2**20
 """What all kept drawings may take."""
 
@@ -27,7 +29,7 @@ class Drawing(NamedTuple):
     """In pixels; None leaves it to the chart."""
 
 
-def drawing(draw: Callable[..., go.Figure], *given: Any, **named: Any) -> Drawing:
+def drawing(draw: Callable[..., AnyFigure], *given: Any, **named: Any) -> Drawing:
     """Return what a function of `viz` draws of some values, the kept one where there is one.
 
     Args:
@@ -46,12 +48,14 @@ def drawing(draw: Callable[..., go.Figure], *given: Any, **named: Any) -> Drawin
     return found
 
 
-def drawing_of(figure: go.Figure) -> Drawing:
+def drawing_of(figure: AnyFigure) -> Drawing:
     """Return a figure as it is sent."""
+    if isinstance(figure, Figure):
+        return Drawing(figure.written(), figure.height)
     return Drawing(str(figure.to_json(validate=False)), figure.layout.height)
 
 
-def _key_of(draw: Callable[..., go.Figure], given: tuple, named: dict[str, Any]) -> bytes:
+def _key_of(draw: Callable[..., AnyFigure], given: tuple, named: dict[str, Any]) -> bytes:
     """Equal keys are equal values: pickled, every one of them is in there, arrays whole."""
     values = pickle.dumps((draw, given, named), protocol=5)
     return hashlib.blake2b(values, digest_size=20).digest()

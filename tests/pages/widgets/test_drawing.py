@@ -27,11 +27,11 @@ def nothing_kept():
     N_DRAWN.clear()
 
 
-def test_a_drawing_is_the_figure_as_plotly_writes_it():
+def test_a_drawing_is_the_figure_as_it_is_written():
     tokens = ["a", "b"]
     drawn = drawing(attention_heatmap, WEIGHTS, tokens)
     figure = attention_heatmap(WEIGHTS, tokens)
-    assert drawn.json == figure.to_json(validate=False)
+    assert drawn.json == figure.written()
     assert drawn.height == figure.layout.height
 
 
