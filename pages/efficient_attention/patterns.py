@@ -15,7 +15,7 @@ from pages.efficient_attention.subject import ARITHMETIC, MEASURED, Subject
 from pages.state.visit import part
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
-from viz.numbers import operations, percent, percent_change, plural, size_text
+from viz.numbers import counted, operations, percent, percent_change, plural, size_text
 
 KINDS: dict[Kind, str] = {
     "full": "Full",
@@ -195,13 +195,14 @@ def notes_on(pattern: AttentionPattern, info: ModelInfo, n_tokens: int) -> list[
 def _numbers(subject: Subject, pattern: AttentionPattern, found: Losses) -> None:
     """Show what is left of scores, operations and cache, and what it does to the loss."""
     costs = _costs(*subject.asked, pattern)
+    layers = counted(len(subject.info.attention_layers), "layer")
     with st.container(horizontal=True, gap="large"):
         st.metric(
             "Scores left",
             percent(costs.pairs.share),
             help=SHARE_HELP,
             width="content",
-            delta=f"{costs.pairs.after:,} of {costs.pairs.before:,} pairs",
+            delta=f"{costs.pairs.after:,} of {costs.pairs.before:,} pairs in {layers}",
             delta_color="off",
             delta_arrow="off",
         )

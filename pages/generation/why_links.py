@@ -7,9 +7,9 @@ import numpy as np
 import streamlit as st
 
 from model_hooks.read.contributions import Contributions
-from pages.generation.why_sentences import added_text
 from pages.text import escape_markdown
 from pages.widgets.next_pages import link_page
+from viz.numbers import signed
 
 N_SHOWN = 3
 
@@ -65,7 +65,7 @@ def heads_of(found: Contributions, name_at: Callable[[int], str]) -> list[Part]:
     best = [tuple(map(int, np.unravel_index(i, added.shape))) for i in order]
     return [
         Part(
-            f"Layer {layer}, head {head}: **{added_text(added[layer, head])}**, most from "
+            f"Layer {layer}, head {head}: **{signed(added[layer, head])}**, most from "
             f"{escape_markdown(name_at(int(found.most_read[layer, head])))}",
             "attention",
             layer,
@@ -85,6 +85,6 @@ def layers_of(found: Contributions) -> list[Part]:
         which, layer = map(int, np.unravel_index(i, both.shape))
         name, page = (("Attention", "layers"), ("Feedforward", "feedforward"))[which]
         parts.append(
-            Part(f"{name} of layer {layer}: **{added_text(both[which, layer])}**", page, layer)
+            Part(f"{name} of layer {layer}: **{signed(both[which, layer])}**", page, layer)
         )
     return parts

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from viz.numbers import counted, percent
+from viz.numbers import counted, percent, signed, three_digits
 
 POINTS_THAT_COUNT = 0.1
 """A smaller change of a probability counts as none, unless it is half of a small probability."""
@@ -135,20 +135,20 @@ def read_sentence(reads: Sequence[Read], own: Own | None, total: float) -> str:
         total: What all parts add to the answer's logit.
     """
     first, second, *_ = (*sorted(reads, key=lambda one: -one.added), None, None)
-    of_all = f"of the {total:.2f} that all parts add to its logit"
+    of_all = f"of the {three_digits(total)} that all parts add to its logit"
     if own is not None and _made_in_place(first, own):
         said = (
             f"It made the answer mostly in the place of {own.name} itself: the feedforward of "
-            f"layer {own.layer} adds {added_text(own.added)} {of_all}."
+            f"layer {own.layer} adds {signed(own.added)} {of_all}."
         )
         if first is None or first.added <= 0:
             return said
-        return f"{said} Of what it read, {first.name} adds most, {added_text(first.added)}."
+        return f"{said} Of what it read, {first.name} adds most, {signed(first.added)}."
     if first is None or first.added <= 0:
         return "It read the answer from no word in particular: none adds anything to its logit."
-    said = f"It read the answer most from {first.name}: {added_text(first.added)} {of_all}."
+    said = f"It read the answer most from {first.name}: {signed(first.added)} {of_all}."
     if second is not None and second.added > 0:
-        said += f" Next is {second.name}, {added_text(second.added)}."
+        said += f" Next is {second.name}, {signed(second.added)}."
     return said
 
 
@@ -196,11 +196,6 @@ def _against(tried: Sequence[Without]) -> str | None:
 
 def _those(tried: Sequence[Without], n_words: int) -> str:
     return "them" if len(tried) >= n_words else f"the {_word(len(tried))} that it read most from"
-
-
-def added_text(added: float) -> str:
-    """Write what is added to a logit, with no negative zero."""
-    return f"{round(added, 2) + 0.0:+.2f}"
 
 
 def _word(n: int) -> str:

@@ -4,9 +4,8 @@ import html
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pages.generation.why_sentences import added_text
 from pages.text import visible
-from viz.numbers import counted, percent
+from viz.numbers import counted, percent, signed
 
 N_TINTED = 40
 """Words that are all shown; of a longer text, only those that add or take most."""
@@ -93,7 +92,7 @@ def table_html(rows: Sequence[Row], answer: str, before: float, n_left_out: int 
 
 def _tinted(word: Tinted, largest: float) -> str:
     share = abs(word.added) / largest
-    number = f"<small>{added_text(word.added)}</small>" if share >= WRITTEN_FROM else ""
+    number = f"<small>{signed(word.added)}</small>" if share >= WRITTEN_FROM else ""
     kind = " class='less'" if word.added < 0 and number else ""
     tint = f"--tint:{STRONGEST * share if word.added > 0 else 0:.2f}"
     return (
@@ -108,7 +107,7 @@ def _row(row: Row, reads: bool) -> str:
         f"<td><code>{html.escape(row.leads)}</code> {percent(row.leading)}</td>",
     ]
     if reads:
-        cells.append(f"<td>{'' if row.read is None else added_text(row.read)}</td>")
+        cells.append(f"<td>{'' if row.read is None else signed(row.read)}</td>")
     return f"<tr{' class=largest' if row.is_largest else ''}>{''.join(cells)}</tr>"
 
 

@@ -79,6 +79,7 @@ def test_what_is_left_is_counted_from_the_mask(open_page, hooked):
     shown = metrics(app)
     # Six queries of a window of 2 read 1 + 5 x 2 keys of 21; the cache keeps 1 of 6 keys.
     assert shown["Scores left"].value == "52.4%"
+    assert shown["Scores left"].delta == "22 of 42 pairs in 2 layers"
     pairs = 11 * 2  # in both layers
     per_pair = hooked.info.n_heads * 2 * 2 * hooked.info.d_head
     assert shown["Operations of attention"].value.startswith(f"{pairs * per_pair / 1e3:.3g}")

@@ -6,7 +6,6 @@ from pages.generation.why_sentences import (
     Own,
     Read,
     Without,
-    added_text,
     both_sentence,
     hidden_sentence,
     read_sentence,
@@ -132,31 +131,27 @@ def test_nothing_is_compared_where_the_answer_was_read_nowhere():
     assert both_sentence(EVER, [Read("lived", 2, 1.4)], Own("ever", 4, 7.5)) == ""
 
 
-def test_no_negative_zero_is_written():
-    assert [added_text(x) for x in (-0.001, 0.0, -0.25)] == ["+0.00", "+0.00", "-0.25"]
-
-
 @pytest.mark.parametrize(
     ("reads", "own", "says"),
     [
         (
             [Read("Lily", 1, 0.5), Read("Tim", 3, 7.93)],
             Own("and", 5, 1.76),
-            "It read the answer most from Tim: +7.93 of the 14.40 that all parts add to its logit. "
-            "Next is Lily, +0.50.",
+            "It read the answer most from Tim: +7.93 of the 14.4 that all parts add to its logit. "
+            "Next is Lily, +0.5.",
         ),
         (
             [Read("The", 1, 1.47)],
             Own("Shawshank", 0, 8.62),
             "It made the answer mostly in the place of Shawshank itself: the feedforward of layer "
-            "0 adds +8.62 of the 14.40 that all parts add to its logit. Of what it read, The adds "
+            "0 adds +8.62 of the 14.4 that all parts add to its logit. Of what it read, The adds "
             "most, +1.47.",
         ),
         (
             [Read("The", 1, -1.0)],
             Own("The", 0, 2.0),
             "It made the answer mostly in the place of The itself: the feedforward of layer 0 adds "
-            "+2.00 of the 14.40 that all parts add to its logit.",
+            "+2 of the 14.4 that all parts add to its logit.",
         ),
         (
             [Read("The", 1, -1.0)],
