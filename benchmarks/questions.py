@@ -244,6 +244,8 @@ def possible(about: Subject) -> Mapping[str, tuple[Any, ...]]:
         "word": (text.split()[0] if text.split() else "a", "zz zz"),
         "words": (((1,), (2, 3)), ((len(ids) - 1,),)),
         "written_ids": ((), ids[:2]),
+        "turns": ((("user", text),), (("system", text), ("user", text), ("assistant", text))),
+        "written": (ids[:2], ()),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
@@ -136,12 +137,11 @@ def _searched(
 
 
 def _results(model: HookedModel, output: Any, n_prefix: int) -> tuple[list[Text], list[float]]:
-    scores_of: Any = model.model.compute_transition_scores
-    transitions = scores_of(output.sequences, output.scores, output.beam_indices)
+    written = output.sequences[:, n_prefix:]
     results, scores = [], []
     for ids, log_probs, score in zip(
-        output.sequences[:, n_prefix:].tolist(),
-        transitions.tolist(),
+        written.tolist(),
+        _log_probs(written, output.beam_indices, output.scores).tolist(),
         output.sequences_scores.tolist(),
         strict=True,
     ):
@@ -150,6 +150,24 @@ def _results(model: HookedModel, output: Any, n_prefix: int) -> tuple[list[Text]
             results.append(Text(tuple(ids[:length]), tuple(log_probs[:length]), ended))
             scores.append(score)
     return results, scores
+
+
+def _log_probs(written: Tensor, beams: Tensor, scores: Sequence[Tensor]) -> Tensor:
+    """Return the log-probability of each token written, from the beam that it was written in.
+
+    transformers' `compute_transition_scores` does so too, but looks in the wrong place where a
+    model has fewer logits than its vocabulary has tokens.
+
+    Args:
+        written: Token IDs of each result, one column per step.
+        beams: From which beam each was taken, one column per step; below 0 after the end.
+        scores: Log-probabilities of every step, a row per beam.
+    """
+    found = torch.zeros(written.shape)
+    for step, rows in zip(range(written.shape[1]), scores, strict=False):
+        on = beams[:, step] >= 0
+        found[on, step] = rows[beams[on, step], written[on, step]].float().cpu()
+    return found
 
 
 class _BeamWatch(LogitsProcessor):

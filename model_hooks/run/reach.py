@@ -1,6 +1,7 @@
 """How far does each layer look back? Asked of the rule that its recorded mask was made from."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ def tried_windows(
     Args:
         layers: What a run recorded.
         made: The masks that were made in that run.
-        hints: What config and modules say, for layers whose mask is made in another way.
+        hints: What config and modules say, for layers whose mask is made in another way, or by a
+            rule that knows the positions of its run alone (those of images among them).
     """
     rules = {one.mask.data_ptr(): one.rule for one in made}
     windows = list(hints)
@@ -34,7 +36,10 @@ def tried_windows(
         if isinstance(call, RecordedAttention) and call.mask is not None:
             rule = rules.get(call.mask.data_ptr())
             if rule is not None:
-                windows[i] = reach_of(rule, call.mask.device)
+                with suppress(
+                    IndexError
+                ):  # a rule that looks up what only this run's positions are
+                    windows[i] = reach_of(rule, call.mask.device)
     return tuple(windows)
 
 

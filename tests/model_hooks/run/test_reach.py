@@ -26,6 +26,13 @@ def test_a_rule_without_an_end_reaches_everything():
     assert reach_of(causal) is None
 
 
+def test_a_rule_that_knows_its_own_positions_only_leaves_the_hint():
+    """As one that lets the parts of an image read each other."""
+    model = HookedModel.wrap(build("gemma4_unified"), tiny_tokenizer(), "gemma4_unified")
+    assert len(model.info.sliding_window) == model.info.n_layers
+    assert model.trace(tiny_prompt(12)).layers
+
+
 @pytest.mark.parametrize(
     ("model_type", "more"),
     [
