@@ -115,7 +115,10 @@ def _rewritten(hooked: HookedModel, plain: PreTrainedModel, prompt: list[int]) -
 def _switched_off(
     hooked: HookedModel, plain: PreTrainedModel, prompt: list[int]
 ) -> dict[str, float]:
-    """A part switched off is the plain model with that module's output set to zero."""
+    """A part switched off is the plain model with that module's output set to zero.
+
+    A module that runs as several layers gives nothing in the first of its runs alone.
+    """
     layers = list(enumerate(hooked.abilities.layers))
     feedforward = next(((i, one.mlp_out_path) for i, one in layers if one.mlp_out_path), None)
     attention = next(((i, one.attn_out_path) for i, one in layers if one.attn_out_path), None)
@@ -124,7 +127,7 @@ def _switched_off(
         if place is None:
             continue
         layer, path = place
-        handle = plain.get_submodule(path).register_forward_hook(_nothing)
+        handle = plain.get_submodule(path).register_forward_hook(_nothing_at_first())
         try:
             truth = _logits(plain, prompt)
         finally:
@@ -139,7 +142,17 @@ def _switched_off(
     return found
 
 
-def _nothing(module: torch.nn.Module, args: tuple, output: object) -> object:
+def _nothing_at_first() -> Callable[..., object]:
+    ran: list[bool] = []
+
+    def hook(module: torch.nn.Module, args: tuple, output: object) -> object:
+        ran.append(True)
+        return output if len(ran) > 1 else _nothing(output)
+
+    return hook
+
+
+def _nothing(output: object) -> object:
     if isinstance(output, torch.Tensor):
         return torch.zeros_like(output)
     assert isinstance(output, tuple)
