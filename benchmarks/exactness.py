@@ -155,8 +155,8 @@ def _nothing_at_first() -> Callable[..., object]:
 def _nothing(output: object) -> object:
     if isinstance(output, torch.Tensor):
         return torch.zeros_like(output)
-    assert isinstance(output, tuple)
-    return (torch.zeros_like(output[0]), *output[1:])
+    assert isinstance(output, tuple | list)
+    return type(output)((torch.zeros_like(output[0]), *output[1:]))
 
 
 def _logits(model: PreTrainedModel, token_ids: Sequence[int]) -> np.ndarray:

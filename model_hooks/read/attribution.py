@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model_hooks.arrays import check_index, read_only, to_array
-from model_hooks.errors import InlookError, PromptError
+from model_hooks.errors import InlookError, NotRecordableError, PromptError
 from model_hooks.model import HookedModel
 from model_hooks.once import once_per_model
 from model_hooks.read.tail import before_softcap, logits_of_rows, softcap_of, tolerance_of
@@ -178,6 +178,7 @@ def token_direction(
 
     Raises:
         PromptError: The model lacks that token.
+        NotRecordableError: What comes after this family's blocks cannot be derived.
     """
     check_token_ids([token_id], model.info.vocab_size)
     rows = np.stack([final, np.zeros_like(final)])
@@ -204,9 +205,15 @@ def _differentiable(
     if norm is not None and head is not None and factor is not None:
         row = head.get_parameter("weight")[token_id].detach()
         return (norm(hidden)[0] @ row).double() * factor
-    with capture.blocks_replaced_by(hidden):
-        ids = torch.zeros(1, hidden.shape[1], dtype=torch.long, device=hidden.device)
-        logits = model.model(input_ids=ids, use_cache=False).logits[0, :, token_id].double()
+    ids = torch.zeros(1, hidden.shape[1], dtype=torch.long, device=hidden.device)
+    try:
+        with capture.blocks_replaced_by(hidden):
+            logits = model.model(input_ids=ids, use_cache=False).logits[0, :, token_id].double()
+    except Exception as error:  # a family may go back through its blocks in a way of its own
+        raise NotRecordableError(
+            f"What {model.info.name} ({model.info.family}) computes after its last layer cannot be "
+            "derived, so there is no telling what each part adds to a logit."
+        ) from error
     if (softcap := softcap_of(model)) is not None:
         logits = softcap * torch.arctanh((logits / softcap).clamp(-1 + 1e-7, 1 - 1e-7))
     return logits

@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 from model_hooks.errors import InlookError
 from model_hooks.run.capture import LayerRecord
 from model_hooks.run.runner import Ran, Runner
-from model_hooks.run.trials import tolerance_of
 from model_hooks.write.caching import fork, shortened
 
 
@@ -38,6 +37,11 @@ def try_cache(runner: Runner, token_ids: tuple[int, ...]) -> Runner:
     return replace(runner, ways=replace(runner.ways, names_positions=False, **_WITHOUT_CACHE))
 
 
+_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+"""By how much what a layer adds may differ, relative to its size: by rounding, not by a shortcut.
+
+Zamba's state space layers take several tokens by one, which is off by 2e-4.
+"""
 _WITHOUT_CACHE = {"continues": False, "continues_by_many": False, "shortens": False}
 
 
@@ -98,8 +102,8 @@ def _goes_on(
 def _adds_the_same(n_new: int, layer: LayerRecord, true: LayerRecord) -> bool:
     if layer.resid_post is None or true.resid_post is None:
         return False
-    pre, post = true.resid_pre[-n_new:].float(), true.resid_post[-n_new:].float()
-    added = layer.resid_post.float() - layer.resid_pre.float()
-    gap = (added - (post - pre)).norm()
-    rounding = 8 * torch.finfo(true.resid_post.dtype).eps * (pre.norm() + post.norm())
-    return bool(gap <= tolerance_of(true.resid_post) * (post - pre).norm() + rounding)
+    pre, post = true.resid_pre[-n_new:].double(), true.resid_post[-n_new:].double()
+    added = layer.resid_post.double() - layer.resid_pre.double()
+    gap, dtype = (added - (post - pre)).norm(), true.resid_post.dtype
+    rounding = 8 * torch.finfo(dtype).eps * (pre.norm() + post.norm())
+    return bool(gap <= _TOLERANCES.get(dtype, 5e-2) * (post - pre).norm() + rounding)

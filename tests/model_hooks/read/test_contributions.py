@@ -5,7 +5,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from model_hooks import AblateAttention, AblateHead, HookedModel, PromptError, load_model
+from model_hooks import (
+    AblateAttention,
+    AblateHead,
+    HookedModel,
+    NotRecordableError,
+    PromptError,
+    load_model,
+)
 from model_hooks.read.attribution import attribute_logit, direct_effects
 from model_hooks.read.contributions import contributions, next_contributions
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
@@ -121,3 +128,11 @@ def test_a_written_token_that_is_not_there_is_refused(token_id):
     hooked = wrapped("gpt2")
     with pytest.raises(PromptError):
         next_contributions(hooked, tuple(tiny_prompt(4)), (token_id,), 7)
+
+
+def test_a_family_whose_end_cannot_be_derived_says_so():
+    """Reformer goes back through its blocks by itself."""
+    hooked = wrapped("reformer")
+    trace = hooked.trace(tiny_prompt(14))
+    with pytest.raises(NotRecordableError, match="cannot be derived"):
+        contributions(hooked, trace, 7)

@@ -26,6 +26,13 @@ def assert_as_fresh(logits, plain, token_ids) -> None:
     assert gap <= 1e-3 * np.abs(truth[there]).max(), f"{len(token_ids)} tokens: {gap}"
 
 
+def test_a_shortcut_for_several_tokens_is_not_taken_for_rounding():
+    """Zamba's state space layers take several tokens by one: each layer is off by 2e-4."""
+    model = HookedModel.wrap(build("zamba"), tiny_tokenizer(), "zamba")
+    assert model.abilities.continues
+    assert not model.abilities.continues_by_many
+
+
 @pytest.fixture(scope="module", params=FAMILIES)
 def pair(request):
     plain = build(request.param)
