@@ -6,7 +6,7 @@ outside the interface runs its own eager attention and returns its weights itsel
 """
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -107,7 +107,7 @@ def settle(layers: Iterable[LayerRecord]) -> None:
             )
 
 
-def attach_weights(record: Recording, attentions: tuple[Tensor | None, ...] | None) -> None:
+def attach_weights(record: Recording, attentions: Sequence[Tensor | None] | None) -> None:
     """Give each layer the weights that an eager model returned itself.
 
     For the families that do not use the attention interface: their query and key stay inside.
