@@ -82,7 +82,7 @@ def read(environment: Mapping[str, str], warn: Callable[[str], None]) -> Setting
     found: dict[str, Any] = {
         "public": public,
         "metrics": _switch(environment, "INLOOK_METRICS", False, warn),
-        "models": _models(environment.get("INLOOK_MODELS", BUNDLED if public else NONE)),
+        "models": _models(environment.get("INLOOK_ALLOWED_MODELS", BUNDLED if public else NONE)),
         "hosts": _names(environment.get("INLOOK_HOSTS", _own_host(environment, public))),
     }
     for field, strict in _limits().items():

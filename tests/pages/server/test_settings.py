@@ -66,9 +66,9 @@ def test_whoever_says_something_unclear_about_strangers_gets_the_strict_server(
 
 
 def test_a_list_of_models_names_bundled_ones_together_and_others_by_name():
-    found, _ = said(INLOOK_MODELS="bundled, /srv/models/mine ,openai-community/gpt2")
+    found, _ = said(INLOOK_ALLOWED_MODELS="bundled, /srv/models/mine ,openai-community/gpt2")
     assert found.models == (*bundled_models(), "/srv/models/mine", "openai-community/gpt2")
-    assert said(INLOOK_PUBLIC="1", INLOOK_MODELS="none")[0].models is None
+    assert said(INLOOK_PUBLIC="1", INLOOK_ALLOWED_MODELS="none")[0].models is None
 
 
 def test_a_space_knows_what_it_is_called():
