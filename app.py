@@ -14,7 +14,7 @@ from pages.shell import sidebar, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
-from pages.state.visit import begin
+from pages.state.visit import begin, end
 from pages.widgets.chart import PLOTLY_ROUTE
 from pages.widgets.sentence import errors_are_sentences
 
@@ -59,6 +59,7 @@ def draw() -> None:
     with errors_are_sentences():
         page.run()
     write_on()
+    end()
 
 
 if __name__ == "__main__":

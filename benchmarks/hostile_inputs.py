@@ -226,6 +226,10 @@ class Inputs:
                 for _ in range(self.random.randrange(4))
             ),
             tuple[float, ...]: lambda: tuple(self.real() for _ in range(self.random.randrange(4))),
+            tuple[tuple[str, str], ...]: lambda: tuple(
+                (self.one_of(["user", "system", "assistant", *NAMES]), self.one_of(RAW_TEXTS))
+                for _ in range(self.random.randrange(4))
+            ),
             tuple[Intervention, ...]: self.interventions,
             Decoding: self.decoding,
             RopeScaling: lambda: RopeScaling(

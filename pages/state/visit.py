@@ -20,8 +20,9 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation,
 from pages.state.link import decode, encode, names_in
 from pages.state.view import FIRST_LOOKS, View, changed_copy, fields_of, name_of_part, value_of
 
-_VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _PARTS, _UNSAID = (
-    f"visit.{name}" for name in ("view", "page", "put_away", "drawn", "parents", "parts", "unsaid")
+_VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _PARTS, _UNSAID, _IS_WHOLE = (
+    f"visit.{name}"
+    for name in ("view", "page", "put_away", "drawn", "parents", "parts", "unsaid", "is_whole")
 )
 PARTS_ALONE = True
 """Whether parts of the window are drawn anew without the rest, where that is enough."""
@@ -33,7 +34,7 @@ def begin(kind: type, page: str) -> None:
     """Find out what this visitor sees; `page` is the folder of the page about to be drawn."""
     state, address = st.session_state, st.query_params.to_dict()
     stepped = _context().is_history_navigation
-    state[_DRAWN], state[_PARTS], state[_UNSAID] = {}, {}, set()
+    state[_DRAWN], state[_PARTS], state[_UNSAID], state[_IS_WHOLE] = {}, {}, set(), False
     if _VIEW not in state or type(state[_VIEW]) is not kind or stepped:
         state[_VIEW] = decode(kind, address)
     elif _SET in address and page != state.get(_PAGE):
@@ -43,6 +44,14 @@ def begin(kind: type, page: str) -> None:
     state[_PAGE] = page
     if stepped or decode(kind, address) != view():
         st.query_params.from_dict(encode(view()))
+
+
+def end() -> None:
+    """Note that the whole window has been drawn: from now on parts of it may be drawn alone.
+
+    A run that a click cut off has left the window as it was before, and the next one draws it all.
+    """
+    st.session_state[_IS_WHOLE] = True
 
 
 def view() -> View:
@@ -136,7 +145,8 @@ def _draw_anew(parts: set[str | None]) -> None:
     here, order = current_fragment(), st.session_state[_PARTS]
     if ThreadState.get().run_location is RunLocation.CALLBACK:
         wanted = parts if here is None else parts | {_part_around(here)}
-        if PARTS_ALONE and wanted and None not in wanted:
+        alone = PARTS_ALONE and st.session_state.get(_IS_WHOLE)
+        if alone and wanted and None not in wanted:
             st.rerun([key for part, key in order.items() if part in wanted])
     else:
         queue = [*_context().fragment_ids_this_run]

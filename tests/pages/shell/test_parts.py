@@ -80,3 +80,11 @@ def test_a_layer_draws_its_own_part_of_the_page_only(open_page, alone):
     app = choose(open_page("layers"), "layer", 1)
     assert view_of(app).layer == 1
     assert not app.exception
+
+
+def test_a_step_after_a_run_that_was_cut_off_draws_the_whole_window(open_page, alone):
+    app = open_page("attention")
+    app.session_state["visit.is_whole"] = False  # as after a click while it was being drawn
+    app = press(app, "step")
+    assert app.sidebar.selectbox
+    assert not press(app, "step").sidebar.selectbox
