@@ -3,6 +3,7 @@
 Found by looking at which outputs add up to which inputs while a few tokens ran through it.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
@@ -55,15 +56,23 @@ def _join(run: BlockRun, path: str, attention: nn.Module | None) -> Join:
     if run.input.shape != run.output.shape:
         return Join("unknown")
     inside = [call for call in run.calls if call.output.numel() == run.input.numel()]
-    children = [call for call in inside if call.path.count(".") == path.count(".") + 1]
-    attempts = [(find, children) for find in (_post, _sequential, _parallel, _single, _fused)]
-    attempts += [(_post, inside), (_sequential, inside), (_halves, children)]
-    for find, calls in attempts:
-        if (found := find(run.input, run.output, calls)) is not None:
+    times = Counter(call.module for call in inside)
+    once = [call for call in inside if times[call.module] == 1]
+    # What runs twice in a block (one dropout after both parts) tells neither part from the other.
+    for calls in (once, inside) if len(once) < len(inside) else (inside,):
+        if (found := _first_fit(run, path, calls)) is not None:
             return found
     # What attention gave; the rest of the change is the rest.
     taps = (call.tap() for call in inside if call.module is attention)
     return Join("unknown", attn_out=next(taps, None))
+
+
+def _first_fit(run: BlockRun, path: str, inside: list[ModuleCall]) -> Join | None:
+    children = [call for call in inside if call.path.count(".") == path.count(".") + 1]
+    attempts = [(find, children) for find in (_post, _sequential, _parallel, _single, _fused)]
+    attempts += [(_post, inside), (_sequential, inside), (_halves, children)]
+    found = (find(run.input, run.output, calls) for find, calls in attempts)
+    return next((join for join in found if join is not None), None)
 
 
 def _post(pre: Tensor, post: Tensor, calls: list[ModuleCall]) -> Join | None:

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -6,10 +8,12 @@ from model_hooks import (
     AblateAttention,
     AblateHead,
     AblateMLP,
+    HookedModel,
     InterventionError,
     Knockout,
 )
 from model_hooks.run.masks import NarrowedMask
+from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
 
 PROMPT = "the cat sat on the mat"
 
@@ -69,6 +73,24 @@ def test_an_ablated_feedforward_equals_zeroing_its_output_by_hand(hooked):
         trace.last_logits, logits_with(hooked, mlp, torch.zeros_like), atol=1e-5
     )
     assert (trace.layers[0].mlp_out == 0).all()
+
+
+def test_a_module_that_runs_after_both_parts_is_taken_for_neither():
+    """Emu3 has one dropout for both: what stands before it gives what is added."""
+    plain, prompt = build("emu3"), tiny_prompt(12)
+    hooked = HookedModel.wrap(copy.deepcopy(plain), tiny_tokenizer(), "emu3")
+    for part, kind in (("mlp", AblateMLP), ("self_attn", AblateAttention)):
+        module = plain.get_submodule(f"model.layers.0.{part}")
+        handle = module.register_forward_hook(
+            lambda _, args, out: (
+                out * 0 if isinstance(out, torch.Tensor) else (out[0] * 0, *out[1:])
+            )
+        )
+        with torch.no_grad():
+            truth = plain(input_ids=torch.tensor([prompt]), use_cache=False).logits[0, -1]
+        handle.remove()
+        found = hooked.trace(prompt, [kind(0)]).last_logits
+        np.testing.assert_allclose(found, truth.numpy(), atol=1e-5)
 
 
 def test_a_knocked_out_link_gets_no_weight_and_the_row_still_sums_to_one(hooked):
