@@ -1,5 +1,6 @@
 """Several processes behind one address: visitors stay with theirs, and what ends starts again."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -78,8 +79,12 @@ def status(url):
 
 def servers(parent):
     """The processes of Inlook, by the port that each listens on."""
-    found = [child for child in parent.children() if "streamlit" in child.cmdline()]
-    return {re.search(r"server\.port=(\d+)", " ".join(one.cmdline()))[1]: one for one in found}
+    found = {}
+    for child in parent.children():
+        with contextlib.suppress(psutil.Error):  # it ended a moment ago
+            if port := re.search(r"server\.port=(\d+)", " ".join(child.cmdline())):
+                found[port[1]] = child
+    return found
 
 
 def cookie(address):

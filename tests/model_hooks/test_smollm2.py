@@ -22,10 +22,11 @@ pytestmark = [
 def smollm2(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        load_model(SMOLLM2.name)
         began = time.process_time()
+        load_model(SMOLLM2.name)
+        unpacked = time.process_time()
         hooked = load_model(SMOLLM2.name)
-        hooked.seconds = time.process_time() - began
+        hooked.seconds = unpacked - began, time.process_time() - unpacked
         yield hooked
 
 
@@ -46,7 +47,8 @@ def test_it_is_what_its_package_says_and_opens_fast_once_it_was_unpacked(smollm2
     assert packaged(info.name) == SMOLLM2
     (sizes,) = installed_sizes()
     assert (sizes.name, sizes.n_parameters) == (info.name, info.n_parameters)
-    assert smollm2.seconds < 4
+    unpacking, again = smollm2.seconds
+    assert again < unpacking / 2  # goals in seconds are for benchmarks: machines differ
 
 
 @pytest.mark.parametrize(
