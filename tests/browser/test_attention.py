@@ -73,6 +73,7 @@ def test_sorted_heads_say_their_scores(open_browser, app_url):
     assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_long_prompt_on_a_narrow_dark_screen_stays_inside_it(open_browser, app_url):
     page = open_attention(open_browser, app_url, PROMPT * 12, width=400, scheme="dark")
     overflow = page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")

@@ -21,6 +21,7 @@ def open_block(open_browser, app_url, **size) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_click_on_a_mark_explains_that_difference(open_browser, app_url):
     page = open_block(open_browser, app_url)
     page.locator(".st-key-block_architecture-now").scroll_into_view_if_needed()

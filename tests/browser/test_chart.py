@@ -41,6 +41,7 @@ def test_chart_is_saved_as_svg_and_as_png(page, tmp_path):
     assert png.stem.startswith("inlook-generation")
 
 
+@pytest.mark.slow
 def test_toolbar_is_complete_after_the_chart_changed_and_by_keyboard(page, tmp_path):
     go_to(page, "Generation")
     page.get_by_role("button", name="Step").click()
@@ -57,6 +58,7 @@ def test_toolbar_is_complete_after_the_chart_changed_and_by_keyboard(page, tmp_p
     expect(svg).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_svg_can_be_saved_on_a_phone_with_the_sidebar_closed(open_browser, app_url, tmp_path):
     page = open_browser(app_url + "/why-this-token", width=400)
     chart = page.get_by_role("figure", name=re.compile("^Candidates"))

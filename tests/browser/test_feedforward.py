@@ -20,6 +20,7 @@ def open_feedforward(open_browser, app_url, query="", **size) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_film_is_found_in_a_layer_and_lost_without_it(open_browser, app_url):
     page = open_feedforward(open_browser, app_url)
     page.get_by_role("button", name=re.compile("Try “The Shawshank”")).click()
@@ -60,6 +61,7 @@ def test_clicked_step_chooses_its_layer(open_browser, app_url):
     expect(page.get_by_role("radio", name="4", exact=True)).to_be_checked()
 
 
+@pytest.mark.slow
 def test_narrow_screen_does_not_scroll_sideways(open_browser, app_url):
     page = open_feedforward(open_browser, app_url, width=400)
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")

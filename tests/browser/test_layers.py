@@ -35,6 +35,7 @@ def test_click_on_a_cell_selects_its_token_and_layer(open_browser, app_url):
     expect(page.get_by_text("After “·Tim” the model ends on")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_typed_word_gets_a_line(open_browser, app_url):
     page = open_layers(open_browser, app_url)
     legend = page.locator(".st-key-layers_words .legendtext")

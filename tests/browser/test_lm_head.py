@@ -68,6 +68,7 @@ def test_long_run_of_texts_can_be_stopped_and_keeps_what_it_has(open_browser, ap
     expect(page.get_by_text(re.compile(r"Stopped after [1-9]0 of 100 texts"))).to_be_visible()
 
 
+@pytest.mark.slow
 def test_beam_search_is_stepped_by_keyboard(lm_head):
     page = lm_head("Beam search", width=400, scheme="dark")
     figure = page.get_by_role("figure", name=re.compile("^Beam search with 4 beams after 10 of 10"))

@@ -34,6 +34,7 @@ def test_slider_moves_the_query_and_the_score(open_browser, app_url):
     expect(page.get_by_text("Move one, and the score changes")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_moving_both_turns_the_arrows_and_keeps_the_score(open_browser, app_url):
     page = open_positions(open_browser, app_url)
     page.get_by_role("radio", name="query and key together").click()

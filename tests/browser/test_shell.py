@@ -153,6 +153,7 @@ def test_missing_model_gets_one_sentence_and_the_sidebar_stays(page):
     expect(page.get_by_role("button", name="Edit the prompt")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_dark_theme_reaches_page_and_components(open_browser, app_url):
     shades = {}
     for scheme in ("light", "dark"):
@@ -221,6 +222,7 @@ def test_the_first_model_can_be_chosen_after_one_that_does_not_open(open_browser
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_part_that_is_switched_off_is_off_on_every_page(open_browser, app_url):
     page = open_browser(f"{app_url}{ATTENTION}?interventions=ablate_attention,0~")
     switched_off = page.get_by_test_id("stSidebar").get_by_role(
