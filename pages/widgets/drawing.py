@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
-from cachetools import LRUCache
+from cachetools import LRUCache, cached
 
 from viz.figure import Figure
 
@@ -29,6 +29,16 @@ class Drawing(NamedTuple):
     """In pixels; None leaves it to the chart."""
 
 
+def _key_of(draw: Callable[..., AnyFigure], *given: Any, **named: Any) -> bytes:
+    """Equal keys are equal values: pickled, every one of them is in there, arrays whole."""
+    values = pickle.dumps((draw, given, named), protocol=5)
+    return hashlib.blake2b(values, digest_size=20).digest()
+
+
+_KEPT: LRUCache[bytes, Drawing] = LRUCache(KEPT_BYTES, lambda found: len(found.json))
+
+
+@cached(_KEPT, key=_key_of, condition=threading.Condition())
 def drawing(draw: Callable[..., AnyFigure], *given: Any, **named: Any) -> Drawing:
     """Return what a function of `viz` draws of some values, the kept one where there is one.
 
@@ -37,15 +47,7 @@ def drawing(draw: Callable[..., AnyFigure], *given: Any, **named: Any) -> Drawin
         *given: Plain values for it.
         **named: More of them, by name.
     """
-    key = _key_of(draw, given, named)
-    with _LOCK:
-        found = _KEPT.get(key)
-    if found is None:
-        found = drawing_of(draw(*given, **named))
-        with _LOCK:
-            if len(found.json) <= KEPT_BYTES:
-                _KEPT[key] = found
-    return found
+    return drawing_of(draw(*given, **named))
 
 
 def drawing_of(figure: AnyFigure) -> Drawing:
@@ -53,13 +55,3 @@ def drawing_of(figure: AnyFigure) -> Drawing:
     if isinstance(figure, Figure):
         return Drawing(figure.written(), figure.height)
     return Drawing(str(figure.to_json(validate=False)), figure.layout.height)
-
-
-def _key_of(draw: Callable[..., AnyFigure], given: tuple, named: dict[str, Any]) -> bytes:
-    """Equal keys are equal values: pickled, every one of them is in there, arrays whole."""
-    values = pickle.dumps((draw, given, named), protocol=5)
-    return hashlib.blake2b(values, digest_size=20).digest()
-
-
-_KEPT: LRUCache[bytes, Drawing] = LRUCache(KEPT_BYTES, lambda found: len(found.json))
-_LOCK = threading.Lock()

@@ -74,17 +74,17 @@ def test_two_functions_with_the_same_values_are_two_drawings():
     assert one.json != other.json
 
 
-def test_what_is_kept_stays_within_its_budget(monkeypatch):
-    size = len(drawing(bars, [0.0]).json)
-    monkeypatch.setattr(module, "_KEPT", type(module._KEPT)(3 * size, lambda it: len(it.json)))
-    for height in range(9):
-        drawing(bars, [float(height)])
-    assert module._KEPT.currsize <= 3 * size
-    drawing(bars, [8.0])
-    assert len(N_DRAWN) == 10  # the newest one is still there
+def test_what_is_kept_stays_within_its_budget():
+    n_drawings, heights = 12, np.zeros(module.KEPT_BYTES // 8 // 10)  # more than ten do not fit
+    for i in range(n_drawings):
+        drawing(bars, heights + i)
+    assert 0 < module._KEPT.currsize <= module.KEPT_BYTES
+    drawing(bars, heights + n_drawings - 1)
+    assert len(N_DRAWN) == n_drawings  # the newest one is still there
+    drawing(bars, heights)
+    assert len(N_DRAWN) == n_drawings + 1
 
 
-def test_a_drawing_larger_than_the_budget_is_shown_and_not_kept(monkeypatch):
-    monkeypatch.setattr(module, "KEPT_BYTES", 10)
-    assert drawing(bars, [1.0]).json
+def test_a_drawing_larger_than_the_budget_is_shown_and_not_kept():
+    assert drawing(bars, np.zeros(module.KEPT_BYTES // 8)).json
     assert not module._KEPT
