@@ -20,6 +20,7 @@ OF_TEXT = ("model", "prompt", "turns", "written", "pos", "decoding", "use_cache"
 """Fields that every page is about."""
 
 
+@cache
 def page_part(draw: Callable[[], None], *, has_long_runs: bool) -> Callable[[], None]:
     """Return what draws a page, after what went wrong with the text.
 
@@ -28,21 +29,9 @@ def page_part(draw: Callable[[], None], *, has_long_runs: bool) -> Callable[[], 
         has_long_runs: Whether something on the page runs for long and can be stopped there: then
             the page is no part, and every click draws the whole window.
     """
-    return _whole(draw) if has_long_runs else _alone(draw)
 
-
-@cache
-def _whole(draw: Callable[[], None]) -> Callable[[], None]:
     def page() -> None:
-        _draw_page(draw)
-
-    return page
-
-
-@cache
-def _alone(draw: Callable[[], None]) -> Callable[[], None]:
-    def page() -> None:
-        _page(draw)
+        (_draw_page if has_long_runs else _page)(draw)
 
     return page
 
