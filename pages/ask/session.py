@@ -34,6 +34,9 @@ UNPACKING = "Unpacking its weights, which takes a while the first time:"
 NO_PROMPT = "Press **Edit** at the top of the page and type a prompt to begin."
 
 _LOADERS = ThreadPoolExecutor(16, "inlook-loads")
+_OPENED: set[str] = set()
+"""Models that were opened once. Their weights are unpacked for good, so there is nothing to watch,
+and whoever clicks need not wait behind those who open another model."""
 _info_of = computed(info_of, keep=False)
 _encode = computed(encode)
 _tokens_of = computed(tokens_of)
@@ -43,20 +46,29 @@ _decode_after = computed(decode_after)
 
 def open_model() -> str | None:
     """Load the selected model, showing how far it is; return why it cannot be, or None."""
-    name, shown = view().model, None
-    loading = _LOADERS.submit(_load, name, get_script_run_ctx())
-    with st.spinner("Loading the model…"):
-        while wait([loading], LOOK_S).not_done:
-            if (share := progress_of(name)) is not None:
-                shown = shown or st.empty()
-                shown.progress(share, f"{UNPACKING} {whole_percent(share)}")
-    if shown:
-        shown.empty()
+    name = view().model
     try:
-        loading.result()
+        with st.spinner("Loading the model…"):
+            if name in _OPENED:
+                _info_of(name)
+            else:
+                _open_watched(name)
+                _OPENED.add(name)
     except InlookError as error:
         return str(error)
     return None
+
+
+def _open_watched(name: str) -> None:
+    """Load a model for the first time, and show how far its weights are unpacked meanwhile."""
+    loading, shown = _LOADERS.submit(_load, name, get_script_run_ctx()), None
+    while wait([loading], LOOK_S).not_done:
+        if (share := progress_of(name)) is not None:
+            shown = shown or st.empty()
+            shown.progress(share, f"{UNPACKING} {whole_percent(share)}")
+    if shown:
+        shown.empty()
+    loading.result()
 
 
 def _load(name: str, context: ScriptRunContext | None) -> None:

@@ -91,3 +91,19 @@ def test_feedforward_offers_a_fact_that_the_model_knows(named):
         assert any(fact in label for label in labels)
     labels = [button.label for button in opened("feedforward", model="my/own").button]
     assert not any("Try “" in label for label in labels)
+
+
+def test_who_looks_at_an_open_model_does_not_wait_for_those_who_open_another(named, monkeypatch):
+    named()
+    app = opened(model="at/hand")
+
+    class Busy:
+        """All who could load are loading something that takes long."""
+
+        def submit(self, *given):
+            raise AssertionError("nobody is free")
+
+    monkeypatch.setattr(session, "_LOADERS", Busy())
+    app.run()
+    assert not app.exception
+    assert app.title
