@@ -32,7 +32,7 @@ from model_hooks.opening.adapters import (
 )
 from model_hooks.opening.allowed import check_allowed
 from model_hooks.opening.alone import building
-from model_hooks.opening.compared import check_loaded, check_report, let_go_of_files
+from model_hooks.opening.compared import check_loaded, let_go_of_files, load_checked
 from model_hooks.opening.families import check_causal
 from model_hooks.opening.files import (
     Weights,
@@ -368,17 +368,7 @@ def _cgroup_free() -> float:
 def _load_weights(
     name: str, folder: Path, config: PreTrainedConfig, dtype: torch.dtype, device: str
 ) -> PreTrainedModel:
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        str(folder),
-        config=config,
-        dtype=dtype,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # else the shapes are only logged
-    )
-    model, report = loaded
-    check_report(name, model, report)
+    model: Any = load_checked(name, folder, config=config, dtype=dtype, use_safetensors=True)
     return model.to(device)
 
 

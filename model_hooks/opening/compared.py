@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter
 
@@ -45,7 +45,30 @@ def check_loaded(name: str, files: Iterable[Path], model: PreTrainedModel) -> No
             )
 
 
-def check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+def load_checked(name: str, folder: Path, **how: Any) -> PreTrainedModel:
+    """Let transformers load a model, and refuse one that it made up or left out weights of.
+
+    Args:
+        name: What the visitor called the model.
+        folder: Where its files are.
+        **how: What else `from_pretrained` is to know; never code from a repository.
+
+    Raises:
+        BrokenModelError: The config and the weights are of two models, or weights are missing.
+    """
+    told: Any = AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # else the shapes are only logged
+        **how,
+    )
+    model, report = told
+    _check_report(name, model, report)
+    return model
+
+
+def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
     """Refuse weights that transformers made up, and a model that leaves some of its own unread.
 
     Raises:

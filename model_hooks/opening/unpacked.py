@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 from transformers import __version__ as transformers_version
 
 from model_hooks.errors import InlookError, ModelTooLargeError
-from model_hooks.opening.compared import check_report
+from model_hooks.opening.compared import load_checked
 from model_hooks.opening.gguf_files import GgufFile
 from model_hooks.opening.progress import reporting
 from model_hooks.opening.reasons import explain
@@ -121,16 +121,9 @@ def _convert(name: str, path: Path, file: GgufFile, dtype: torch.dtype, target: 
     with reporting(name):
         config = AutoConfig.from_pretrained(str(path.parent), **where)
         tokenizer = AutoTokenizer.from_pretrained(str(path.parent), **where)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(path.parent),
-            config=config,
-            dtype=dtype,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # else the shapes are only logged
-            **where,
+        model: Any = load_checked(
+            name, path.parent, config=config, dtype=dtype, gguf_file=path.name
         )
-    model, report = loaded
-    check_report(name, model, report)
     for of in (model.config, config):
         of.__dict__.pop("quantization_config", None)  # what it is now is plain
     model.hf_quantizer, model.is_quantized = None, False
