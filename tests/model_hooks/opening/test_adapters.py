@@ -9,10 +9,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
-from model_hooks import BrokenModelError, InlookError, ModelNotFoundError, load_model
+from model_hooks import BrokenModelError, ModelNotFoundError, load_model
 from model_hooks import load_tokenizer as open_tokenizer
 from model_hooks.opening.names import with_adapter, without_adapter
 from tests.conftest import tiny_gpt2, tiny_llama, with_random_weights
+from tests.refusals import said_of
 
 IDS = [1, 2, 3, 5]
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT has much to say
@@ -103,15 +104,6 @@ def test_a_model_with_an_adapter_in_its_own_folder_has_it(saved, tmp_path):
     alone = load_model(without_adapter(str(tmp_path / "both")))
     plain = logits_of(with_random_weights(tiny_llama))
     np.testing.assert_allclose(alone.trace(IDS).last_logits, plain, atol=1e-5)
-
-
-def said_of(folder):
-    with pytest.raises(InlookError) as error:
-        load_model(str(folder))
-    said = str(error.value)
-    assert said.endswith(".")
-    assert "\n" not in said
-    return said
 
 
 def test_a_base_that_is_not_here_is_named(copied, monkeypatch):

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from model_hooks import BrokenModelError, InlookError, load_model
+from tests.refusals import said_of
 
 IDS = [1, 2, 3]
 TEXT = 'hello !"#'
@@ -70,15 +71,6 @@ def changed(folders, tmp_path):
 
 def edit(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def said_of(folder):
-    with pytest.raises(InlookError) as error:
-        load_model(str(folder))
-    said = str(error.value)
-    assert said.endswith(".")
-    assert "\n" not in said
-    return said
 
 
 def harms(folder, others):

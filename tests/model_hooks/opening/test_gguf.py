@@ -10,10 +10,11 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
 
-from model_hooks import InlookError, ModelNotFoundError, load_model
+from model_hooks import ModelNotFoundError, load_model
 from model_hooks import load_tokenizer as open_tokenizer
 from model_hooks.opening import unpacked
 from tests.gguf_writing import MERGES, N_VOCAB, tiny, write_gguf
+from tests.refusals import said_of
 
 IDS = [5, 80, 200, 258, 3]
 pytestmark = pytest.mark.filterwarnings("ignore:.*GGUF.*")
@@ -141,15 +142,6 @@ def test_copies_that_were_used_long_ago_make_room(llama, cache, tmp_path, monkey
     load_model(str(tmp_path / "other.gguf"))
     (left,) = cache.iterdir()
     assert left != old
-
-
-def said_of(path):
-    with pytest.raises(InlookError) as error:
-        load_model(str(path))
-    said = str(error.value)
-    assert said.endswith(".")
-    assert "\n" not in said
-    return said
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.3, 0.99])
