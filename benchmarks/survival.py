@@ -18,20 +18,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.sync.client import ClientConnection, connect
+from tests.visiting import answers, ask
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = (".git", "tests", "node_modules", "training", "shared", "__pycache__", ".venv")
-START_S, STOP_S, ANSWER_S = 120, 15, 90
+START_S, STOP_S = 120, 15
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
 
@@ -66,7 +63,7 @@ def start(root: Path, port: int, limit: Callable[[], None] | None = None, **envi
     until = time.monotonic() + START_S
     while time.monotonic() < until and process.poll() is None:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
+            urllib.request.urlopen(f"{address_of(port)}/healthz", timeout=5).close()
             return process
         except OSError:
             time.sleep(0.2)
@@ -93,32 +90,23 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def ask(port: int, **view: str) -> ClientConnection:
-    """Ask for the page of a view without waiting for it."""
-    message = BackMsg()
-    message.rerun_script.query_string = urllib.parse.urlencode(view)
-    address = f"ws://127.0.0.1:{port}/_stcore/stream"
-    line = connect(address, proxy=None, max_size=None, legacy=True)
-    line.send(message.SerializeToString())
-    return line
-
-
 def visit(port: int, **view: str) -> Page:
     """Ask for the page of a view; return what is on it."""
     page = Page([], [], 0)
-    with ask(port, **view) as line:
-        while True:
-            told = ForwardMsg()
-            told.ParseFromString(line.recv(ANSWER_S, decode=False))
-            if told.WhichOneof("type") == "script_finished":
-                return page
-            if told.WhichOneof("type") == "delta":
-                element = told.delta.new_element
-                page = page._replace(n_elements=page.n_elements + 1)
-                if element.WhichOneof("type") == "alert":
-                    page.alerts.append(element.alert.body)
-                if element.WhichOneof("type") == "exception":
-                    page.exceptions.append(element.exception.message)
+    for told in answers(address_of(port), view):
+        if told.WhichOneof("type") == "delta":
+            element = told.delta.new_element
+            page = page._replace(n_elements=page.n_elements + 1)
+            if element.WhichOneof("type") == "alert":
+                page.alerts.append(element.alert.body)
+            if element.WhichOneof("type") == "exception":
+                page.exceptions.append(element.exception.message)
+    return page
+
+
+def address_of(port: int) -> str:
+    """Return the address of a server on this machine."""
+    return f"http://127.0.0.1:{port}"
 
 
 def problem_of(page: Page, *, says: str | None = None) -> str | None:
@@ -141,7 +129,7 @@ def killed_in_a_run(home: Path) -> str | None:
     """Kill -9 while a page is computed, and start again on the same port."""
     root, port = copy_of_checkout(home), free_port()
     process = start(root, port)
-    with ask(port, **WORK):
+    with ask(address_of(port), WORK):
         time.sleep(0.3)
         process.kill()
         process.wait()
@@ -157,7 +145,7 @@ def ended_politely(home: Path) -> str | None:
     """SIGTERM at several moments of a visit: it ends within seconds, without a complaint."""
     root = copy_of_checkout(home)
     for seconds in (0.0, 0.2, 1.0):
-        with running(root) as (port, process), ask(port, **WORK):
+        with running(root) as (port, process), ask(address_of(port), WORK):
             time.sleep(seconds)
             process.send_signal(signal.SIGTERM)
             try:

@@ -4,15 +4,12 @@ import re
 import time
 import urllib.error
 import urllib.request
-from urllib.parse import urlencode, urlsplit
 
 import pytest
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from tests.browser.driving import serve
+from tests.visiting import answers, joined
 
 pytestmark = pytest.mark.slow
 
@@ -38,26 +35,14 @@ def asked(url, path, **headers):
         return answer.status, answer.read().decode()
 
 
-def joined(url, **headers):
-    address = f"ws://{urlsplit(url).netloc}/_stcore/stream"
-    return connect(address, proxy=None, max_size=None, additional_headers=headers)
-
-
 def visit(url, until="script_finished", **view):
     """Open the front page with a view; return the texts of the errors on it."""
-    message, texts = BackMsg(), []
-    message.rerun_script.query_string = urlencode(view)
-    with joined(url) as socket:
-        socket.send(message.SerializeToString())
-        while True:
-            answer = ForwardMsg()
-            answer.ParseFromString(socket.recv(90))
-            kind = answer.WhichOneof("type")
-            if kind == until:
-                return texts
-            element = answer.delta.new_element if kind == "delta" else None
-            if element is not None and element.WhichOneof("type") in ("alert", "exception"):
-                texts.append(element.alert.body or str(element.exception))
+    texts = []
+    for told in answers(url, view, until=until):
+        element = told.delta.new_element
+        if element.WhichOneof("type") in ("alert", "exception"):
+            texts.append(element.alert.body or str(element.exception))
+    return texts
 
 
 def test_health_and_counters_are_told(url):
@@ -77,7 +62,7 @@ def test_foreign_names_and_pages_are_refused(url):
     assert asked(url, "/")[0] == 200
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
         with pytest.raises(InvalidStatus):
-            joined(url, **headers)
+            joined(url, headers)
 
 
 @pytest.mark.parametrize("model", ["/etc", "gpt2", "./models/storyteller", "../main/models"])

@@ -10,15 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from urllib.parse import urlencode
 
 import psutil
 import pytest
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.sync.client import connect
 
 from hosting.__main__ import ROOT, configuration, n_processes
+from tests.visiting import answers
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 HAPROXY = shutil.which("haproxy", path=PATH)
@@ -94,19 +91,8 @@ def cookie(address):
 
 def visit(address, of, **view):
     """Open a page; return what is written on it."""
-    message, texts = BackMsg(), []
-    message.rerun_script.query_string = urlencode(view)
-    headers = {"Cookie": of}
-    with connect(
-        f"ws://{address}/_stcore/stream", proxy=None, max_size=None, additional_headers=headers
-    ) as socket_:
-        socket_.send(message.SerializeToString())
-        while True:
-            answer = ForwardMsg()
-            answer.ParseFromString(socket_.recv(90))
-            if answer.WhichOneof("type") == "script_finished":
-                return " ".join(texts)
-            texts.append(str(answer.delta))
+    told = answers(f"http://{address}", view, {"Cookie": of})
+    return " ".join(str(one.delta) for one in told)
 
 
 @pytest.mark.slow
