@@ -40,6 +40,12 @@ async def silence():
     await asyncio.sleep(3600)
 
 
+def end_of(coroutine):
+    """Run it, in a thread of its own: where a browser is driven, this one has a loop that runs."""
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(asyncio.run, coroutine).result()
+
+
 def answer(kind, method="GET", path="/", guard=None, **headers):
     """What a client is sent: the first message."""
     sent = []
@@ -49,9 +55,7 @@ def answer(kind, method="GET", path="/", guard=None, **headers):
 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": kind, "method": method, "path": path, "headers": pairs}
-    # In a thread of its own: where a browser is driven, this one has a loop that runs.
-    with ThreadPoolExecutor(1) as alone:
-        alone.submit(lambda: asyncio.run((guard or Guard(inner))(scope, silence, send))).result()
+    end_of((guard or Guard(inner))(scope, silence, send))
     return sent[0]
 
 
@@ -242,7 +246,7 @@ def test_a_connection_on_which_nothing_comes_ends(allows, monkeypatch):
     async def send(message):
         sent.append(message)
 
-    message = asyncio.run(_counted(silence, send)())
+    message = end_of(_counted(silence, send)())
     assert message["type"] == "websocket.disconnect"
     assert sent == [{"type": "websocket.close", "code": GOING_AWAY}]
 
@@ -255,5 +259,5 @@ def test_clicks_are_counted():
         return float(re.search(rb"inlook_clicks_total ([\d.]+)", exposition())[1])
 
     before = counted()
-    assert asyncio.run(_counted(receive, silence)())["type"] == "websocket.receive"
+    assert end_of(_counted(receive, silence)())["type"] == "websocket.receive"
     assert counted() == before + 1
