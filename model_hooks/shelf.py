@@ -60,7 +60,7 @@ class Shelf:
             yield
         finally:
             with self._lock:
-                self._kept.in_use[name] -= 1
+                self._kept.in_use -= Counter([name])  # which forgets a name at 0
 
     def _opened(self, name: str) -> HookedModel:
         try:

@@ -49,6 +49,17 @@ def test_what_a_run_uses_stays(sized):
     assert [*kept] == ["c", "b"]
 
 
+def test_names_that_nobody_uses_are_forgotten(sized):
+    """Visitors type any name: what is kept of each would stay for ever."""
+    kept, _ = sized(10, a=4)
+    with kept.used("a"):
+        for i in range(20):
+            with kept.used(f"no such model {i}"):
+                pass
+        assert dict(kept._kept.in_use) == {"a": 1}
+    assert not kept._kept.in_use
+
+
 def test_where_all_are_in_use_another_one_is_opened_all_the_same(sized):
     kept, opened = sized(10, a=6, b=6)
     kept.get("a")
