@@ -9,7 +9,6 @@ from pages.ask.computed import computed
 from pages.lm_head.seen import Seen, settings_of
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
-from pages.widgets.drawing import drawing
 from pages.widgets.words import token_name
 from viz import ranked_distribution
 from viz.numbers import percent
@@ -27,7 +26,7 @@ def draw(seen: Seen) -> None:
     """Draw every token by rank."""
     raw, final = seen.stages[0].probabilities, seen.stages[-1].probabilities
     chart(
-        drawing(ranked_distribution, raw, final, token_name, chosen=seen.followed),
+        ranked_distribution(raw, final, token_name, chosen=seen.followed),
         key="lm_head_ranked",
         alt=f"The probabilities of all {len(raw):,} tokens by rank, on a log scale",
     )

@@ -16,7 +16,6 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
 from pages.widgets.download import csv_button
-from pages.widgets.drawing import drawing
 from pages.widgets.wide import wide_figure
 from pages.widgets.words import token_name
 from viz import beam_trellis
@@ -120,7 +119,7 @@ def _draw_search(seen: Seen, found: BeamSearch, greedy: Text) -> None:
     st.markdown(verdict(found, greedy))
     with wide_figure("lm_head_beams", trellis_width(n_steps)):
         chart(
-            drawing(beam_trellis, found.steps, found.results, greedy, token_name, n_shown=n_shown),
+            beam_trellis(found.steps, found.results, greedy, token_name, n_shown=n_shown),
             key="lm_head_beams",
             alt=f"Beam search with {found.n_beams} beams after {n_shown} of {n_steps} steps",
         )

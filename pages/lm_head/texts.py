@@ -20,7 +20,6 @@ from pages.state.visit import part, put
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
-from pages.widgets.drawing import drawing
 from pages.widgets.wide import wide_figure
 from pages.widgets.words import token_name
 from viz import text_tree
@@ -89,7 +88,7 @@ def _draw_texts(seen: Seen, written: Written) -> None:
     greedy, sampled = written
     with wide_figure("lm_head_tree"):
         chart(
-            drawing(text_tree, sampled, greedy, token_name),
+            text_tree(sampled, greedy, token_name),
             key="lm_head_tree",
             alt=f"A tree of {len(sampled)} sampled texts, and the greedy text above it",
         )

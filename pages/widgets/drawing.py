@@ -31,6 +31,8 @@ class Drawing(NamedTuple):
 
 def _key_of(draw: Callable[..., AnyFigure], *given: Any, **named: Any) -> bytes:
     """Equal keys are equal values: pickled, every one of them is in there, arrays whole."""
+    if any(callable(value) for value in (*given, *named.values())):
+        raise TypeError("a drawing is kept by values: what is looked up while it is drawn is none")
     values = pickle.dumps((draw, given, named), protocol=5)
     return hashlib.blake2b(values, digest_size=20).digest()
 

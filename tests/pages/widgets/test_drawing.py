@@ -68,6 +68,14 @@ def test_an_array_that_was_changed_in_place_is_another_drawing():
     assert drawing(bars, heights) != before
 
 
+def test_what_is_looked_up_while_it_is_drawn_is_refused():
+    """A name of a token depends on the model that is open: the same key would be two pictures."""
+    with pytest.raises(TypeError, match="by values"):
+        drawing(bars, [1.0], height=str)
+    with pytest.raises(TypeError, match="by values"):
+        drawing(bars, str)
+
+
 def test_two_functions_with_the_same_values_are_two_drawings():
     numbers = np.zeros((2, 3), np.float32)
     one, other = drawing(bars, numbers[0]), drawing(vector_strip, numbers[0])
