@@ -32,6 +32,7 @@ from model_hooks.opening.adapters import (
 )
 from model_hooks.opening.allowed import check_allowed
 from model_hooks.opening.alone import building
+from model_hooks.opening.bounds import few_parts
 from model_hooks.opening.compared import check_loaded, let_go_of_files, load_checked
 from model_hooks.opening.families import check_causal
 from model_hooks.opening.files import (
@@ -192,14 +193,14 @@ def _open(
     file = read_gguf(name, place) if is_gguf(place) else None
     room = MEMORY_SHARE * free_bytes("cpu")
     folder = unpacked(name, place, file, room) if file is not None else place
-    said = read_config(name, folder)
     check_files(name, folder)
+    said = read_config(name, folder)
     check_causal(name, said)
     files = weight_files(name, folder)
     weights = read_weights(name, files)
     check_layer_counts(name, said, weights.n_tensors)
     config = _load_config(name, folder)
-    skeleton = _skeleton(config)
+    skeleton = _skeleton(name, config, weights.n_tensors)
     need = _need(name, config, weights, skeleton)
     device, dtype = _place(name, need, device, dtype)
     has_words = adapter is not None and own_tokenizer(adapter)
@@ -269,17 +270,22 @@ def _need(
     return Need(n_weights, stored, weights.n_bytes if quantised else None)
 
 
-def _skeleton(config: PreTrainedConfig) -> PreTrainedModel | None:
+def _skeleton(name: str, config: PreTrainedConfig, n_tensors: int) -> PreTrainedModel | None:
     """Build a config's model without memory for its weights.
 
     Returns:
         None where that fails; loading it will then say why.
+
+    Raises:
+        BrokenModelError: It has many more parameters than the weight files have tensors.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), few_parts(name, n_tensors):
             return AutoModelForCausalLM.from_config(
                 copy.deepcopy(config), dtype=torch.float32, trust_remote_code=False
             )
+    except BrokenModelError:
+        raise
     except Exception:
         return None
 

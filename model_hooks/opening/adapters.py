@@ -92,6 +92,7 @@ def merged(name: str, adapter: Adapter, model: PreTrainedModel) -> PreTrainedMod
 
     folder = str(adapter.folder)
     try:
+        _check_ranks(name, adapter)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             config = PeftConfig.from_pretrained(folder)
@@ -110,6 +111,25 @@ def merged(name: str, adapter: Adapter, model: PreTrainedModel) -> PreTrainedMod
             f"{name} is an adapter that does not fit its model, {adapter.base}: "
             f"{reason(error, folder)}."
         ) from error
+
+
+def _check_ranks(name: str, adapter: Adapter) -> None:
+    """Refuse an adapter whose config asks for larger matrices than its weights are.
+
+    PEFT makes them before it looks at the weights.
+    """
+    said = read_json(name, adapter.folder / CONFIG)
+    pattern = said.get("rank_pattern")
+    ranks = [said.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
+    with safe_open(adapter.folder / WEIGHTS, framework="numpy") as file:
+        shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+    widest = max((size for shape in shapes for size in shape), default=0)
+    for rank in ranks:
+        if isinstance(rank, int) and rank > widest:
+            raise BrokenModelError(
+                f"{name} is an adapter of rank {rank:,} by its {CONFIG}, but no matrix of its "
+                f"weights is wider than {widest:,}."
+            )
 
 
 def _check_all_used(name: str, adapter: Adapter, put_on: Any) -> None:

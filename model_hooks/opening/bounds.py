@@ -4,9 +4,13 @@ A number costs nothing to write. What is asked here is asked before a loader act
 """
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from model_hooks.errors import BrokenModelError
 
@@ -15,8 +19,21 @@ MOST_LABELS = 100_000
 _LABELS = ("num_labels", "_num_labels")
 MOST_GROWTH = 64
 """Times as long as a tokenizer's replacements may make a text."""
-MOST_TEXT_BYTES = 512 * 2**20
-"""Of a file that is no weight file: it is read whole."""
+MOST_TEXT_BYTES = 256 * 2**20
+"""Of a file that is no weight file: it is read whole. The largest vocabularies take 35 MB."""
+MOST_SETTINGS_BYTES = 16 * 2**20
+"""Of a file that holds neither weights nor a vocabulary."""
+SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "adapter_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+PARTS_PER_TENSOR, PARTS_BESIDE = 20, 3000
+"""Parameters that a model may have for each tensor of its files, and beyond."""
 
 
 def check_text_file(name: str, path: Path) -> None:
@@ -25,9 +42,10 @@ def check_text_file(name: str, path: Path) -> None:
     Raises:
         BrokenModelError: It is.
     """
-    if (size := path.stat().st_size) > MOST_TEXT_BYTES:
+    most = MOST_SETTINGS_BYTES if path.name in SETTINGS else MOST_TEXT_BYTES
+    if (size := path.stat().st_size) > most:
         raise BrokenModelError(
-            f"The {path.name} of {name} is {size / 1e9:.1f} GB large, which no file of its kind is."
+            f"The {path.name} of {name} takes {size / 1e6:,.0f} MB, which no file of its kind does."
         )
 
 
@@ -44,6 +62,35 @@ def check_labels(name: str, config: Mapping[str, Any]) -> None:
             raise BrokenModelError(
                 f"The config.json of {name} asks for {value:,} labels, which no model has."
             )
+
+
+@contextmanager
+def few_parts(name: str, n_tensors: int) -> Iterator[None]:
+    """End the building of a model in this thread that has parts without end, such as experts.
+
+    Args:
+        name: What the visitor called the model.
+        n_tensors: In its weight files.
+
+    Raises:
+        BrokenModelError: It has many more parameters than its files have tensors.
+    """
+    mine, n_parts = threading.get_ident(), 0
+
+    def count(*_: Any) -> None:
+        nonlocal n_parts
+        n_parts += threading.get_ident() == mine
+        if n_parts > PARTS_PER_TENSOR * n_tensors + PARTS_BESIDE:
+            raise BrokenModelError(
+                f"The config.json of {name} describes another model than its weights: one of over "
+                f"{n_parts:,} parts, but they are {n_tensors} tensors in all."
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def check_replacements(name: str, path: Path) -> None:

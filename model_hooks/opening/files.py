@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
+from transformers.utils.hub import CHAT_TEMPLATE_DIR
 
 from model_hooks.errors import BrokenModelError, ModelNotFoundError
 from model_hooks.opening.bounds import check_labels, check_replacements, check_text_file
@@ -30,7 +31,7 @@ SMALL_JSON = (
     "added_tokens.json",
 )
 """What loaders read; some of them go on with a default where it cannot be read."""
-_LAYER_COUNT = re.compile(r"(num|n)_((hidden|decoder|encoder)_)?layers?")
+_LAYER_COUNT = re.compile(r"(num|n)_(\w+_)?layers?")
 
 
 class Weights(NamedTuple):
@@ -49,7 +50,8 @@ def check_files(name: str, folder: Path) -> None:
     Raises:
         BrokenModelError: Something to be read is no regular file, lies elsewhere, or is not JSON.
     """
-    for path in sorted(folder.iterdir()):
+    beside = folder / CHAT_TEMPLATE_DIR
+    for path in sorted((*folder.iterdir(), *(beside.iterdir() if beside.is_dir() else ()))):
         if path.name.endswith(READ_BY_LOADERS) and not path.is_dir():
             check_regular(name, folder, path)
             if not path.name.endswith(".safetensors"):
@@ -89,8 +91,9 @@ def read_json(name: str, path: Path) -> dict[str, Any]:
     """Return the JSON object in a file.
 
     Raises:
-        BrokenModelError: It holds something else.
+        BrokenModelError: It holds something else, or is too large to be read.
     """
+    check_text_file(name, path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:

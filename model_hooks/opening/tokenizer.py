@@ -1,6 +1,7 @@
 """How is a model's own tokenizer opened, and if it has none, why?"""
 
 import re
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from model_hooks.opening.reasons import (
     panics_are_errors,
     reason,
 )
+from model_hooks.opening.trial import check_file, check_made
 
 WHOLE = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 """Files that hold a whole vocabulary with its rules."""
@@ -30,14 +32,21 @@ def open_tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
     """Open the tokenizer in a folder.
 
     Raises:
-        BrokenModelError: There is none, or it cannot be read; the message says why.
+        BrokenModelError: There is none, it cannot be read, or does not come to an end; the message
+            says why.
     """
+    whole = (folder / "tokenizer.json").is_file()
+    if whole:
+        check_file(name, folder / "tokenizer.json")
     try:
         with panics_are_errors():
             tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:
         raise _why_not(name, folder, error) from error
     _check_own(name, folder, tokenizer)
+    _check_settings(name, tokenizer)
+    if not whole:
+        check_made(name, tokenizer)
     return tokenizer
 
 
@@ -48,9 +57,10 @@ def gguf_tokenizer(name: str, path: Path) -> PreTrainedTokenizerBase:
         BrokenModelError: transformers cannot make one of it; the message says why.
     """
     try:
-        return AutoTokenizer.from_pretrained(
-            str(path.parent), gguf_file=path.name, trust_remote_code=False
-        )
+        with panics_are_errors():
+            return AutoTokenizer.from_pretrained(
+                str(path.parent), gguf_file=path.name, trust_remote_code=False
+            )
     except Exception as error:
         raise BrokenModelError(
             f"transformers cannot open the tokenizer of {name}: {reason(error, path.parent)}."
@@ -166,6 +176,20 @@ def _check_own(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> N
             raise _lacks(name, folder, file)
     if "merges.txt" in files.values():
         _check_merges(name, folder, tokenizer)
+
+
+def _check_settings(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse settings that transformers takes as they are, and fails on at each text.
+
+    Raises:
+        BrokenModelError: There is one of another type.
+    """
+    length = tokenizer.model_max_length
+    if isinstance(length, bool) or not isinstance(length, int | float):
+        raise BrokenModelError(
+            f"The tokenizer_config.json of {name} gives model_max_length as "
+            f"{reprlib.repr(length)}: it is a number of tokens."
+        )
 
 
 def _lacks(name: str, folder: Path, file: str) -> BrokenModelError:

@@ -5,25 +5,18 @@ A chat template is a program that comes with a checkpoint. It runs in a process 
 at all.
 """
 
-import atexit
-import json
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from model_hooks.errors import PromptError
+from model_hooks.opening.aside import Aside, EndedError
 from model_hooks.opening.reasons import reason
 
 TIME_LIMIT_S = 5.0
 MEMORY_LIMIT_BYTES = 10**9
 MOST_CHARACTERS = 2_000_000
 """Of what a template writes."""
-START_S = 120.0
-"""How long the process may take to begin."""
 WORKER = Path(__file__).with_name("chat_worker.py")
 
 
@@ -42,7 +35,10 @@ def fill_in(
     """
     tokens = {name: str(token) for name, token in special_tokens.items()}
     asked = {"template": template, "turns": list(turns), "special_tokens": tokens}
-    answer = json.loads(_worker.ask(json.dumps(asked)))
+    try:
+        answer = _worker.ask(asked, TIME_LIMIT_S)
+    except EndedError as error:
+        answer = {"problem": str(error)}
     if "text" in answer:
         return answer["text"]
     raise PromptError(
@@ -51,66 +47,4 @@ def fill_in(
     )
 
 
-class _Worker:
-    """The process that fills in templates, one after the other; started when first asked."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-        self._asking = threading.Lock()
-
-    def ask(self, line: str) -> str:
-        """Return what the process answers to a line."""
-        with self._asking:
-            if self._process is None or self._process.poll() is not None:
-                self._end()
-                self._start()
-            begun = time.monotonic()
-            answer = self._exchange(line, TIME_LIMIT_S)
-            if answer:
-                return answer
-            self._end()
-            if time.monotonic() - begun < TIME_LIMIT_S:
-                return json.dumps({"problem": "it ends the process that fills it in"})
-            return json.dumps({"problem": f"it does not end within {TIME_LIMIT_S:g} seconds"})
-
-    def _start(self) -> None:
-        limits = [str(MEMORY_LIMIT_BYTES), str(MOST_CHARACTERS)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), *limits],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="ascii",
-        )
-        if not self._exchange("", START_S):
-            self._end()
-            raise PromptError("The process that fills in chat templates could not be started.")
-
-    def _exchange(self, line: str, seconds: float) -> str:
-        """Write a line and read one; nothing if the process ended, or had to be."""
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        assert process.stdout is not None
-        timer = threading.Timer(seconds, process.kill)
-        timer.daemon = True
-        timer.start()
-        try:
-            process.stdin.write(f"{line}\n")
-            process.stdin.flush()
-            return process.stdout.readline()
-        except OSError:
-            return ""
-        finally:
-            timer.cancel()
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
-
-
-_worker = _Worker()
-atexit.register(_worker._end)
+_worker = Aside(WORKER, MEMORY_LIMIT_BYTES, str(MOST_CHARACTERS))

@@ -163,3 +163,9 @@ def test_weights_outside_the_folder_are_not_opened(saved, copied):
     (copied / "adapter_model.safetensors").symlink_to(saved / "lora" / "adapter_model.safetensors")
     with pytest.raises(BrokenModelError, match="outside its folder"):
         load_model(str(copied))
+
+
+@pytest.mark.parametrize("change", [{"r": 10**7}, {"rank_pattern": {"q_proj": 10**7}}])
+def test_a_rank_that_the_weights_do_not_have_is_refused_before_it_is_made(copied, change):
+    edit(copied, **change)
+    assert "of rank 10,000,000" in said_of(copied)

@@ -1,12 +1,12 @@
 """A few words in a file do not fill the memory."""
 
 import json
+import os
 import shutil
 
 import pytest
 
 from model_hooks import BrokenModelError, bundled_models, load_model, load_tokenizer
-from model_hooks.opening import bounds
 from model_hooks.opening.bounds import growth
 
 
@@ -43,9 +43,26 @@ def test_replacements_that_explode_are_refused(folder, load, part):
         load(str(folder))
 
 
-def test_a_large_text_file_is_not_read(folder, monkeypatch):
-    monkeypatch.setattr(bounds, "MOST_TEXT_BYTES", 1000)
-    with pytest.raises(BrokenModelError, match="GB large"):
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "tokenizer.json"])
+def test_a_text_file_that_is_too_large_is_not_read(folder, file):
+    os.truncate(folder / file, 300 * 2**20)  # of zeros: it takes no room on the disk
+    for load in (load_model, load_tokenizer):
+        with pytest.raises(BrokenModelError, match=rf"{file} .* takes 315 MB"):
+            load(str(folder))
+
+
+def test_parts_without_end_are_not_built(folder):
+    heads = {"num_attention_heads": 10**6, "num_key_value_heads": 10**6, "hidden_size": 10**6}
+    sizes = {"model_type": "stablelm", "num_hidden_layers": 1, "qk_layernorm": True}
+    changed(folder / "config.json", **sizes, **heads)
+    with pytest.raises(BrokenModelError, match="describes another model than its weights"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "n_layer", "num_mtp_layers"])
+def test_layers_without_end_are_refused_by_whatever_name(folder, key):
+    changed(folder / "config.json", **{key: 10**9})
+    with pytest.raises(BrokenModelError, match=f"it says {key} = 1000000000"):
         load_model(str(folder))
 
 
