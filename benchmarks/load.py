@@ -54,7 +54,7 @@ PROMPTS = (
 THINKING_S = (2.0, 3.0)
 TOO_LONG_S = 120
 LAYER, HEAD = re.compile(r".*\.layer\.segmented_control\.\d+"), re.compile("attention_grid")
-STEP, STRIP = re.compile(re.escape("text_bar.step")), re.compile("text_bar_strip")
+STRIP = re.compile("text_bar_strip")
 _ID = re.compile(r"\$\$ID-[0-9a-f]+-(.*)", re.DOTALL)
 
 
@@ -79,6 +79,7 @@ class Student:
         self._states: dict[str, WidgetState] = {}
         self._pages: dict[str, str] = {}
         self._page = self._drawn = ""
+        self._n_keys = 0
 
     async def open(self, url: str) -> None:
         """Open the app on a page drawn at random."""
@@ -99,7 +100,7 @@ class Student:
     async def click(self) -> None:
         """Do one thing that a student does, among those that the page has."""
         does: dict[str, Callable[[], BackMsg | None]] = {
-            "step": lambda: self._press(STEP),
+            "step": self._step,
             "token": self._choose_token,
             "layer": self._choose_layer,
             "head": self._choose_head,
@@ -131,10 +132,15 @@ class Student:
         script.cached_message_hashes.extend(self._kept)
         return message
 
-    def _press(self, name: re.Pattern[str]) -> BackMsg | None:
-        if (found := self._found(name)) is None:
+    def _step(self) -> BackMsg | None:
+        """Press Step, or its key: the browser tells how many there were, and the last ones."""
+        if (found := self._found(STRIP)) is None:
             return None
-        return self._message(found, WidgetState(id=found.id, trigger_value=True))
+        self._n_keys += 1
+        state = WidgetState(id=found.id)
+        state.json_value = json.dumps({"keys": {"n": self._n_keys, "log": "N"}})
+        self._states[found.id] = state
+        return self._message(found)
 
     def _tell(self, name: re.Pattern[str], event: str, value: Any) -> BackMsg | None:
         if (found := self._found(name)) is None:

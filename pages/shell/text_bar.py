@@ -43,6 +43,8 @@ UPDATE_S = 0.05
 """A run shows what it writes no more often."""
 STRETCH_S = 1.0
 """A run lets the page be drawn after so long, but spends no more than a fifth of its time on it."""
+KEYS_OF_BUTTONS = {"text_bar.step": "N", "text_bar.back": "B", "text_bar.restart": "R"}
+"""Buttons that do what a key does, without beginning or ending a run."""
 
 _tokens_of = computed(tokens_of)
 _next_distribution = computed(next_distribution)
@@ -143,7 +145,9 @@ def _draw_text(looks_ahead: bool) -> None:
         speakers=() if draft is None else conversation.speakers(draft),
         prompt=view().prompt,
         on_prompt=edited,
-        on_keys=pressed if view().keys else None,
+        on_keys=pressed,
+        hears_keys=view().keys,
+        buttons=KEYS_OF_BUTTONS,
     )
 
 

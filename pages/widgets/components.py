@@ -15,6 +15,7 @@ import base64
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,7 +125,9 @@ def text_strip(
     prompt: str,
     on_pick: Callable[[int], None],
     on_prompt: Callable[[str], None],
-    on_keys: Callable[[str], None] | None,
+    on_keys: Callable[[str], None],
+    hears_keys: bool = True,
+    buttons: Mapping[str, str] = MappingProxyType({}),
     speakers: Sequence[str] = (),
 ) -> None:
     """Show a text that grows, as tokens to choose from, with its prompt to edit and keys for it.
@@ -139,7 +142,9 @@ def text_strip(
         on_pick: Called with the position that was clicked, before the page reruns.
         on_prompt: Called with another prompt.
         on_keys: Called with the keys that were pressed since it was called last, in order: `N`,
-            `B`, `R` for Shift and B, `G`. None leaves keys alone.
+            `B`, `R` for Shift and B, `G`.
+        hears_keys: Whether the keyboard is listened to.
+        buttons: Which of these a click on a button tells, by the button's key.
         speakers: Whose words each token is, in a conversation; nothing where it is none.
     """
     first = max(0, min(selected - MAX_CHIPS // 2, len(tokens) - MAX_CHIPS))
@@ -152,7 +157,8 @@ def text_strip(
         "next": None if follows is None else [visible(follows[0]), follows[1]],
         "speakers": list(speakers[first : first + MAX_CHIPS]),
         "prompt": prompt,
-        "keys": on_keys is not None,
+        "keys": hears_keys,
+        "buttons": {name.replace(".", "-"): said for name, said in buttons.items()},
         "n_seen": st.session_state.get(f"{key}.seen", 0),
         **_outline(key, selected),
     }
@@ -316,13 +322,13 @@ def _edited(key: str, on_prompt: Callable[[str], None]) -> None:
         on_prompt(str(prompt))
 
 
-def _typed(key: str, on_keys: Callable[[str], None] | None) -> None:
+def _typed(key: str, on_keys: Callable[[str], None]) -> None:
     """Pass on the keys that are new: the browser tells how many there were, and the last ones."""
     if (told := reported(key, "keys")) is None:
         return
     n_new = int(told["n"]) - st.session_state.get(f"{key}.seen", 0)
     st.session_state[f"{key}.seen"] = int(told["n"])
-    if on_keys is not None and n_new > 0:
+    if n_new > 0:
         on_keys(str(told["log"])[-n_new:])
 
 

@@ -82,6 +82,20 @@ def test_ten_fast_presses_are_ten_tokens(writing):
     expect(writing).to_have_url(re.compile(r"written=(\d+\.){9}\d+(&|$)"))
 
 
+@pytest.mark.slow
+def test_ten_fast_clicks_are_ten_tokens_also_where_letters_are_no_commands(open_browser, app_url):
+    page = open_browser(f"{app_url}{GENERATION}?keys=False&prompt={PROMPT.replace(' ', '%20')}")
+    expect(chips(page).last).to_have_text("next ?")
+    start = tokens_in_bar(page).count()
+    page.keyboard.press("n")
+    button(page, "step").evaluate("step => { for (let i = 0; i < 10; i++) step.click(); }")
+    expect(page).to_have_url(re.compile(r"written=(\d+\.){9}\d+(&|$)"))
+    expect(tokens_in_bar(page)).to_have_count(start + 10)
+    page.keyboard.press("n")
+    button(page, "back").click()
+    expect(tokens_in_bar(page)).to_have_count(start + 9)
+
+
 def test_letters_typed_into_the_prompt_take_no_step(writing):
     start = chips(writing).count()
     writing.keyboard.press("e")

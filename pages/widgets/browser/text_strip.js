@@ -19,6 +19,7 @@ export default function ({ data, parentElement, setTriggerValue, setStateValue }
   show(bar, data);
   return () => {
     document.removeEventListener("keydown", bar.onKey);
+    document.removeEventListener("click", bar.onClick, true);
     bars.delete(parentElement);
     bar.root.remove();
   };
@@ -29,6 +30,16 @@ export function command({ key, shiftKey, ctrlKey, metaKey, altKey, repeat }, isT
   if (isTyping || ctrlKey || metaKey || altKey || repeat) return null;
   if (shiftKey) return key === "B" ? "R" : null;
   return { n: "N", b: "B", g: "G", e: "E" }[key.toLowerCase()] ?? null;
+}
+
+// The command of the button that was clicked, of those that stand for one; null for any other place.
+export function buttonCommand(path, buttons) {
+  for (const [key, said] of Object.entries(buttons)) {
+    const within = path.findIndex((at) => at.classList?.contains(`st-key-${key}`));
+    const inside = path.slice(0, Math.max(0, within));
+    if (inside.some((at) => at.localName === "button" && !at.disabled)) return said;
+  }
+  return null;
 }
 
 // What a screen reader is told of a text that was `before` tokens long: what is new at its end.
@@ -54,6 +65,8 @@ function build(parentElement, nSeen) {
   bar.text.addEventListener("keydown", (event) => walk(bar, posOf(event), event));
   bar.onKey = (event) => heard(bar, event);
   document.addEventListener("keydown", bar.onKey);
+  bar.onClick = (event) => clicked(bar, event);
+  document.addEventListener("click", bar.onClick, true);
   return bar;
 }
 
@@ -163,6 +176,20 @@ function heard(bar, event) {
     openEditor(bar);
     return;
   }
+  tell(bar, said);
+}
+
+// A button that does what a key does is told as the key is: counted, so that none is lost, and
+// without a run of the whole script, which Streamlit would begin for a button out here.
+function clicked(bar, event) {
+  const said = buttonCommand(event.composedPath(), bar.data.buttons);
+  if (said === null) return;
+  event.preventDefault();
+  event.stopPropagation();
+  tell(bar, said);
+}
+
+function tell(bar, said) {
   bar.nKeys += 1;
   bar.log = (bar.log + said).slice(-MOST_KEYS);
   bar.tellKeys();

@@ -121,12 +121,16 @@ def test_a_run_in_stretches_writes_what_one_in_one_piece_writes(open_page, hooke
     assert view_of(app).written == greedy_tokens(hooked, 4)
 
 
-def test_keys_that_are_switched_off_do_nothing(open_page):
+def test_keys_that_are_switched_off_are_not_heard_but_the_buttons_are(open_page, hooked):
     app = open_page("attention", keys=False)
     assert strip(app)["keys"] is False
+    assert strip(app)["buttons"] == {f"text_bar-{name}": key for name, key in BUTTONS}
     press(app, 2, "NN")
-    assert view_of(app).written == ()
+    assert view_of(app).written == greedy_tokens(hooked, 2)
     assert not app.exception
+
+
+BUTTONS = (("step", "N"), ("back", "B"), ("restart", "R"))
 
 
 @pytest.mark.parametrize("n_written", [0, 2])

@@ -1,7 +1,7 @@
 // The bar hears its keys and no others, and says what is new.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { command, news } from "../../../../pages/widgets/browser/text_strip.js";
+import { buttonCommand, command, news } from "../../../../pages/widgets/browser/text_strip.js";
 
 const plain = { shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, repeat: false };
 
@@ -29,4 +29,21 @@ test("what is new is the text's end, of a part that is shown, too", () => {
   assert.equal(news(["·b", "↵", "·c"], 7, 8), "c");
   assert.equal(news(["·b", "·c"], 7, 3), "b c");
   assert.equal(news(["a"], 0, 1), "");
+});
+
+test("a click on a button tells its key, on its icon and label, too, and nothing beside it does", () => {
+  const at = (localName, ...classes) => ({
+    localName,
+    classList: { contains: (name) => classes.includes(name) },
+  });
+  const [icon, press] = [at("span"), at("button")];
+  const [step, bar] = [at("div", "st-key-text_bar-step"), at("div", "st-key-text_bar")];
+  const buttons = { "text_bar-back": "B", "text_bar-step": "N" };
+  assert.equal(buttonCommand([icon, press, step, bar, {}], buttons), "N");
+  assert.equal(buttonCommand([press, step, bar, {}], buttons), "N");
+  assert.equal(buttonCommand([icon, step, bar, {}], buttons), null);
+  assert.equal(buttonCommand([step, press, bar, {}], buttons), null);
+  assert.equal(buttonCommand([icon, { ...press, disabled: true }, step, bar], buttons), null);
+  assert.equal(buttonCommand([press, bar], buttons), null);
+  assert.equal(buttonCommand([press, step], {}), null);
 });
