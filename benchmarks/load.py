@@ -52,7 +52,7 @@ PROMPTS = (
     "One day, a bird",
 )
 THINKING_S = (2.0, 3.0)
-TOO_LONG_S = 120
+TOO_LONG_S = 240
 LAYER, HEAD = re.compile(r".*\.layer\.segmented_control\.\d+"), re.compile("attention_grid")
 STRIP = re.compile("text_bar_strip")
 _ID = re.compile(r"\$\$ID-[0-9a-f]+-(.*)", re.DOTALL)
@@ -74,6 +74,7 @@ class Student:
         self.query = query
         self.waits: list[float] = []
         self.errors: list[str] = []
+        self.n_bytes = 0
         self._kept: dict[str, ForwardMsg] = {}
         self._widgets: dict[str, Found] = {}
         self._states: dict[str, WidgetState] = {}
@@ -81,8 +82,8 @@ class Student:
         self._page = self._drawn = ""
         self._n_keys = 0
 
-    async def open(self, url: str) -> None:
-        """Open the app on a page drawn at random."""
+    async def open(self, url: str, page: str | None = None) -> None:
+        """Open the app on the page of an address, or on one drawn at random."""
         address = url.replace("http", "ws") + "/_stcore/stream"
         self._socket = await websockets.connect(
             address,
@@ -91,7 +92,8 @@ class Student:
             compression=None,
             origin=websockets.Origin(url),
         )
-        (page,) = self.draw.choices([*PAGES], [*PAGES.values()])
+        if page is None:
+            (page,) = self.draw.choices([*PAGES], [*PAGES.values()])
         first = BackMsg()
         first.rerun_script.query_string = self.query
         first.rerun_script.page_name = page
@@ -172,8 +174,18 @@ class Student:
         head = [self.draw.choice(header["layers"]), self.draw.randrange(header["n_heads"])]
         return self._tell(HEAD, "picked", head)
 
-    def _go(self) -> BackMsg:
-        (address,) = self.draw.choices([*PAGES], [*PAGES.values()])
+    async def go(self, address: str) -> None:
+        """Go to the page of an address."""
+        await self._ask(self._go(address))
+
+    async def choose_token(self) -> None:
+        """Choose another token of the text, if the page shows them."""
+        if (message := self._choose_token()) is not None:
+            await self._ask(message)
+
+    def _go(self, address: str | None = None) -> BackMsg:
+        if address is None:
+            (address,) = self.draw.choices([*PAGES], [*PAGES.values()])
         self._page = self._pages[address]
         self._states = {key: it for key, it in self._states.items() if "-all." in key}
         return self._message(None)
@@ -183,7 +195,9 @@ class Student:
         async with asyncio.timeout(TOO_LONG_S):
             while True:
                 told = ForwardMsg()
-                told.ParseFromString(await self._socket.recv(decode=False))
+                received = await self._socket.recv(decode=False)
+                self.n_bytes += len(received)
+                told.ParseFromString(received)
                 if told.WhichOneof("type") == "ref_hash":
                     metadata, told = told.metadata, self._kept[told.ref_hash]
                     told.metadata.CopyFrom(metadata)
