@@ -231,7 +231,7 @@ def possible(about: Subject) -> Mapping[str, tuple[Any, ...]]:
         "size": (32,),
         "spelling": (text.split()[0] if text.split() else "a",),
         "start": (0, 2),
-        "stop": (None, 3),
+        "stop": (None, 3, len(ids)),
         "temperatures": ((0.5, 1.0, 2.0),),
         "text": (text, "", "  é𝄞"),
         "ticket": ("", "unknown"),

@@ -44,7 +44,9 @@ def mask_cells(
     return np.where(left, READ, np.where(own, TAKEN, kinds)).astype(np.uint8)
 
 
-def mask_picture(cells: UInt8[np.ndarray, "query key"], tokens: Sequence[str]) -> Figure:
+def mask_picture(
+    cells: UInt8[np.ndarray, "query key"], tokens: Sequence[str], *, start: int = 0
+) -> Figure:
     """Draw which keys each query may read, the first query on top.
 
     Of many tokens, neighbours are joined: a cell shows the best that one of its pairs gets.
@@ -52,13 +54,14 @@ def mask_picture(cells: UInt8[np.ndarray, "query key"], tokens: Sequence[str]) -
     Args:
         cells: From `mask_cells`.
         tokens: Labels of rows and columns.
+        start: The position of the first token, where only a part is drawn.
     """
     block = block_size(len(tokens))
-    labels = theme.position_labels(tokens)
+    labels = theme.position_labels(tokens, start)
     if block > 1:
         starts = np.arange(0, len(tokens), block)
         cells = np.maximum.reduceat(np.maximum.reduceat(cells, starts, 0), starts, 1)
-        labels = block_labels(tokens, block, 0)
+        labels = block_labels(tokens, block, start)
     traces = [_mask(cells, labels), *_mask_names(cells)]
     if (cells == TAKEN).any() and len(labels) <= MAX_CROSSES:
         traces.append(_crosses(cells, labels))

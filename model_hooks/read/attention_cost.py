@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from model_hooks.info import ModelInfo
 from model_hooks.model import HookedModel
 from model_hooks.run.interventions import AttentionPattern
 from model_hooks.run.trace import LayerTrace, Trace
+
+ROWS_AT_ONCE = 256
 
 
 class Change(NamedTuple):
@@ -71,17 +75,31 @@ def pattern_costs(model: HookedModel, trace: Trace, pattern: AttentionPattern) -
     """
     info, n_tokens, full = model.info, len(trace), AttentionPattern("full")
     pairs, flops, cached = [0, 0], [0, 0], [0, 0]
+    counted: dict[tuple, int] = {}
     for layer in trace.attention_layers:
         recorded = trace.layers[layer]
         here = pattern if pattern.acts_in(layer) else full
         sizes = head_sizes(recorded, info)
         for i, shape in enumerate((full, here)):
-            n_pairs = int((recorded.readable & shape.readable(n_tokens)).sum())
+            same = recorded.mask_id, shape
+            if same not in counted:
+                counted[same] = _n_pairs(recorded, shape, n_tokens)
+            n_pairs = counted[same]
             n_kept = shape.n_cached(n_tokens, info.sliding_window[layer])
             pairs[i] += n_pairs
             flops[i] += n_pairs * sizes.flops_per_pair
             cached[i] += n_kept * sizes.numbers_cached * info.bytes_per_number
     return PatternCosts(Change(*pairs), Change(*flops), Change(*cached))
+
+
+def _n_pairs(recorded: LayerTrace, pattern: AttentionPattern, n_tokens: int) -> int:
+    """Count what both let be read, some rows at a time: all pairs of a long text fill memory."""
+    n_pairs, keys = 0, np.arange(n_tokens, dtype=np.int32)
+    for start in range(0, n_tokens, ROWS_AT_ONCE):
+        rows = keys[start : start + ROWS_AT_ONCE, None]
+        own = recorded.readable_rows(start, start + len(rows))
+        n_pairs += int((own & pattern.lets_read(rows, keys)).sum())
+    return n_pairs
 
 
 def kv_sharing(model: HookedModel, trace: Trace) -> KVSharing:

@@ -81,7 +81,7 @@ def head_scores(trace: Trace) -> HeadScores:
     return HeadScores(trace.attention_layers, {name: np.stack(row) for name, row in rows.items()})
 
 
-def head_tiles(trace: Trace, n_bytes: int, size: int) -> HeadTiles | None:
+def head_tiles(trace: Trace, n_bytes: int, size: int, start: int, stop: int) -> HeadTiles | None:
     """Shrink the attention patterns of all heads to bytes, max-pooled where there are many.
 
     Pooling by the maximum keeps a single strong weight visible.
@@ -90,17 +90,21 @@ def head_tiles(trace: Trace, n_bytes: int, size: int) -> HeadTiles | None:
         trace: The run.
         n_bytes: What all tiles together may take.
         size: The largest size of a tile, in pixels.
+        start: The first position in the tiles.
+        stop: The one after the last.
 
     Returns:
         None where no layer has attention.
 
     Raises:
-        PromptError: No byte, or no pixel, may be taken.
+        PromptError: No byte, or no pixel, may be taken, or the trace lacks such positions.
     """
     n_bytes = check_count("n_bytes", n_bytes, PromptError, 1)
     size = check_count("size", size, PromptError, 1)
+    trace.check_positions(start, stop)
     layers, pooled = trace.attention_layers, []
-    for attention in _each_layer(trace):
+    for layer in layers:
+        attention = trace.attention_rows(layer, start, stop)[:, :, start:stop]
         most = int((n_bytes / (len(layers) * len(attention))) ** 0.5)
         pooled.append(shrunk(attention, max(1, min(size, most))))
     return HeadTiles(layers, np.stack(pooled)) if layers else None
@@ -157,8 +161,8 @@ def sharpest_look(trace: Trace, pos: int) -> Look | None:
 
 
 def sizes_read(
-    model: HookedModel, trace: Trace, layer: int, head: int | None
-) -> Float[np.ndarray, "pos pos"] | None:
+    model: HookedModel, trace: Trace, layer: int, head: int | None, start: int, stop: int
+) -> Float[np.ndarray, "row row"] | None:
     """Return the size of what each key adds to each query, ‖a · v · W_O‖; the mean over heads.
 
     Kobayashi et al. 2020, "Attention is Not Only a Weight", section 3.
@@ -168,12 +172,15 @@ def sizes_read(
         trace: The run.
         layer: A layer that has attention.
         head: One head; None for the mean of all.
+        start: The first of the positions that are queries and keys.
+        stop: The one after the last.
 
     Returns:
         None where what attention adds is not simply the sum of its heads.
 
     Raises:
         LayerError: The trace lacks that layer, or the layer that head.
+        PromptError: The trace lacks such positions.
     """
     projection = output_projection(model, trace, layer)
     if projection is None:
@@ -181,8 +188,9 @@ def sizes_read(
     norms = value_norms(trace, layer, projection)
     if head is not None:
         head = check_index("head", head, len(norms), LayerError)
-        return trace.attention(layer, head) * norms[head]
-    return (attention_of_heads(trace, layer) * norms[:, None]).mean(0)
+        norms = norms[head : head + 1]
+    weights = trace.attention_rows(layer, start, stop, head)[:, :, start:stop]
+    return (weights * norms[:, None, start:stop]).mean(0)
 
 
 def rollout(trace: Trace, layer: int) -> Float[np.ndarray, "pos pos"] | None:

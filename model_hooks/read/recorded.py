@@ -134,43 +134,58 @@ def mean_rows(trace: Trace, pos: int) -> tuple[Float[np.ndarray, "pos"] | None, 
     return tuple(rows)
 
 
-def mean_window(trace: Trace, layer: int, start: int, stop: int) -> Float[np.ndarray, "row row"]:
-    """Return what some neighbouring positions read of each other, the mean over a layer's heads.
+def attention_window(
+    trace: Trace, layer: int, head: int | None, start: int, stop: int
+) -> Float[np.ndarray, "row row"]:
+    """Return what some neighbouring positions read of each other, in one head or in the mean.
+
+    Nothing is computed of the queries before and after them.
+
+    Raises:
+        LayerError: There is no such layer or head, or the layer has no attention.
+        PromptError: The trace lacks such positions.
+    """
+    rows = trace.attention_rows(layer, start, stop, head)
+    return read_only(mean_over_heads(rows[:, :, start:stop]))
+
+
+def readable_window(trace: Trace, layer: int, start: int, stop: int) -> Bool[np.ndarray, "row row"]:
+    """Return which of some neighbouring positions the mask let each of them read in any head.
 
     Raises:
         LayerError: There is no such layer, or it has no attention.
         PromptError: The trace lacks such positions.
     """
-    rows = trace.attention_rows(layer, start, stop)
-    return read_only(mean_over_heads(rows)[:, start:stop].copy())
+    trace.check_positions(start, stop)
+    return trace.layer_at(layer).readable_rows(start, stop)[:, start:stop]
 
 
-def mean_patterns(trace: Trace, size: int) -> tuple[Float[np.ndarray, "size size"] | None, ...]:
+def mean_patterns(
+    trace: Trace, size: int, start: int, stop: int
+) -> tuple[Float[np.ndarray, "size size"] | None, ...]:
     """Return each layer's attention, the mean over its heads, as a small picture.
 
     Args:
         trace: The run.
         size: The most cells per side. A cell of a longer text holds the largest weight of its
             block; what no query there may read is NaN.
+        start: The first position in the picture.
+        stop: The one after the last.
 
     Returns:
         None for layers without attention.
+
+    Raises:
+        PromptError: The trace lacks such positions.
     """
     size = check_count("size", size, PromptError, 1)
     with_attention = trace.attention_layers
     return tuple(
-        largest_of_blocks(attention(trace, layer), size) if layer in with_attention else None
+        largest_of_blocks(attention_window(trace, layer, None, start, stop), size)
+        if layer in with_attention
+        else None
         for layer in range(trace.n_layers)
     )
-
-
-def readable(trace: Trace, layer: int) -> Bool[np.ndarray, "pos pos"]:
-    """Return which keys (columns) the mask let each query (row) of a layer read in any head.
-
-    Raises:
-        LayerError: There is no such layer, or it has no attention.
-    """
-    return trace.layer_at(layer).readable
 
 
 def embedding(trace: Trace) -> Float[np.ndarray, "pos d_model"]:

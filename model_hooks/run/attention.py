@@ -16,6 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from model_hooks.run import masks
+from model_hooks.run.row_blocks import weights_in_blocks
+
+IN_BLOCKS_FROM = 256
+"""From so many keys on, weights are computed in blocks of rows where the plain formula holds."""
 
 _PLAIN: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 """Attention modules that do nothing but scaled dot products under a mask, tried on a probe."""
@@ -85,7 +89,10 @@ class RecordedAttention:
 
     def weights(self, earlier: "Sequence[AttentionCall]" = ()) -> Float[Tensor, "head new key"]:
         """Return the weights of all heads; `earlier` calls hold the earlier keys."""
-        return self.weights_for(self._all_keys(earlier))
+        keys = self._all_keys(earlier)
+        if self._can_be_blocked(keys):
+            return self._in_blocks(keys, range(self.n_heads))
+        return self.weights_for(keys)
 
     def head_weights(
         self, head: int, earlier: "Sequence[AttentionCall]" = ()
@@ -94,16 +101,26 @@ class RecordedAttention:
         keys = self._all_keys(earlier)
         if self.module not in _PLAIN:
             return self.weights_for(keys)[head]
+        if self._can_be_blocked(keys):
+            return self._in_blocks(keys, [head])[0]
         return self.formula(keys, head)
 
     def row_weights(
-        self, rows: range, earlier: "Sequence[AttentionCall]" = ()
+        self, rows: range, earlier: "Sequence[AttentionCall]" = (), head: int | None = None
     ) -> Float[Tensor, "head row key"]:
-        """Return the weights of some of the new queries; cheap where they can be computed alone."""
+        """Return the weights of some of the new queries; cheap where they can be computed alone.
+
+        With `head`, of that one alone.
+        """
         keys = self._all_keys(earlier)
+        heads = range(self.n_heads) if head is None else range(head, head + 1)
+        if self._can_be_blocked(keys):
+            return self.rows_alone(rows)._in_blocks(keys, heads)
         if self.module not in _ROW_BY_ROW:
-            return self.weights_for(keys)[:, rows.start : rows.stop]
-        return self.rows_alone(rows).weights_for(keys)
+            found = self.weights_for(keys)[:, rows.start : rows.stop]
+        else:
+            found = self.rows_alone(rows).weights_for(keys)
+        return found[heads.start : heads.stop]
 
     def rows_alone(self, rows: range) -> "RecordedAttention":
         """Return the call with some of its queries only."""
@@ -141,9 +158,29 @@ class RecordedAttention:
         scores = scores + mask[0, head if mask.shape[1] > 1 else 0]
         return torch.softmax(scores, -1, dtype=torch.float32).to(scores.dtype)
 
-    def readable(self) -> Bool[Tensor, "new key"]:
-        """Return which keys the mask let each query read in any head."""
-        return masks.allowed_by(self._explicit_mask(self.n_keys))[0].any(0)
+    def _can_be_blocked(self, keys: Tensor) -> bool:
+        known = self.module in _PLAIN and self.inputs.query.dtype == torch.float32
+        return known and keys.shape[2] >= IN_BLOCKS_FROM
+
+    def _in_blocks(self, keys: Tensor, heads: Sequence[int]) -> Float[Tensor, "head new key"]:
+        query, n_kv_heads = self.inputs.query[0], keys.shape[1]
+        causal = self.mask is None and self.causal and keys.shape[2] >= len(query[0])
+        mask = None if causal else self._explicit_mask(keys.shape[2])
+        if mask is not None:
+            mask = mask.expand(-1, -1, len(query[0]), -1)
+            mask = mask[:, list(heads)] if mask.shape[1] > 1 else mask
+        read = [keys[0, kv_head_of(head, self.n_heads, n_kv_heads)] for head in heads]
+        return weights_in_blocks(query[list(heads)], read, self.scale, mask)
+
+    @property
+    def mask_id(self) -> int:
+        """Equal for calls of one run that were given the same mask."""
+        return hash((self.causal, self.n_rows, self.n_keys, id(self.mask)))
+
+    def readable(self, rows: range | None = None) -> Bool[Tensor, "row key"]:
+        """Return which keys the mask let each query, or some of them, read in any head."""
+        call = self if rows is None else self.rows_alone(rows)
+        return masks.allowed_by(call._explicit_mask(self.n_keys))[0].any(0)
 
     def shortened(self, length: int) -> "RecordedAttention | None":
         """Return the call for its first `length` positions, or None if it cannot be cut.
@@ -216,17 +253,24 @@ class ReturnedWeights:
         return self.tensor[0, head]
 
     def row_weights(
-        self, rows: range, earlier: "Sequence[AttentionCall]" = ()
+        self, rows: range, earlier: "Sequence[AttentionCall]" = (), head: int | None = None
     ) -> Float[Tensor, "head row key"]:
-        """Return the weights of some of the new queries."""
-        return self.tensor[0, :, rows.start : rows.stop]
+        """Return the weights of some of the new queries, in all heads or in one."""
+        heads = slice(None) if head is None else slice(head, head + 1)
+        return self.tensor[0, heads, rows.start : rows.stop]
 
-    def readable(self) -> Bool[Tensor, "new key"]:
-        """Return which keys each query read in any head.
+    @property
+    def mask_id(self) -> int:
+        """Equal for calls that were given the same mask: of these, nothing is known."""
+        return id(self.tensor)
+
+    def readable(self, rows: range | None = None) -> Bool[Tensor, "row key"]:
+        """Return which keys each query, or some of them, read in any head.
 
         Softmax gives every key that may be read more than zero.
         """
-        return (self.tensor[0] > 0).any(0)
+        rows = range(self.n_rows) if rows is None else rows
+        return (self.tensor[0, :, rows.start : rows.stop] > 0).any(0)
 
     def shortened(self, length: int) -> "ReturnedWeights | None":
         """Return the weights of the first `length` positions, or None if it saw earlier keys."""

@@ -121,9 +121,22 @@ class LayerTrace:
         """Number of query heads; 0 without attention."""
         return self._calls[0].n_heads if self._calls else 0
 
-    @cached_property
+    @property
     def readable(self) -> Bool[np.ndarray, "pos pos"]:
         """Which keys (columns) the mask let each query (row) read in any head.
+
+        Raises:
+            LayerError: The layer has no attention.
+        """
+        return self.readable_rows(0, len(self.resid_pre))
+
+    @property
+    def mask_id(self) -> tuple[int, ...]:
+        """Equal for layers of one trace that were given the same masks."""
+        return tuple(call.mask_id for call in self._calls)
+
+    def readable_rows(self, start: int, stop: int) -> Bool[np.ndarray, "row pos"]:
+        """Return which keys the mask let each query from `start` up to `stop` read in any head.
 
         Raises:
             LayerError: The layer has no attention.
@@ -131,8 +144,10 @@ class LayerTrace:
         self._check_attention()
         n_pos, end, blocks = len(self.resid_pre), 0, []
         for call in self._calls:
-            end += call.n_rows
-            allowed = call.readable()
+            first, end = end, end + call.n_rows
+            if start >= end or stop <= first:
+                continue
+            allowed = call.readable(range(max(0, start - first), min(stop, end) - first))
             before = max(end - allowed.shape[-1], 0)  # a sliding-window cache hands over the last
             allowed = torch.nn.functional.pad(allowed[:, :end], (before, 0))
             blocks.append(torch.nn.functional.pad(allowed, (0, n_pos - allowed.shape[-1])))
@@ -159,21 +174,28 @@ class LayerTrace:
         self._check_attention()
         return read_only(self._assemble(check_index("head", head, self.n_heads, LayerError)))
 
-    def rows(self, start: int, stop: int) -> Float[np.ndarray, "head row pos"]:
+    def rows(
+        self, start: int, stop: int, head: int | None = None
+    ) -> Float[np.ndarray, "head row pos"]:
         """Return what the queries from `start` up to `stop` attend to, and as few others as can be.
 
+        With `head`, in that head alone.
+
         Raises:
-            LayerError: The layer has no attention.
+            LayerError: The layer lacks that head, or has no attention.
         """
-        if "attention" in self.__dict__:
-            return self.attention[:, start:stop]
         self._check_attention()
+        if head is not None:
+            head = check_index("head", head, self.n_heads, LayerError)
+        if "attention" in self.__dict__:
+            heads = slice(None) if head is None else slice(head, head + 1)
+            return self.attention[heads, start:stop]
         blocks, end = [], 0
         for i, call in enumerate(self._calls):
             first, end = end, end + call.n_rows
             if start < end and stop > first:
                 inside = range(max(0, start - first), min(stop, end) - first)
-                blocks.append(_call_weights(self._calls, i, None, inside))
+                blocks.append(_call_weights(self._calls, i, head, inside))
         n_pos = len(self.resid_pre)
         blocks = [torch.nn.functional.pad(block, (0, n_pos - block.shape[-1])) for block in blocks]
         return read_only(torch.cat(blocks, -2).float().cpu().numpy())
@@ -259,20 +281,30 @@ class Trace:
         return chosen.attention if head is None else chosen.head(head)
 
     def attention_rows(
-        self, layer: int, start: int, stop: int
+        self, layer: int, start: int, stop: int, head: int | None = None
     ) -> Float[np.ndarray, "head row pos"]:
         """Return what the queries from `start` up to `stop` attend to in every head of a layer.
 
+        With `head`, in that head alone.
+
         Raises:
-            LayerError: This trace lacks that layer, or the layer has no attention.
+            LayerError: This trace lacks that layer or head, or the layer has no attention.
             PromptError: The trace lacks such positions.
         """
         chosen = self.layer_at(layer)
+        self.check_positions(start, stop)
+        return chosen.rows(start, stop, head)
+
+    def check_positions(self, start: int, stop: int) -> None:
+        """Refuse positions from `start` up to `stop` that this trace lacks.
+
+        Raises:
+            PromptError: It lacks some.
+        """
         if not 0 <= start < stop <= len(self):
             raise PromptError(
                 f"There are no positions {start} to {stop - 1}: this text has {len(self)} tokens."
             )
-        return chosen.rows(start, stop)
 
     def layer_output(self, layer: int) -> Float[np.ndarray, "pos d_model"]:
         """Return the residual stream after a layer.
@@ -352,11 +384,11 @@ def _call_weights(
 ) -> Tensor:
     """Weights of the positions new to call `i`, [head, new, pos], or [new, pos] of one head.
 
-    With `rows`, of some of these positions only, in all heads.
+    With `rows`, of some of these positions only, [head, row, pos] in any case.
     """
     call, end = calls[i], sum(call.n_rows for call in calls[: i + 1])
     if rows is not None:
-        weights = call.row_weights(rows, calls[:i])
+        weights = call.row_weights(rows, calls[:i], head)
     else:
         weights = call.weights(calls[:i]) if head is None else call.head_weights(head, calls[:i])
     # A sliding-window cache hands over the last keys only: the rest got no weight. What follows

@@ -14,7 +14,8 @@ from pages.attention.choices import Choices
 from pages.state.visit import part, put
 from pages.widgets.bind import bind
 from pages.widgets.components import MAX_GRID_BYTES, MAX_TILE_PX, head_grid
-from pages.widgets.controls import pick_head, pick_layer
+from pages.widgets.controls import current_position, pick_head, pick_layer
+from pages.widgets.long_text import WHOLE_UP_TO, window_around
 from viz.numbers import bits, plural, three_digits
 
 GRID_HELP = (
@@ -58,7 +59,9 @@ def draw(asked: Run, info: ModelInfo) -> tuple[int, int | None]:
     layer = pick_layer(info, only_attention=True)
     head = pick_head(info, mean=True)
     order = _pick_order(asked)
-    grid = _tiles(*asked, MAX_GRID_BYTES, MAX_TILE_PX)
+    n_tokens = len(asked.token_ids)
+    window = window_around(n_tokens, current_position(n_tokens))
+    grid = _tiles(*asked, MAX_GRID_BYTES, MAX_TILE_PX, window.start, window.stop)
     head_grid(
         grid.tiles,
         key="attention_grid",
@@ -84,6 +87,12 @@ def _pick_order(asked: Run) -> list[tuple[int, int, str]] | None:
     )
     name = part(Choices).sort
     if name == "layer":
+        return None
+    if len(asked.token_ids) > WHOLE_UP_TO:
+        st.caption(
+            "Sorting takes every weight of every head: of texts of more than "
+            f"{WHOLE_UP_TO:,} tokens, the heads are not sorted."
+        )
         return None
     measured: HeadScores = _scores(*asked)
     scores, (title, write) = measured.scores[name], ORDERS[name]

@@ -12,7 +12,7 @@ from model_hooks import ModelInfo
 from model_hooks.host import Run
 from model_hooks.read.heads import rollout, sizes_read
 from model_hooks.read.patterns import without_first_token
-from model_hooks.read.recorded import attention, readable
+from model_hooks.read.recorded import attention_window, readable_window
 from pages.ask.computed import computed
 from pages.attention.choices import Choices
 from pages.state.visit import part, put
@@ -22,6 +22,7 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.long_text import WHOLE_UP_TO, window_around
 from viz import attention_heatmap
 from viz.attention import block_size
 from viz.numbers import percent
@@ -52,23 +53,25 @@ What the matrix shows:
 """
 ROWS = {"keep": "Keep weights", "rescale": "Rescale rows"}
 
-_attention = computed(attention)
-_readable = computed(readable)
+_attention = computed(attention_window)
+_readable = computed(readable_window)
 _sizes = computed(sizes_read)
 _rollout = computed(rollout)
 
 
 class Shown(NamedTuple):
-    """What the matrix, the strip and the lines show."""
+    """What the matrix, the strip and the lines show: of a long text, a window."""
 
-    weights: Float[np.ndarray, "pos pos"]
-    readable: Bool[np.ndarray, "pos pos"]
+    weights: Float[np.ndarray, "row row"]
+    readable: Bool[np.ndarray, "row row"]
     measure: str
     highest: float
     name: str
+    start: int = 0
+    """The position of the first row."""
 
     @property
-    def shares(self) -> Float[np.ndarray, "pos pos"]:
+    def shares(self) -> Float[np.ndarray, "row row"]:
         """The same from 0 to 1: sizes as parts of their row's sum, weights as they are."""
         if self.measure != "size":
             return self.weights
@@ -81,15 +84,20 @@ def draw(
 ) -> tuple[Shown, slice]:
     """Draw the matrix and its controls; return what it shows, and of which tokens."""
     st.header(name_of(layer, head), help=MATRIX_HELP)
-    shown = _hide_first(_pick_measure(asked, layer, head))
+    query = current_position(len(tokens))
+    window = window_around(len(tokens), query)
+    is_whole = window.stop - window.start == len(tokens)
+    shown = _pick_measure(asked, layer, head, window, is_whole)
+    shown = _hide_first(shown) if window.start == 0 else shown
     labels = [visible(token) for token in tokens]
-    span = _pick_span(labels)
+    span = _pick_span(window)
+    inside = slice(span.start - window.start, span.stop - window.start)
     figure = drawing(
         attention_heatmap,
-        shown.weights[span, span],
+        shown.weights[inside, inside],
         labels[span],
-        readable=shown.readable[span, span],
-        query=current_position(len(labels)),
+        readable=shown.readable[inside, inside],
+        query=query,
         start=span.start,
         measure=shown.measure,
         highest=shown.highest,
@@ -132,10 +140,10 @@ def table_of(shown: Shown, tokens: Sequence[str]) -> pd.DataFrame:
     names = np.array(tokens, dtype=object)
     return pd.DataFrame(
         {
-            "query": query,
-            "query_token": names[query],
-            "key": key,
-            "key_token": names[key],
+            "query": query + shown.start,
+            "query_token": names[query + shown.start],
+            "key": key + shown.start,
+            "key_token": names[key + shown.start],
             shown.measure.replace(" ", "_"): shown.weights[query, key],
         }
     )
@@ -147,8 +155,9 @@ def _pick_cell(cell: tuple[int, int], span: slice) -> None:
     put(pos=query, **{"attention.key": min(query, key), "attention.tab": "arithmetic"})
 
 
-def _pick_measure(asked: Run, layer: int, head: int | None) -> Shown:
-    """Let the reader choose what to look at in a layer and head, and compute it."""
+def _pick_measure(asked: Run, layer: int, head: int | None, window: slice, is_whole: bool) -> Shown:
+    """Let the reader choose what to look at in a layer and head, and compute it for a window."""
+    start, stop = window.start, window.stop
     measure = bind(
         st.segmented_control,
         "Show",
@@ -158,16 +167,22 @@ def _pick_measure(asked: Run, layer: int, head: int | None) -> Shown:
         required=True,
         help=MEASURE_HELP,
     )
-    can_read = _readable(*asked, layer)
+    can_read = _readable(*asked, layer, start, stop)
     if measure == "size":
-        sizes = _sizes(*asked, layer, head)
+        sizes = _sizes(*asked, layer, head, start, stop)
         if sizes is not None:
-            return Shown(sizes, can_read, "size", float(sizes.max()), name_of(layer, head))
+            name = name_of(layer, head)
+            return Shown(sizes, can_read, "size", float(sizes.max()), name, start)
         st.caption(
             "Not available here: in this family, what attention adds is not simply the sum of its "
             "heads. Attention weights are shown instead."
         )
-    if measure == "rollout":
+    if measure == "rollout" and not is_whole:
+        st.caption(
+            "Rollout multiplies all weights of all layers, so it is shown for texts of up to "
+            f"{WHOLE_UP_TO:,} tokens. Attention weights are shown instead."
+        )
+    elif measure == "rollout":
         rolled = _rollout(*asked, layer)
         if rolled is not None:
             st.caption("Rollout takes all heads together: the choice of a head has no effect.")
@@ -176,8 +191,8 @@ def _pick_measure(asked: Run, layer: int, head: int | None) -> Shown:
             "Rollout needs attention in every layer; here, some mix positions in another way. "
             "Attention weights are shown instead."
         )
-    weights = _attention(*asked, layer, head)
-    return Shown(weights, can_read, "attention weight", 1.0, name_of(layer, head))
+    weights = _attention(*asked, layer, head, start, stop)
+    return Shown(weights, can_read, "attention weight", 1.0, name_of(layer, head), start)
 
 
 def _hide_first(shown: Shown) -> Shown:
@@ -209,18 +224,18 @@ def _hide_first(shown: Shown) -> Shown:
     )
 
 
-def _pick_span(labels: Sequence[str]) -> slice:
+def _pick_span(window: slice) -> slice:
     """Let the reader of a long prompt choose which tokens to draw."""
-    last = len(labels) - 1
-    if len(labels) < SPAN_FROM:
-        return slice(0, last + 1)
+    start, last = window.start, window.stop - 1
+    if window.stop - start < SPAN_FROM:
+        return window
     first, last = bind(
         st.slider,
         "Tokens to draw",
         "attention.span",
-        min_value=0,
+        min_value=start,
         max_value=last,
-        when_none=(0, last),
+        when_none=(start, last),
         help="Choose fewer to see every token by itself.",
     )
     return slice(first, last + 1)

@@ -6,6 +6,9 @@ import numpy as np
 import streamlit as st
 from jaxtyping import Float
 
+from model_hooks.host import Run
+from model_hooks.read.heads import weights_of_query
+from pages.ask.computed import computed
 from pages.attention.matrix import Shown
 from pages.state.visit import put
 from pages.text import escape_markdown, visible
@@ -18,48 +21,65 @@ MAX_LINE_TOKENS = 96
 LEAST_DRAWN = 0.02
 """Weights below it get no line, unless half of the strongest one is less."""
 
+_weights_of_query = computed(weights_of_query)
 
-def draw(tokens: Sequence[str], shown: Shown, span: slice) -> int:
+
+def draw(
+    asked: Run, tokens: Sequence[str], shown: Shown, span: slice, layer: int, head: int | None
+) -> int:
     """Draw what one query reads; return its position."""
     st.header("One query")
-    query, shares = current_position(len(tokens)), shown.shares
+    query, shares, start = current_position(len(tokens)), shown.shares, shown.start
+    drawn, row = tokens[start : start + len(shares)], query - start
     token_strip(
-        tokens,
+        drawn,
         key="attention_tokens",
-        selected=query,
+        selected=row,
         rows=shares,
-        on_pick=lambda pos: put(pos=pos),
+        start=start,
+        on_pick=lambda picked: put(pos=start + picked),
         label="Query token",
     )
-    known = rows_to_send(len(tokens), query)
-    if len(known) < len(tokens):
+    known = rows_to_send(len(drawn), row)
+    if len(known) < len(drawn):
         st.caption(
-            f"Point at one of the tokens {known.start} to {known.stop - 1} to see what it reads; "
-            "click any other to go there."
+            f"Point at one of the tokens {start + known.start} to {start + known.stop - 1} to see "
+            "what it reads; click any other to go there."
         )
     by_number, in_words = st.columns([1, 3], vertical_alignment="bottom")
     with by_number:
         pick_position(tokens, label="Query token")
     labels = [visible(token) for token in tokens]
-    in_words.markdown(summary(labels, shares[query], query))
+    if len(drawn) == len(tokens):
+        in_words.markdown(summary(labels, shares[query], query))
+    else:
+        rows = _weights_of_query(*asked, layer, query)
+        reads = rows.mean(0) if head is None else rows[head]
+        there = float(reads[start:].sum())
+        in_words.markdown(
+            f"{summary(labels, reads, query)} Of all that it reads, {percent(there)} lies in the "
+            "tokens that are shown."
+        )
     if shown.measure == "size":
         st.caption("Here and below: each key's share of all sizes in the query's row.")
-    _lines(tokens, shares, lines_span(span, query), query)
+    _lines(tokens, shown, lines_span(span, query), query)
     return query
 
 
-def _lines(
-    tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"], span: slice, query: int
-) -> None:
-    if note := lines_note(span, query, shares[query], len(tokens)):
+def _lines(tokens: Sequence[str], shown: Shown, span: slice, query: int) -> None:
+    shares, start = shown.shares, shown.start
+    inside = slice(span.start - start, span.stop - start)
+    row = np.zeros(len(tokens), shares.dtype)
+    row[start : start + len(shares)] = shares[query - start]
+    if note := lines_note(span, query, row, len(tokens)):
         st.caption(note)
     head_lines(
         tokens[span],
-        shares[span, span],
+        shares[inside, inside],
         key="attention_lines",
         start=span.start,
         selected=query - span.start,
-        threshold=min(LEAST_DRAWN, 0.5 * float(shares[query].max())),
+        threshold=min(LEAST_DRAWN, 0.5 * float(row.max())),
         on_pick=lambda pos: put(pos=span.start + pos),
     )
 

@@ -10,7 +10,9 @@ from pages.attention import ablation, all_heads, arithmetic, matrix, one_query, 
 from pages.attention.choices import Tab
 from pages.text import visible
 from pages.widgets.bind import tabs
+from pages.widgets.controls import current_position
 from pages.widgets.fragment import fragment
+from pages.widgets.long_text import say_window, window_around
 from pages.widgets.next_pages import link_pages
 
 # What lies below the lines, one at a time: a click redraws only what is seen.
@@ -49,12 +51,13 @@ def draw() -> None:
 def _explore(asked: Run, tokens: Sequence[str]) -> None:
     """Draw everything below the question; a click reruns nothing else."""
     answer = st.container()
+    say_window(window_around(len(tokens), current_position(len(tokens))), len(tokens))
     grid, one_head = st.columns([11, 12], gap="large")
     with grid:
         layer, head = all_heads.draw(asked, info())
     with one_head:
         shown, span = matrix.draw(asked, info(), tokens, layer, head)
-    query = one_query.draw(tokens, shown, span)
+    query = one_query.draw(asked, tokens, shown, span, layer, head)
     labels = [visible(token) for token in tokens]
     with answer:
         sharpest.draw(asked, labels, layer, head, query)
@@ -79,7 +82,7 @@ def _deeper(
         with tab:
             st.header(title, help=help_text)
             if name == "several":
-                several.draw(tokens, shown.shares, query)
+                several.draw(tokens, shown, query)
             elif name == "arithmetic":
                 arithmetic.draw(asked, labels, layer, head, query)
             else:

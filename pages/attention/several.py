@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
-from jaxtyping import Float
 
+from pages.attention.matrix import Shown
 from pages.text import visible
 from pages.widgets.bind import bind
 from pages.widgets.components import token_strip
@@ -17,9 +17,12 @@ HELP = (
 )
 
 
-def draw(tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"], query: int) -> None:
+def draw(tokens: Sequence[str], shown: Shown, query: int) -> None:
     """Let the reader choose several queries and keys, and sum what they read."""
-    queries, keys = _pick(tokens, query)
+    shares, start = shown.shares, shown.start
+    picked = _pick(tokens, range(start, start + len(shares)), query)
+    queries, keys = ([pos - start for pos in some] for some in picked)
+    tokens = tokens[start : start + len(shares)]
     if not queries and not keys:
         st.caption(
             "Choose some queries to see what they read together, some keys to see who reads them."
@@ -29,6 +32,7 @@ def draw(tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"], query: int
         token_strip(
             tokens,
             key="attention_sum.read",
+            start=start,
             weights=shares[queries].mean(0),
             label="Read by the chosen queries",
         )
@@ -37,6 +41,7 @@ def draw(tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"], query: int
         token_strip(
             tokens,
             key="attention_sum.readers",
+            start=start,
             weights=shares[:, keys].sum(1),
             label="Readers of the chosen keys",
         )
@@ -48,9 +53,9 @@ def draw(tokens: Sequence[str], shares: Float[np.ndarray, "pos pos"], query: int
         )
 
 
-def _pick(tokens: Sequence[str], query: int) -> tuple[list[int], list[int]]:
-    positions = range(len(tokens))
-
+def _pick(
+    tokens: Sequence[str], positions: range, query: int
+) -> tuple[Sequence[int], Sequence[int]]:
     def name(pos: int) -> str:
         return f"{pos}: {visible(tokens[pos])}"
 
@@ -64,4 +69,4 @@ def _pick(tokens: Sequence[str], query: int) -> tuple[list[int], list[int]]:
         format_func=name,
     )
     keys = bind(by_key.multiselect, "Keys", "attention.keys", options=positions, format_func=name)
-    return list(queries), list(keys)
+    return queries, keys

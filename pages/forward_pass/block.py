@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from model_hooks import ModelInfo
 from model_hooks.parts.abilities import LayerAbilities
-from model_hooks.read.recorded import mean_window, routing_of
+from model_hooks.read.recorded import attention_window, routing_of
 from pages.ask.computed import computed
 from pages.forward_pass.seen import Seen, code
 from pages.text import visible
@@ -20,7 +20,7 @@ from viz.numbers import percent, three_digits
 MAX_PATTERN = 48
 """Tokens up to which a pattern is drawn with one label per token."""
 
-_mean_window = computed(mean_window)
+_attention_window = computed(attention_window)
 _routing_of = computed(routing_of, says="Asking the routers…")
 
 
@@ -117,7 +117,7 @@ def _pattern(seen: Seen) -> None:
     chart(
         drawing(
             attention_heatmap,
-            _mean_window(*seen.asked, seen.layer, start, end),
+            _attention_window(*seen.asked, seen.layer, None, start, end),
             [visible(token) for token in seen.tokens[start:end]],
             query=seen.pos,
             start=start,

@@ -10,6 +10,7 @@ from pages.state.visit import put
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
 from pages.widgets.drawing import drawing
+from pages.widgets.long_text import say_window, window_around
 from pages.widgets.provenance import numbers_from
 from viz import added_sizes, layer_thumbnails
 from viz.layers import MAX_CELLS
@@ -36,8 +37,10 @@ def draw(seen: Seen) -> None:
 
 def _who_reads(seen: Seen) -> None:
     st.markdown("**All layers: who reads from whom**")
+    shown = window_around(len(seen.tokens), seen.pos)
+    patterns = _mean_patterns(*seen.asked, MAX_CELLS, shown.start, shown.stop)
     chart(
-        drawing(layer_thumbnails, _mean_patterns(*seen.asked, MAX_CELLS), selected=seen.layer),
+        drawing(layer_thumbnails, patterns, selected=seen.layer),
         key="forward.layers",
         on_click=lambda point: put(layer=int(point.customdata)),
         alt=f"Attention patterns of all {seen.info.n_layers} layers, side by side",
@@ -46,6 +49,7 @@ def _who_reads(seen: Seen) -> None:
         "A square per layer: rows are the tokens that read, columns the tokens that are read; "
         f"the mean over {seen.info.n_heads} heads. Click one to open that layer."
     )
+    say_window(shown, len(seen.tokens))
 
 
 def _what_is_added(seen: Seen) -> None:

@@ -89,7 +89,8 @@ def _draw_steps(asked: Run, of: ModelInfo) -> SideBySide:
         steps.draw(pair, asked.model_name, of, _kind_of(asked.model_name))
     else:
         st.info(
-            "This model is large, so nothing ran yet: press **One more token, both ways**.",
+            "With this model and text a step takes long, so nothing ran yet: press **One more "
+            "token, both ways**.",
             icon=":material/play_arrow:",
         )
     return pair

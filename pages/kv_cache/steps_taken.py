@@ -116,9 +116,14 @@ def _wanted() -> int | None:
 
 
 def _work(info: ModelInfo, n_prompt: int, n_steps: int) -> float:
-    """About how much steps without the cache take: twice the weights per position."""
+    """About how much steps without the cache take: twice the weights per position, and per pair.
+
+    Each pair of a query and a key takes a product and a sum of d_head numbers in every head.
+    """
     rows = n_steps * n_prompt + n_steps * (n_steps - 1) / 2
-    return 2 * info.n_parameters * rows + STEP_WORK * n_steps
+    pairs = rows * (n_prompt + n_steps)
+    per_pair = 4 * info.n_heads * info.d_head * len(info.attention_layers)
+    return 2 * info.n_parameters * rows + per_pair * pairs + STEP_WORK * n_steps
 
 
 def _begun(asked: Run, n_steps: int) -> Taken:

@@ -67,6 +67,7 @@ def token_strip(
     hints: Sequence[str] | None = None,
     groups: Sequence[tuple[int, int, str]] | None = None,
     height: int = 256,
+    start: int = 0,
     label: str = "Tokens",
 ) -> int | None:
     """Show tokens as chips; a click, or arrow keys and Enter, picks one.
@@ -88,6 +89,8 @@ def token_strip(
         groups: Neighbouring tokens to frame together under a heading: (first position, position
             after the last, heading), in order.
         height: Pixels after which the strip scrolls.
+        start: The position of the first token, where only a part of a text is shown: for tooltips.
+            `selected`, the result and what `on_pick` gets count from the start of `tokens`.
         label: What a screen reader calls the strip.
 
     Returns:
@@ -107,6 +110,7 @@ def token_strip(
         "hints": None if hints is None else list(hints),
         "groups": [[first, stop, visible(heading)] for first, stop, heading in groups or ()],
         "height": height,
+        "start": start,
         "label": label,
         "pickable": on_pick is not None,
         **_outline(key, selected),

@@ -19,7 +19,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
 // What a screen reader and the tooltip say of a chip.
 export function chipFacts(data, pos) {
-  const facts = [`token ${pos}: ${data.tokens[pos]}`];
+  const facts = [`token ${(data.start ?? 0) + pos}: ${data.tokens[pos]}`];
   if (data.marks?.[pos]) facts.push(data.marks[pos]);
   if (data.ids) facts.push(`ID ${data.ids[pos]}`);
   if (data.hints) facts.push(data.hints[pos]);

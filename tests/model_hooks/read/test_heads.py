@@ -70,7 +70,7 @@ def test_pooling_keeps_a_single_strong_weight():
 
 @pytest.mark.parametrize(("n_bytes", "size"), [(400, 64), (10**6, 5)])
 def test_all_tiles_keep_to_their_bytes_and_pixels(trace, n_bytes, size):
-    tiles = heads.head_tiles(trace, n_bytes, size).tiles
+    tiles = heads.head_tiles(trace, n_bytes, size, 0, len(trace)).tiles
     assert tiles.nbytes <= n_bytes
     assert tiles.shape[-1] <= size
     assert tiles.shape[:2] == (trace.n_layers, trace.n_heads)

@@ -1,11 +1,14 @@
 """Both kinds of what is known of an attention layer, and how it is cut and joined."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaConfig
 
 from model_hooks.run.attention import (
+    IN_BLOCKS_FROM,
     QueryKeyValue,
     RecordedAttention,
     ReturnedWeights,
@@ -153,3 +156,54 @@ def test_scale_and_softcap_are_those_of_the_call(module, inputs):
     assert (call.scale, call.softcap) == (0.25, 30.0)
     assert RecordedAttention(module, inputs, N_POS).scale == pytest.approx(D_HEAD**-0.5)
     assert len(call.tensors) == 3
+
+
+N_LONG = 2 * IN_BLOCKS_FROM + 13
+
+
+@pytest.fixture
+def long_inputs():
+    torch.manual_seed(0)
+    shapes = ((N_HEADS, N_LONG, D_HEAD), *((N_KV_HEADS, N_LONG, D_HEAD),) * 2)
+    return QueryKeyValue(*(2 * torch.randn(1, *shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("window", [None, 40, 300])
+@pytest.mark.parametrize("additive", [False, True])
+@pytest.mark.parametrize("first", [0, 130])
+def test_a_long_text_has_the_weights_of_the_family_s_own_function(
+    module, long_inputs, window, additive, first
+):
+    far = torch.arange(N_LONG)[:, None] - torch.arange(N_LONG)
+    allowed = (far >= 0) & (far < (window or N_LONG))
+    mask = torch.where(allowed, 0.0, torch.finfo(torch.float32).min) if additive else allowed
+    mask = None if window is None and not additive else mask[None, None, first:]
+    call = RecordedAttention(
+        module=module,
+        inputs=QueryKeyValue(*(tensor[:, :, first:] for tensor in long_inputs)),
+        n_keys=N_LONG,
+        mask=mask,
+        scaling=module.scaling,
+    )
+    learn_formula(recorded(module, QueryKeyValue(*(one[:, :, :N_POS] for one in long_inputs))))
+    earlier = [replace(call, inputs=QueryKeyValue(*(one[:, :, :first] for one in long_inputs)))]
+    earlier = earlier if first else []
+    expected = call.weights_for(long_inputs.key)
+    assert ((expected > 0) == allowed[first:]).all()
+    np.testing.assert_allclose(call.weights(earlier), expected, atol=1.5e-6)
+    np.testing.assert_allclose(call.head_weights(3, earlier), expected[3], atol=1.5e-6)
+    rows = range(100, 333)
+    some = call.row_weights(rows, earlier)
+    np.testing.assert_allclose(some, expected[:, 100:333], atol=1.5e-6)
+    np.testing.assert_array_equal(call.row_weights(rows, earlier, 2)[0], some[2])
+    np.testing.assert_array_equal(call.readable(rows), allowed[first:][100:333])
+
+
+def test_a_query_of_a_long_text_that_may_read_nothing_shares_alike_as_in_its_family(
+    module, long_inputs
+):
+    allowed = torch.ones(N_LONG, N_LONG, dtype=torch.bool).tril()
+    allowed[:3] = False
+    call = replace(recorded(module, long_inputs, mask=allowed[None, None]), n_keys=N_LONG)
+    learn_formula(recorded(module, QueryKeyValue(*(one[:, :, :N_POS] for one in long_inputs))))
+    np.testing.assert_allclose(call.weights(), call.weights_for(long_inputs.key), atol=1.5e-6)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from model_hooks import AblateAttention, AblateMLP, Knockout
+from pages.text import visible
 from tests.pages import charts
 from tests.pages.charts import drawn
 from tests.pages.conftest import choose, component_of, told, view_of
@@ -335,3 +336,28 @@ def test_a_part_of_a_text_keeps_its_positions(open_page, hooked, monkeypatch):
     assert (lines["start"], lines["selected"], lines["tokens"]) == (2, 1, PROMPT.split()[2:6])
     told(app, "attention_lines", picked=2)
     assert view_of(app).pos == 4
+
+
+def test_of_a_long_text_a_window_is_asked_for_and_shown_and_a_token_elsewhere_moves_it(
+    open_page, hooked, monkeypatch
+):
+    for module in ("widgets.long_text", "attention.matrix", "attention.all_heads"):
+        monkeypatch.setattr(f"pages.{module}.WHOLE_UP_TO", 10)
+    monkeypatch.setattr("pages.widgets.long_text.WINDOW", 8)
+    prompt = " ".join(["the cat sat on the mat"] * 4)
+    weights = hooked.trace(prompt).attention(1, 1)
+    n_tokens = len(weights)
+    app = open_page("attention", prompt=prompt, layer=1, head=1, attention__measure="rollout")
+    assert not app.exception
+    assert f"The text has {n_tokens} tokens" in app.info[0].value
+    assert f"tokens {n_tokens - 8} to {n_tokens - 1}:" in app.info[0].value
+    assert any("up to 10 tokens" in caption.value for caption in app.caption)
+    np.testing.assert_allclose(np.nan_to_num(matrix(app)), weights[-8:, -8:], atol=1e-6)
+    read = percent(float(weights[-1].max()))
+    assert any("reads most from" in one.value and read in one.value for one in app.markdown)
+    choose(app, "pos", f"5: {visible(hooked.trace(prompt).tokens[5])}")
+    assert not app.exception
+    np.testing.assert_allclose(np.nan_to_num(matrix(app)), weights[:8, :8], atol=1e-6)
+    choose(app, "attention.sort", "Induction")
+    assert any("more than 10 tokens" in caption.value for caption in app.caption)
+    assert not app.exception
