@@ -41,23 +41,21 @@ def weights_in_blocks(
     n_keys = len(keys[0])
     weights = torch.zeros(n_heads, n_new, n_keys, dtype=query.dtype, device=query.device)
     scratch = torch.empty(N_ROWS * n_keys, dtype=query.dtype, device=query.device)
-    allowed = None if mask is None or len(mask[0]) > 1 else masks.allowed_by(mask[0, 0])
+    later = torch.ones(N_ROWS, N_ROWS, dtype=torch.bool, device=query.device).triu(1)
+    allowed: list[Tensor] = [] if mask is None else [masks.allowed_by(one) for one in mask[0]]
     for head, key in enumerate(keys):
         scaled, turned = (query[head] * scale).contiguous(), key.contiguous().T
-        own = None if mask is None else mask[0, min(head, mask.shape[1] - 1)]
-        own_allowed = masks.allowed_by(own) if own is not None and allowed is None else allowed
         for start in range(0, n_new, N_ROWS):
             end = min(start + N_ROWS, n_new)
-            if own is None:
-                first, last = 0, n_keys - n_new + end
-            else:
-                first, last = _columns(own_allowed[start:end])
+            first, last = 0, n_keys - n_new + end
+            if mask is not None:
+                first, last = _columns(allowed[min(head, len(allowed) - 1)][start:end])
             block = scratch[: (end - start) * (last - first)].view(end - start, last - first)
             torch.mm(scaled[start:end], turned[:, first:last], out=block)
-            if own is None:
-                later = torch.ones(end - start, end - start, dtype=torch.bool, device=query.device)
-                block[:, start - end :].masked_fill_(later.triu(1), -math.inf)
+            if mask is None:
+                block[:, start - end :].masked_fill_(later[: end - start, : end - start], -math.inf)
             else:
+                own = mask[0, min(head, mask.shape[1] - 1)]
                 block += masks.additive(own[start:end, first:last], query.dtype)
             torch.softmax(block, -1, out=block)
             weights[head, start:end, first:last] = block

@@ -123,11 +123,7 @@ class LayerTrace:
 
     @property
     def readable(self) -> Bool[np.ndarray, "pos pos"]:
-        """Which keys (columns) the mask let each query (row) read in any head.
-
-        Raises:
-            LayerError: The layer has no attention.
-        """
+        """Which keys (columns) the mask let each query (row) read in any head."""
         return self.readable_rows(0, len(self.resid_pre))
 
     @property
