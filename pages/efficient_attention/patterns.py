@@ -46,6 +46,9 @@ CACHE_HELP = (
     "Keys and values that must be kept after this prompt because a later token may read them."
 )
 
+MOST_TOKENS = 4096
+"""Texts of more tokens do not run under a pattern: masks of all pairs take minutes."""
+
 _copied_from = computed(copied_from)
 _costs = computed(pattern_costs)
 
@@ -54,6 +57,15 @@ def draw(subject: Subject) -> None:
     """Draw the tab."""
     pattern = _pick_pattern(subject)
     if pattern is None:
+        return
+    if len(subject.tokens) > MOST_TOKENS:
+        st.info(
+            f"What a pattern costs takes a run of its own, with a mask of all pairs of tokens in "
+            f"every layer: it is made for texts of up to {MOST_TOKENS:,} tokens, and this one has "
+            f"{len(subject.tokens):,}.",
+            icon=":material/info:",
+        )
+        mask.draw(subject, pattern)
         return
     found = losses(subject.asked, pattern)
     if found is None:

@@ -23,6 +23,7 @@ from pages.widgets.components import token_strip
 from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.long_text import WHOLE_UP_TO
 from pages.widgets.provenance import numbers_from
 from viz.numbers import three_digits
 from viz.rotation import TurnedPair, chosen_pairs, rotation_slider, turn_length
@@ -182,7 +183,13 @@ def _check(subject: Subject, picked: Picked) -> None:
     holds = agree(pair.turn_error, size, dtype)
     room = subject.info.context_size
     by = FAR if room is None else min(FAR, room - len(subject.tokens))
-    moved = _moved_by(subject, by) if by > 0 else None
+    is_short = len(subject.tokens) <= WHOLE_UP_TO
+    moved = _moved_by(subject, by) if by > 0 and is_short else None
+    if not is_short:
+        said += (
+            f" Of a text of more than {WHOLE_UP_TO:,} tokens, not every {picked.measure} is "
+            "computed once more with the text moved."
+        )
     if moved is not None:
         at = picked.layer, picked.head
         gap = picked.scale * float(moved.differences[at])

@@ -376,3 +376,15 @@ def test_a_pattern_in_one_layer_leaves_the_mask_of_the_others(open_page):
         app = open_tab(open_page, layer=layer, efficient_attention__layers="1")
         cells = numbers(charts(app)[0]["data"][0]["z"])
         assert (cells == 2).sum() == n_taken
+
+
+def test_a_text_too_long_for_a_run_under_a_pattern_is_told_so_and_gets_its_mask(
+    open_page, monkeypatch
+):
+    monkeypatch.setattr("pages.efficient_attention.patterns.MOST_TOKENS", 5)
+    monkeypatch.setattr("pages.efficient_attention.patterns.losses", None)
+    app = open_page("efficient_attention")
+    assert not app.exception
+    assert "up to 5 tokens, and this one has 6" in app.info[0].value
+    assert drawn(app)
+    assert not app.metric

@@ -101,6 +101,14 @@ def test_slider_meets_the_recorded_score(open_page, hooked, trace, layer, head):
 
 
 @rotary
+def test_the_scores_of_a_long_text_are_not_all_computed_once_more(open_page, hooked, monkeypatch):
+    monkeypatch.setattr("pages.positions.turned.WHOLE_UP_TO", 3)
+    monkeypatch.setattr("pages.positions.turned._moved_scores", None)
+    app = open_tab(open_page, "turned")
+    assert "Of a text of more than 3 tokens" in text_of(app)
+
+
+@rotary
 def test_terms_on_screen_sum_to_the_score(open_page, hooked, trace):
     app = open_tab(open_page, "pairs", layer=1, head=2, pos=4)
     assert not app.exception
