@@ -14,6 +14,7 @@ from model_hooks.host import Run
 from model_hooks.read.recorded import encode
 from pages.ask.computed import computed
 from pages.ask.session import text_so_far
+from pages.widgets.quantity import BITS_PER_BYTE, shown
 from viz import Curve
 
 NO_TWINS = (
@@ -53,9 +54,10 @@ def final_bits(name: str) -> Float[np.ndarray, "seed"]:
     return np.array(() if run is None else run.final_bits_per_byte, np.float64)
 
 
-def mean_of(values: Float[np.ndarray, "seed"]) -> str:
-    """Write the mean over seeds."""
-    return f"{values.mean():.3f}" if len(values) else "not measured"
+def mean_of(values: Float[np.ndarray, "seed"], name: str) -> str:
+    """Write the mean over the seeds of a run."""
+    n_seeds = len(values)
+    return shown(BITS_PER_BYTE, values.mean(), name, n_seeds) if n_seeds else "not measured"
 
 
 def seeds_of(values: Float[np.ndarray, "seed"]) -> str:

@@ -120,7 +120,7 @@ def _draw_curves(first: str, second: str) -> None:
 
 def _end_of(name: str) -> str:
     bits = trained.final_bits(name)
-    return f"{name} {trained.mean_of(bits)} (seeds: {trained.seeds_of(bits) or 'none'})"
+    return f"{name} {trained.mean_of(bits, name)} (seeds: {trained.seeds_of(bits) or 'none'})"
 
 
 def _read(asked: Run) -> Reading:

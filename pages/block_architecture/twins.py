@@ -4,8 +4,10 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from jaxtyping import Float
 
 from model_hooks.bundled import TrainingRun, bundled_sizes, cache_bytes_per_token
 from model_hooks.experiments.speed import measure_speed
@@ -18,6 +20,7 @@ from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
+from pages.widgets.quantity import CACHED, shown
 from viz import final_losses
 from viz.numbers import three_digits
 
@@ -28,7 +31,9 @@ HELP = (
     "much chance does. **Bits per byte** tell how surprised a model is by stories it never read: "
     "fewer are better."
 )
-CACHE = "cache bytes per token"
+KEPT_AS = "float32"
+"""How numbers are kept where a twin runs here, if there is memory for it."""
+CACHE = f"cache bytes per token ({KEPT_AS})"
 VIEWS = {"table": "All twins", "pair": "Two side by side"}
 SPEED_IDS = tuple(i % 100 + 100 for i in range(128))
 """The text that speed is measured on: which tokens it holds does not matter."""
@@ -42,9 +47,9 @@ _speed = computed(measure_speed)
 class Pace(NamedTuple):
     """How fast a twin is on this computer."""
 
-    reading_ms: float
+    reading_ms: Float[np.ndarray, "round"]
     """To read `SPEED_IDS`."""
-    tokens_per_second: float
+    tokens_per_second: Float[np.ndarray, "round"]
 
 
 def draw() -> None:
@@ -80,12 +85,20 @@ def table_of(known: Sequence[TrainingRun]) -> pd.DataFrame:
             "model": [twin.name for twin in known],
             "its one change": [twin.change for twin in known],
             "compared with": [twin.compared_with or "" for twin in known],
-            "bits per byte": [trained.mean_of(values) for values in bits],
+            "bits per byte": [
+                trained.mean_of(values, twin.name) for values, twin in zip(bits, known, strict=True)
+            ],
             "seeds": [trained.seeds_of(values) for values in bits],
             "parameters": [sizes.get(twin.name) for twin in known],
-            CACHE: [cache_bytes_per_token(t.name) if t.name in bundled else None for t in known],
+            CACHE: [_cached(twin.name) if twin.name in bundled else None for twin in known],
         }
     )
+
+
+def _cached(name: str) -> int:
+    n_bytes = cache_bytes_per_token(name, KEPT_AS)
+    shown(CACHED, n_bytes, name, 1, KEPT_AS)
+    return n_bytes
 
 
 def _draw_table(table: pd.DataFrame, known: Sequence[TrainingRun]) -> None:
@@ -98,8 +111,9 @@ def _draw_table(table: pd.DataFrame, known: Sequence[TrainingRun]) -> None:
         st.info(trained.NO_TWINS, icon=":material/info:")
     elif is_measured:
         st.caption(
-            "Speed: median of several runs in turns on this computer, with everything else it has "
-            "to do; read differences below a tenth as none."
+            f"Speed: median of {N_ROUNDS} rounds, all twins in turns, and between which times they "
+            "lay, on this computer with everything else it has to do; read differences below a "
+            "tenth as none."
         )
     else:
         st.button(
@@ -121,11 +135,9 @@ def _pace_columns(known: Sequence[TrainingRun], paces: dict[str, Pace]) -> dict[
         return {}
     found = [paces.get(twin.name) for twin in known]
     return {
-        "reads 128 tokens in": [
-            f"{three_digits(pace.reading_ms)} ms" if pace else "" for pace in found
-        ],
+        "reads 128 tokens in (ms)": [spread(pace.reading_ms) if pace else "" for pace in found],
         "writes tokens per second": [
-            f"{pace.tokens_per_second:.0f}" if pace else "" for pace in found
+            spread(pace.tokens_per_second) if pace else "" for pace in found
         ],
     }
 
@@ -137,12 +149,19 @@ def _paces(names: Sequence[str]) -> dict[str, Pace]:
             {name: _speed(name, SPEED_IDS, N_READ, N_WRITTEN, round_id) for name in names}
             for round_id in range(N_ROUNDS + 1)
         ][1:]
-    found = {}
-    for name in names:
-        readings = [one[name].reading for one in rounds]
-        steps = [seconds for one in rounds for seconds in one[name].steps]
-        found[name] = Pace(1e3 * statistics.median(readings), 1 / statistics.median(steps))
-    return found
+    return {
+        name: Pace(
+            np.array([1e3 * one[name].reading for one in rounds]),
+            np.array([1 / statistics.median(one[name].steps) for one in rounds]),
+        )
+        for name in names
+    }
+
+
+def spread(values: Float[np.ndarray, "round"]) -> str:
+    """Write the median of what several rounds gave, and between which numbers they lie."""
+    low, middle, high = (three_digits(of(values)) for of in (np.min, np.median, np.max))
+    return f"{middle} ({low} to {high})"
 
 
 def _draw_spread(known: Sequence[TrainingRun]) -> None:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -18,11 +19,13 @@ from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.quantity import BITS_PER_BYTE, CACHED, shown
 from pages.widgets.run_whole import say_twins_run_whole
 from viz import converted_and_trained
 
 TWINS = ("twin-swiglu", "twin-gqa", "twin-mqa")
 """Multi-head, grouped, multi-query: alike in all else and trained alike."""
+UNSEEN = "Unseen stories (bits per byte)"
 TRAINED, CONVERTED = "trained that way", "converted by averaging"
 NOT_BUNDLED = (
     "Inlook's small twins (multi-head, grouped and multi-query, trained alike) are not bundled in "
@@ -37,14 +40,18 @@ _sharing = computed(kv_sharing)
 class Twin(NamedTuple):
     """A model as it is or converted, on the reader's prompt."""
 
+    name: str
+    """Of the model, also of the one that was converted."""
     n_kv_heads: int
     how: str
     n_parameters: int | None
-    """None for what was converted here; so are the bits per byte."""
+    """None for what was converted here."""
     cache_per_token: int
     """Bytes, all layers together."""
-    bits_per_byte: float | None
-    """On stories that no twin had seen, from training."""
+    dtype: str
+    """In which they are kept."""
+    bits_per_byte: tuple[float, ...]
+    """On stories that no twin had seen, where each seed ended; none of what was converted."""
     loss: float
     """On the prompt, in bits per token."""
 
@@ -67,7 +74,7 @@ def draw() -> None:
     st.caption(
         f"{MEASURED} Small models that differ in their KV heads only, on your prompt"
         + cut * (len(token_ids) < len(whole))
-        + ". One prompt is a small sample: the last column of the table is the fairer test."
+        + ". One prompt is a small sample: the bits per byte of unseen stories are the fairer test."
     )
     say_twins_run_whole()
     kinds = kinds_of(rows)
@@ -86,18 +93,22 @@ def twins_on(names: list[str], token_ids: tuple[int, ...]) -> list[Twin]:
     for trained in rows[1:]:
         change = ShareKVHeads(trained.n_kv_heads)
         loss = mean_bits(bits_of(Run(names[0], token_ids, (change,))))
-        rows.append(Twin(trained.n_kv_heads, CONVERTED, None, trained.cache_per_token, None, loss))
+        converted = {"name": names[0], "how": CONVERTED, "n_parameters": None, "loss": loss}
+        rows.append(trained._replace(**converted, bits_per_byte=()))
     return rows
 
 
 def _trained(asked: Run) -> Twin:
     sharing, run = _sharing(*asked), training_run(asked.model_name)
+    info = _info_of(asked.model_name)
     return Twin(
+        name=asked.model_name,
         n_kv_heads=sharing.sizes.n_kv_heads,
         how=TRAINED,
-        n_parameters=_info_of(asked.model_name).n_parameters,
+        n_parameters=info.n_parameters,
         cache_per_token=sharing.bytes_per_token,
-        bits_per_byte=None if run is None else run.bits_per_byte,
+        dtype=info.dtype,
+        bits_per_byte=() if run is None else run.final_bits_per_byte,
         loss=mean_bits(bits_of(asked)),
     )
 
@@ -134,11 +145,27 @@ def table_of(rows: list[Twin], kinds: dict[int, str]) -> pd.DataFrame:
             "KV heads": [kinds[row.n_kv_heads] for row in rows],
             "How": [row.how for row in rows],
             "Parameters": [row.n_parameters for row in rows],
-            "Cache per token (bytes)": [row.cache_per_token for row in rows],
+            f"Cache per token (bytes, {rows[0].dtype})": [_cached(row) for row in rows],
             "Your prompt (bits per token)": [row.loss for row in rows],
-            "Unseen stories (bits per byte)": [row.bits_per_byte for row in rows],
+            UNSEEN: [_mean(row) for row in rows],
+            "Seeds": [len(row.bits_per_byte) or None for row in rows],
         }
     )
+
+
+def _mean(row: Twin) -> float | None:
+    """The mean over a twin's seeds; it is told as on Block architecture."""
+    if not (ends := row.bits_per_byte):
+        return None
+    mean = float(np.mean(ends))
+    shown(BITS_PER_BYTE, mean, row.name, len(ends))
+    return mean
+
+
+def _cached(row: Twin) -> int:
+    if row.how == TRAINED:
+        shown(CACHED, row.cache_per_token, row.name, 1, row.dtype)
+    return row.cache_per_token
 
 
 def _table(frame: pd.DataFrame) -> None:
@@ -149,8 +176,11 @@ def _table(frame: pd.DataFrame) -> None:
         column_config={
             "Parameters": number(format="localized"),
             "Your prompt (bits per token)": number(format="%.3f"),
-            "Unseen stories (bits per byte)": number(
-                format="%.3f", help="Measured after training, on stories that no twin had seen."
+            UNSEEN: number(
+                format="%.3f",
+                help="Measured at the end of training, on stories that no twin had seen: the mean "
+                "over all seeds (random starts), of which the bundled model is one. Block "
+                "architecture shows how far they ended apart.",
             ),
         },
     )

@@ -120,7 +120,9 @@ def facts_of(race: Race) -> str:
             lambda on: size_text(runs[on].steps[-1].cache_bytes) if on else "none",
         ),
     ]
-    head = ["Median (least to greatest)", "Cache on", "Cache off"]
+    n_rounds = len(race.complete)
+    told = f"Median of {n_rounds} rounds (least to greatest)" if n_rounds > 1 else "One round"
+    head = [told, "Cache on", "Cache off"]
     return facts_table(head, [cells for cells in rows if cells is not None])
 
 

@@ -25,10 +25,13 @@ def test_neurons_are_off_below_zero_or_below_a_hundredth_of_the_largest():
 
 
 def test_seeds_are_averaged_and_their_spread_is_told():
-    assert trained.mean_of(np.array([1.0, 1.5])) == "1.250"
+    assert trained.mean_of(np.array([1.0, 1.5]), "tiny") == "1.250"
     assert trained.seeds_of(np.array([1.0, 1.5, 1.2])) == "3, 0.500 apart"
     assert trained.seeds_of(np.array([1.0])) == "one"
-    assert (trained.mean_of(np.array([])), trained.seeds_of(np.array([]))) == ("not measured", "")
+    assert (trained.mean_of(np.array([]), "tiny"), trained.seeds_of(np.array([]))) == (
+        "not measured",
+        "",
+    )
 
 
 def twin(name, compared_with):
