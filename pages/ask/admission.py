@@ -18,7 +18,7 @@ from model_hooks.opening.allowed import check_allowed
 from pages.server.counters import ANSWER_SECONDS
 from pages.server.settings import Settings
 from pages.server.turns import Turns
-from pages.server.visitors import leave_if_gone
+from pages.server.visitors import leave_if_gone, person
 
 LETTERS_PER_TOKEN = 20
 """A text that is longer than so many letters for each token that it may have is not even cut."""
@@ -98,7 +98,7 @@ class _Wait:
 
     def __init__(self, turns: Turns, *, long: bool) -> None:
         self._line: DeltaGenerator | None = None
-        self._turn = turns.turn(long=long, on_wait=self._say)
+        self._turn = turns.turn(long=long, person=person(), on_wait=self._say)
 
     def __enter__(self) -> None:
         self._turn.__enter__()

@@ -40,6 +40,8 @@ class Settings:
     """Questions that are worked on at the same time, for all visitors; the others queue."""
     visitors: int | None = None
     """Connections at the same time."""
+    tabs: int | None = None
+    """Of these, from one address of the internet."""
     idle_minutes: int | None = None
     """After which a connection that says nothing is closed."""
     download_gb: int | None = None
@@ -113,6 +115,7 @@ def _limits() -> dict[str, int]:
         "seconds": 30,
         "at_once": max(1, (os.cpu_count() or 2) - 1),
         "visitors": 200,
+        "tabs": 60,
         "idle_minutes": 60,
         "download_gb": 5,
     }

@@ -1,17 +1,20 @@
 """Whose turn is it? A queue for work that only few may do at the same time.
 
 Who came first goes first; but one step of a long run waits for clicks that came a little later, so
-that a long run never holds up those who only click.
+that a long run never holds up those who only click. So does what somebody asks for who has a place
+already: ten tabs of one person count little more than one.
 """
 
 import itertools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 YIELDS_S = 2.0
-"""A step of a long run lets clicks go first that come within this time after it."""
+"""A step of a long run lets clicks go first that come within this time after it, and so does a
+person's second place; the third twice that time, and so on."""
 LOOK_S = 0.25
 """Between two looks at one's place in the queue."""
 
@@ -28,6 +31,7 @@ class Turns:
     def __init__(self, n: int | None = None) -> None:
         self._n, self._running = n, 0
         self._waiting: list[Place] = []
+        self._places_of: Counter[str] = Counter()
         self._change = threading.Condition()
         self._count = itertools.count()
         self._mine = threading.local()
@@ -44,27 +48,48 @@ class Turns:
 
     @contextmanager
     def turn(
-        self, *, long: bool = False, on_wait: Callable[[int], None] = lambda n_before: None
+        self,
+        *,
+        long: bool = False,
+        person: str | None = None,
+        on_wait: Callable[[int], None] = lambda n_before: None,
     ) -> Iterator[None]:
         """Wait for a turn and have it; a turn inside of a turn is the same one.
 
         Args:
             long: Whether it is a step of a long run.
+            person: Who asks, if that is known.
             on_wait: Called again and again while waiting, with how many go first; an exception ends
                 the waiting.
         """
         if getattr(self._mine, "has", False):
             yield
             return
-        self._wait((time.monotonic() + (YIELDS_S if long else 0.0), next(self._count)), on_wait)
-        self._mine.has = True
+        with self._place(person) as n_others:
+            later = YIELDS_S * (n_others + long)
+            self._wait((time.monotonic() + later, next(self._count)), on_wait)
+            self._mine.has = True
+            try:
+                yield
+            finally:
+                self._mine.has = False
+                with self._change:
+                    self._running -= 1
+                    self._change.notify_all()
+
+    @contextmanager
+    def _place(self, person: str | None) -> Iterator[int]:
+        """Note that somebody waits or works; tell how many places of theirs there are already."""
+        if person is None:
+            yield 0
+            return
+        with self._change:
+            n_others, self._places_of[person] = self._places_of[person], self._places_of[person] + 1
         try:
-            yield
+            yield n_others
         finally:
-            self._mine.has = False
             with self._change:
-                self._running -= 1
-                self._change.notify_all()
+                self._places_of -= Counter([person])  # which forgets a name at 0
 
     def _wait(self, place: Place, on_wait: Callable[[int], None]) -> None:
         with self._change:

@@ -12,7 +12,9 @@ import ipaddress
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,6 +49,7 @@ class Guard:
         self._app = app
         self._headers = security_headers()
         self._n_connected = 0
+        self._n_from: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a refusal, or hand the request on and add headers to its answer."""
@@ -92,16 +95,19 @@ class Guard:
         if not (is_own_name(host) and may_connect(headers.get("origin"), host)):
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
-        if self._is_full():
+        place = network_of((scope.get("client") or ("",))[0])
+        if self._is_full() or (place and self._n_from[place] >= (settings().tabs or inf)):
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
             return
         # It is decided. Streamlit would ask outside before it looks at its own list of origins.
         rest = [(name, value) for name, value in scope["headers"] if name.lower() != b"origin"]
         self._n_connected += 1
+        self._n_from[place] += 1
         try:
             await self._app({**scope, "headers": rest}, _counted(receive, send), send)
         finally:
             self._n_connected -= 1
+            self._n_from -= Counter([place])  # which forgets a name at 0
 
 
 def _counted(receive: Receive, send: Send) -> Receive:
@@ -119,6 +125,21 @@ def _counted(receive: Receive, send: Send) -> Receive:
         return message
 
     return counted
+
+
+def network_of(address: str) -> str:
+    """Return what belongs to one person, household or school: an address of the internet.
+
+    Nothing for others, since a proxy, or a whole class, may stand behind them. IPv6 gives everybody
+    a network of their own.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if not found.is_global:
+        return ""
+    return address if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def is_own_name(host: str | None) -> bool:

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from itertools import zip_longest
 
 import pytest
 
@@ -10,16 +11,16 @@ from pages.server import turns as module
 from pages.server.turns import Turns
 
 
-def queue(turns, longs):
+def queue(turns, longs, persons=()):
     """Let threads ask for turns one after the other; return the order in which they got them."""
     order, threads = [], []
 
-    def work(i, long):
-        with turns.turn(long=long):
+    def work(i, long, person):
+        with turns.turn(long=long, person=person):
             order.append(i)
 
-    for i, long in enumerate(longs):
-        threads.append(threading.Thread(target=work, args=(i, long)))
+    for i, (long, person) in enumerate(zip_longest(longs, persons)):
+        threads.append(threading.Thread(target=work, args=(i, bool(long), person)))
         threads[-1].start()
         wait_for(lambda n=i + 1: turns.n_waiting == n)
     return order, threads
@@ -49,10 +50,10 @@ def wait_for(true):
         time.sleep(0.001)
 
 
-def in_order(longs):
+def in_order(longs, persons=()):
     turns = Turns(1)
     with turns.turn():
-        order, threads = queue(turns, longs)
+        order, threads = queue(turns, longs, persons)
     for thread in threads:
         thread.join()
     assert turns.n_waiting == turns.n_running == 0
@@ -83,6 +84,24 @@ def test_who_comes_first_goes_first():
 
 def test_clicks_go_before_a_step_of_a_long_run_that_came_a_little_earlier():
     assert in_order([True, False, False, True]) == [1, 2, 0, 3]
+
+
+def test_the_tabs_of_one_person_let_others_go_first():
+    assert in_order([], ["a", "a", "a", "b", None, "c", "b"]) == [0, 3, 4, 5, 1, 6, 2]
+
+
+def test_who_works_has_a_place_too_until_it_is_given_back():
+    turns = Turns(1)
+    with turns.turn(person="a"):
+        order, threads = queue(turns, [], ["a", "b"])
+    for thread in threads:
+        thread.join()
+    assert order == [1, 0]
+    with turns.turn():
+        order, threads = queue(turns, [], ["a", "b"])
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1]
 
 
 def test_a_long_run_does_not_wait_for_ever(monkeypatch):

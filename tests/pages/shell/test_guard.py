@@ -21,6 +21,7 @@ from pages.shell.guard import (
     _counted,
     framed_by,
     may_connect,
+    network_of,
     security_headers,
 )
 
@@ -236,6 +237,56 @@ def test_a_full_server_says_so(allows):
     assert answer("websocket", guard=guard)["code"] == TRY_AGAIN_LATER
     assert answer("http", guard=guard, accept="text/html")["status"] == 503
     assert answer("http", guard=guard, accept="*/*")["status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("93.184.216.34", "93.184.216.34"),
+        ("2606:2800:220:1::7", "2606:2800:220:1::/64"),
+        ("127.0.0.1", ""),
+        ("10.1.2.3", ""),
+        ("192.168.0.7", ""),
+        ("::1", ""),
+        ("no address", ""),
+        ("", ""),
+    ],
+)
+def test_only_addresses_of_the_internet_are_counted(address, network):
+    assert network_of(address) == network
+
+
+def test_one_address_has_no_more_than_its_tabs_and_they_are_given_back(allows):
+    allows(tabs=2)
+    opened, closing = [], asyncio.Event()
+
+    async def stays(scope, receive, send):
+        await send({"type": "websocket.accept"})
+        await closing.wait()
+
+    guard = Guard(stays)
+
+    async def tab(address):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "websocket", "path": "/", "headers": [], "client": (address, 1)}
+        opened.append(asyncio.create_task(guard(scope, silence, send)))
+        await asyncio.sleep(0)
+        return sent[0]["type"]
+
+    async def come_and_go():
+        found = [await tab("93.184.216.34") for _ in range(3)]
+        found += [await tab(address) for address in ("93.184.216.35", *["10.0.0.1"] * 3)]
+        closing.set()
+        await asyncio.gather(*opened)
+        return found, await tab("93.184.216.34")
+
+    found, later = end_of(come_and_go())
+    assert found == ["websocket.accept"] * 2 + ["websocket.close"] + ["websocket.accept"] * 4
+    assert later == "websocket.accept"
 
 
 def test_a_connection_on_which_nothing_comes_ends(allows, monkeypatch):
