@@ -10,6 +10,7 @@ from pages.ask.garbage import collect_now_and_then
 from pages.server.health import HEALTH_ROUTES
 from pages.server.quiet import keep_words_out, say_sorry
 from pages.server.settings import settings
+from pages.server.silent import end_silent_connections
 from pages.shell import sidebar, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
@@ -70,6 +71,7 @@ else:
     # it for one, the first visitor with a deep link would be told "Page not found".
     PagesManager.uses_pages_directory = False
     collect_now_and_then()
+    end_silent_connections()
     places = [place for group in PAGES.values() for place in group]
     if settings().public:
         keep_words_out()

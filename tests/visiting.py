@@ -19,10 +19,11 @@ def joined(url: str, headers: Mapping[str, str] | None = None) -> ClientConnecti
 
 @contextmanager
 def ask(
-    url: str, view: Mapping[str, str], headers: Mapping[str, str] | None = None
+    url: str, view: Mapping[str, str], headers: Mapping[str, str] | None = None, page: str = ""
 ) -> Iterator[ClientConnection]:
-    """Ask for the front page with a view without waiting for it; leave in the end."""
+    """Ask for a page, by its address, with a view without waiting for it; leave in the end."""
     message = BackMsg()
+    message.rerun_script.page_name = page
     message.rerun_script.query_string = urlencode(view)
     with joined(url, headers) as line:
         line.send(message.SerializeToString())
@@ -34,9 +35,10 @@ def answers(
     view: Mapping[str, str],
     headers: Mapping[str, str] | None = None,
     until: str = "script_finished",
+    page: str = "",
 ) -> Iterator[ForwardMsg]:
-    """Ask for the front page with a view; yield what comes before a kind of message, and leave."""
-    with ask(url, view, headers) as line:
+    """Ask for a page with a view; yield what comes before a kind of message, and leave."""
+    with ask(url, view, headers, page) as line:
         while True:
             told = ForwardMsg()
             told.ParseFromString(line.recv(ANSWER_S, decode=False))
