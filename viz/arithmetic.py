@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
-from plotly.subplots import make_subplots
 
 from viz import theme
-from viz.axes import fixed, ticks
-from viz.marks import bars, diverging, hover
+from viz.axes import fixed, in_panel, stacked, ticks
+from viz.figure import Figure
+from viz.marks import Mark, bars, diverging, hover
 from viz.numbers import counted, three_digits
 from viz.vectors import color_limit
 
@@ -40,7 +39,7 @@ def dot_product(
     colours: tuple[str, str] = (theme.QUERY, theme.KEY),
     dimension: str = "dimension of the head",
     shared_range: bool = True,
-) -> go.Figure:
+) -> Figure:
     """Draw a query, a key, and their product number by number; the products sum to q · k.
 
     Args:
@@ -56,29 +55,27 @@ def dot_product(
     limits = [_limit(query, key)] * 2 + [_limit(vectors[2])]
     if not shared_range:
         limits = [color_limit(values) for values in vectors]
-    strips = map(_Strip, (*names, "product"), vectors, (*colours, None), limits)
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06)
-    for row, strip in enumerate(strips, 1):
-        _add_strip(figure, row, strip)
-    figure.update_xaxes(title=dimension, row=3, col=1)
-    return figure.update_layout(height=3 * ROW_PX + 70, margin={"t": 5, "b": 50, "r": 5})
+    colours_of = (*colours, None)
+    strips = [*map(_Strip, (*names, "product"), vectors, colours_of, limits)]
+    panels = [fixed(ticks="", tickfont={"size": 14, "color": strip.colour}) for strip in strips]
+    layout = {
+        **stacked(panels, fixed(dimension, ticks=""), 0.06),
+        "height": 3 * ROW_PX + 70,
+        "margin": {"t": 5, "b": 50, "r": 5},
+    }
+    return Figure([_cells(strip, row) for row, strip in enumerate(strips)], layout)
 
 
-def _add_strip(figure: go.Figure, row: int, strip: _Strip) -> None:
-    template = hover(f"{strip.name}, dimension %{{x}}: %{{z:.3r}}")
-    gap = 1 if len(strip.values) <= MAX_GAPS else 0
-    cells = diverging(
+def _cells(strip: _Strip, row: int) -> Mark:
+    return diverging(
         strip.values[None],
         strip.limit,
         y=[strip.name],
         showscale=False,
-        xgap=gap,
-        hovertemplate=template,
+        xgap=1 if len(strip.values) <= MAX_GAPS else 0,
+        hovertemplate=hover(f"{strip.name}, dimension %{{x}}: %{{z:.3r}}"),
+        **in_panel(row),
     )
-    figure.add_trace(cells, row, 1)
-    font = {"size": 14, "color": strip.colour}
-    figure.update_yaxes(tickfont=font, fixedrange=True, ticks="", row=row, col=1)
-    figure.update_xaxes(fixedrange=True, ticks="", row=row, col=1)
 
 
 def softmax_bars(
@@ -86,7 +83,7 @@ def softmax_bars(
     weights: Float[np.ndarray, "key"],
     tokens: Sequence[str],
     key: int,
-) -> go.Figure:
+) -> Figure:
     """Draw the scores of all keys above the weights that softmax makes of them.
 
     Args:
@@ -99,17 +96,26 @@ def softmax_bars(
     stressed = [pos == key for pos in range(len(tokens))]
     colours = [theme.KEY if is_it else theme.RESIDUAL for is_it in stressed]
     rim = {"width": [2 if is_it else 0 for is_it in stressed], "color": theme.KEY}
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    for row, (name, values) in enumerate((("score", scores), ("weight", weights)), 1):
-        heights = np.where(np.isfinite(values), values, np.nan)
-        template = hover(f"key %{{x}}<br>{name} %{{y:.3r}}")
-        panel = bars(labels, heights, colours, rim=rim, hovertemplate=template)
-        figure.add_trace(panel, row, 1)
-        figure.update_yaxes(title=name, fixedrange=True, nticks=4, row=row, col=1)
-    figure.update_xaxes(type="category", tickangle=-90, fixedrange=True)
-    figure.update_xaxes(title="key", row=2, col=1)
-    margin = {"t": 5, "r": 5, "b": 10}
-    return figure.update_layout(height=330, bargap=0.15, showlegend=False, margin=margin)
+    panels = [
+        bars(
+            labels,
+            np.where(np.isfinite(values), values, np.nan),
+            colours,
+            rim=rim,
+            hovertemplate=hover(f"key %{{x}}<br>{name} %{{y:.3r}}"),
+            **in_panel(row),
+        )
+        for row, (name, values) in enumerate((("score", scores), ("weight", weights)))
+    ]
+    heights = [fixed(name, nticks=4) for name in ("score", "weight")]
+    layout = {
+        **stacked(heights, fixed("key", type="category", tickangle=-90), 0.08),
+        "height": 330,
+        "bargap": 0.15,
+        "showlegend": False,
+        "margin": {"t": 5, "r": 5, "b": 10},
+    }
+    return Figure(panels, layout)
 
 
 class _Sum(NamedTuple):
@@ -124,7 +130,7 @@ def weighted_sum(
     values: Float[np.ndarray, "key d_value"],
     tokens: Sequence[str],
     key: int,
-) -> go.Figure:
+) -> Figure:
     """Draw what the most read keys add to a head's output, the rest, and the sum.
 
     Args:
@@ -145,14 +151,16 @@ def weighted_sum(
         ygap=3,
         hovertemplate=hover("%{customdata}<br>dimension %{x}: %{z:.3r}"),
     )
+    above_sum = {"y0": n_rows - 1.5, "y1": n_rows - 1.5, "yref": "y"}
+    line = {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", **above_sum}
     layout = {
+        "shapes": [{**line, "line": {"width": 2, "color": theme.VALUE}}],
         "xaxis": fixed("dimension of the head"),
         "yaxis": fixed(autorange="reversed", showgrid=False, **ticks(names)),
         "height": n_rows * ROW_PX + 60,
         "margin": {"t": 5, "b": 45, "r": 5},
     }
-    figure = go.Figure(cells, layout)
-    return figure.add_hline(y=n_rows - 1.5, line={"width": 2, "color": theme.VALUE})
+    return Figure(cells, layout)
 
 
 def _summed(

@@ -48,6 +48,36 @@ def shares(title: str, top: Number, low: Number = 0, **more: Any) -> Axis:
     return fixed(title, range=[low, top], **labels, **more)
 
 
+def stacked(panels: Sequence[Axis], x: Axis, spacing: float) -> Axis:
+    """Return a layout of panels above each other, the first on top, that share an x axis.
+
+    Their marks say in which one they are by `in_panel`.
+
+    Args:
+        panels: The y axis of each.
+        x: The x axis; it is written under the last one.
+        spacing: Between two panels, as a share of the whole height.
+    """
+    n = len(panels)
+    height = (1 - spacing * (n - 1)) / n
+    quiet = {name: value for name, value in x.items() if name != "title"}
+    quiet |= {"matches": f"x{n}", "showticklabels": False}
+    layout: Axis = {}
+    for i, y in enumerate(panels):
+        number = i + 1 if i else ""
+        low = (n - 1 - i) * (height + spacing)
+        shown = x if i == n - 1 else quiet
+        layout[f"xaxis{number}"] = {**shown, "anchor": f"y{number}", "domain": [0, 1]}
+        layout[f"yaxis{number}"] = {**y, "anchor": f"x{number}", "domain": [low, low + height]}
+    return layout
+
+
+def in_panel(i: int) -> Axis:
+    """Return the axes of marks in the i-th of some stacked panels, counted from 0."""
+    number = i + 1 if i else ""
+    return {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+
+
 def hidden(low: Number, high: Number, **more: Any) -> Axis:
     """An axis that only places things."""
     return fixed(visible=False, range=[low, high], **more)

@@ -1,6 +1,7 @@
 """Axes say what stands where, and never more than there is room for."""
 
 import pytest
+from plotly.subplots import make_subplots
 
 from viz import axes
 
@@ -44,3 +45,18 @@ def test_an_axis_of_shares_has_few_ticks_that_end_at_all_there_is(top):
 
 def test_layers_are_named_at_their_numbers_after_the_embedding():
     assert axes.layer_texts(5, 2) == {-1: "embed", 0: "0", 2: "2", 4: "4"}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_stacked_panels_lie_where_plotly_puts_those_of_a_grid(n):
+    grid = make_subplots(rows=n, cols=1, shared_xaxes=True, vertical_spacing=0.1).layout
+    layout = axes.stacked([axes.fixed(f"y{i}") for i in range(n)], axes.axis("x"), 0.1)
+    for i in range(n):
+        x, y = axes.in_panel(i).values()
+        for name, is_of in ((x, "anchor"), (y, "anchor"), (x, "domain"), (y, "domain")):
+            long = name[0] + "axis" + name[1:]
+            assert layout[long][is_of] == pytest.approx(grid[long][is_of]), name
+        x_axis = layout["xaxis" + x[1:]]
+        assert ("title" in x_axis) == (i == n - 1)
+        assert x_axis.get("matches") == grid["xaxis" + x[1:]].matches
+        assert x_axis.get("showticklabels") == grid["xaxis" + x[1:]].showticklabels
