@@ -49,7 +49,8 @@ def save_tiny(folder: Path) -> list[str]:
     """Save a tiny Llama with a long context; return words that are one token each."""
     build("llama", max_position_embeddings=CONTEXT).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
-    return [f"w{PROMPT_IDS[i]}" for i in range(N_WORDS)]
+    # The unknown token w9 is found inside longer words.
+    return [f"w{i}" for i in PROMPT_IDS if not str(i).startswith("9")]
 
 
 def save_qwen(folder: Path) -> list[str]:
