@@ -55,9 +55,8 @@ def draw(asked: Run, labels: Sequence[str], layer: int, head: int | None, query:
         st.warning(escape_markdown(str(error)))
         return
     before = softmax(_last_logits(*asked))
-    draw_before_after(
-        BeforeAfter(before, after, change), key="attention_ablation", last_token=labels[-1]
-    )
+    shown = BeforeAfter(before, after, change, pos=len(labels) - 1)
+    draw_before_after(shown, key="attention_ablation", last_token=labels[-1])
 
 
 def _pick(

@@ -12,8 +12,10 @@ from pages.ask.computed import computed
 from pages.attention.matrix import Shown
 from pages.state.visit import put
 from pages.text import escape_markdown, visible
+from pages.widgets import quantity
 from pages.widgets.components import head_lines, rows_to_send, token_strip
 from pages.widgets.controls import current_position, pick_position
+from pages.widgets.quantity import ATTENTION
 from viz.numbers import percent
 
 MAX_LINE_TOKENS = 96
@@ -50,15 +52,16 @@ def draw(
     with by_number:
         pick_position(tokens, label="Query token")
     labels = [visible(token) for token in tokens]
+    of = (layer, head) if shown.measure == "attention weight" else (shown.measure, layer, head)
     if len(drawn) == len(tokens):
-        in_words.markdown(summary(labels, shares[query], query))
+        in_words.markdown(summary(labels, shares[query], query, of))
     else:
         rows = _weights_of_query(*asked, layer, query)
         reads = rows.mean(0) if head is None else rows[head]
         there = float(reads[start:].sum())
         in_words.markdown(
-            f"{summary(labels, reads, query)} Of all that it reads, {percent(there)} lies in the "
-            "tokens that are shown."
+            f"{summary(labels, reads, query, (layer, head))} Of all that it reads, "
+            f"{percent(there)} lies in the tokens that are shown."
         )
     if shown.measure == "size":
         st.caption("Here and below: each key's share of all sizes in the query's row.")
@@ -84,8 +87,13 @@ def _lines(tokens: Sequence[str], shown: Shown, span: slice, query: int) -> None
     )
 
 
-def summary(labels: Sequence[str], row: Float[np.ndarray, "pos"], query: int) -> str:
-    """Say in one sentence what a query reads most."""
+def summary(
+    labels: Sequence[str],
+    row: Float[np.ndarray, "pos"],
+    query: int,
+    of: tuple[object, ...],
+) -> str:
+    """Say in one sentence what a query reads most; `of` says in which layer and head."""
     reader = f":blue[{escape_markdown(labels[query])}] (token {query})"
     strongest = [key for key in np.argsort(-row, kind="stable")[:3] if row[key] > 0]
     if not strongest:
@@ -93,7 +101,8 @@ def summary(labels: Sequence[str], row: Float[np.ndarray, "pos"], query: int) ->
     read = []
     for key in strongest:
         token = f":orange[{escape_markdown(labels[key])}] (token {key})"
-        read.append(f"{'itself' if key == query else token}, {percent(float(row[key]))}")
+        weight = quantity.shown(ATTENTION, float(row[key]), *of, query, int(key))
+        read.append(f"{'itself' if key == query else token}, {weight}")
     return f"{reader} reads most from " + "; then from ".join(read) + "."
 
 

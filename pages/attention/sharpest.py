@@ -9,7 +9,7 @@ from model_hooks.read.heads import Look, sharpest_look
 from pages.ask.computed import computed
 from pages.state.visit import put
 from pages.text import escape_markdown
-from viz.numbers import percent
+from pages.widgets.quantity import ATTENTION, shown
 
 _sharpest_look = computed(sharpest_look)
 
@@ -34,9 +34,10 @@ def draw(asked: Run, labels: Sequence[str], layer: int, head: int | None, query:
 
 def sentence(look: Look, labels: Sequence[str], query: int) -> str:
     """Say what the sharpest head reads."""
+    weight = shown(ATTENTION, look.weight, look.layer, look.head, query, look.key)
     return (
         f"The sharpest look back from {_name(labels, query)}, the first token apart: "
-        f"**layer {look.layer}, head {look.head}** gives {percent(look.weight)} of its attention "
+        f"**layer {look.layer}, head {look.head}** gives {weight} of its attention "
         f"to {_name(labels, look.key)}."
     )
 

@@ -18,9 +18,10 @@ from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
+from pages.widgets.quantity import NEGATIVE, SMALL, shown
 from viz import activation_curves, final_losses, gate_and_up
 from viz.feedforward import Points
-from viz.numbers import percent, three_digits
+from viz.numbers import three_digits
 
 MAX_DOTS = 1500
 NEARLY_OFF = 0.01
@@ -130,12 +131,14 @@ def _draw_neurons(scene: Scene, neurons: NeuronTrace) -> None:
 
 def _in_words(scene: Scene, seen: Seen) -> str:
     off = share_off(seen.pre_activation, seen.activation)
+    below = shown(NEGATIVE, off.below_zero, scene.layer, scene.pos)
+    small = shown(SMALL, off.nearly_off, scene.layer, scene.pos)
     name = scene.facts.feedforward.name if scene.facts.feedforward else "its own"
     return (
-        f"At “{scene.token}”, **{percent(off.below_zero)}** of the {len(seen.activated):,} neurons "
+        f"At “{scene.token}”, **{below}** of the {len(seen.activated):,} neurons "
         "of "
         f"layer {scene.layer} get a negative number: ReLU would switch exactly these off. Here the "
-        f"activation is **{name}**, and {percent(off.nearly_off)} of the neurons give less than a "
+        f"activation is **{name}**, and {small} of the neurons give less than a "
         f"hundredth of the largest{' (gate times up counts)' if seen.up is not None else ''}."
     )
 

@@ -37,21 +37,20 @@ def _norm_place(scene: Scene) -> str:
     facts = scene.facts
     if not facts.main_norms:
         return "In 2017, each sum was normalised. In this block no norm was found."
-    first, last = scene.size("resid_pre", 0), scene.size("resid_post", -1)
+    first, last = scene.told("resid_pre", 0), scene.told("resid_post", scene.info.n_layers - 1)
     text = (
         "In 2017, each sum was normalised, so the vector had a fixed size again after every part, "
         "and everything below was rescaled each time. Here the **stream itself is never "
         f"normalised**: for token {scene.pos}, “{scene.token}”, it goes from size "
-        f"{three_digits(first)} "
-        f"(embedding) to {three_digits(last)} (after the last block)."
+        f"{first} (embedding) to {last} (after the last block)."
     )
     if facts.norms_at("before attention", "before feedforward", "before both"):
         text += " Only the copy that a part reads is normalised."
     if facts.norms_at("after attention", "after feedforward"):
         text += (
             " What a part gives is normalised before it is added: here attention adds a vector of "
-            f"size {three_digits(scene.size('attn_out'))}, the feedforward one of "
-            f"{three_digits(scene.size('mlp_out'))}."
+            f"size {scene.told('attn_out')}, the feedforward one of "
+            f"{scene.told('mlp_out')}."
         )
     return text + (
         " So there is a straight road of additions from the loss back to the first block, and "
@@ -79,8 +78,8 @@ def _wiring(scene: Scene) -> str:
         "In 2017 the feedforward read what attention had just added. Here **both read the same "
         "vector** and their results are added together: their matrix products can run at the same "
         "time, but the feedforward must wait one block to see what attention brought. At token "
-        f"{scene.pos}, attention adds a vector of size {three_digits(scene.size('attn_out'))}, the "
-        f"feedforward one of size {three_digits(scene.size('mlp_out'))}."
+        f"{scene.pos}, attention adds a vector of size {scene.told('attn_out')}, the "
+        f"feedforward one of size {scene.told('mlp_out')}."
     )
 
 

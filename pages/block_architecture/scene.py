@@ -8,6 +8,7 @@ from model_hooks.parts.facts import BlockFacts
 from model_hooks.read.architecture import Part, count_parameters
 from model_hooks.read.recorded import PARTS, part_sizes
 from pages.ask.computed import computed
+from pages.widgets.quantity import LENGTH, shown
 
 _sizes = computed(part_sizes)
 _parameters = computed(count_parameters)
@@ -33,6 +34,12 @@ class Scene(NamedTuple):
     def parameters(self) -> dict[Part, int]:
         """How many numbers each part of the whole model learned."""
         return _parameters(self.asked.model_name)
+
+    def told(self, part: str, layer: int | None = None) -> str:
+        """Write the length of the token's vector, of the same arguments as `size`."""
+        return shown(
+            LENGTH, self.size(part, layer), part, self.layer if layer is None else layer, self.pos
+        )
 
     def size(self, part: str, layer: int | None = None) -> float:
         """Return the length of the token's vector.

@@ -11,6 +11,7 @@ from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.quantity import PARAMETERS, shown
 from viz import encoder_decoder, parameter_bars
 
 PART_NOTES: dict[Part, str] = {
@@ -57,10 +58,11 @@ def _draw_parameters(scene: Scene) -> None:
         alt="Parameters per part of the loaded model",
     )
     total = sum(scene.parameters.values())
+    n_parameters = shown(PARAMETERS, info.n_parameters, info.name)
     tied = " The LM head uses the token embedding's numbers again, so they count once."
     check(
         total == info.n_parameters,
-        f"the parts add up to {total:,}, the model has {info.n_parameters:,}."
+        f"the parts add up to {total:,}, the model has {n_parameters}."
         + tied * info.tied_embeddings,
     )
     csv_button(table, "parameters")

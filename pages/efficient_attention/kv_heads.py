@@ -19,6 +19,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head
 from pages.widgets.drawing import drawing
+from pages.widgets.quantity import CACHED, shown
 from viz import head_sharing
 from viz.numbers import counted, percent_change, size_text
 
@@ -119,18 +120,21 @@ def _pick_groups(sizes: HeadSizes) -> int:
 def _saved(subject: Subject, sharing: KVSharing, left: float, found: Losses) -> None:
     """Show what averaging KV heads saves and costs."""
     per_token, n_tokens = sharing.bytes_per_token, len(subject.tokens)
+    name, dtype = subject.info.name, subject.info.dtype
+    each = shown(CACHED, per_token, name, 1, dtype)
+    all_of_it = shown(CACHED, per_token * n_tokens, name, n_tokens, dtype)
     with st.container(horizontal=True, gap="large"):
         _smaller(
             "KV cache per token",
             per_token,
             left,
-            f"All layers together, in {subject.info.dtype}. As it is: {size_text(per_token)}.",
+            f"All layers together, in {dtype}. As it is: {each}.",
         )
         _smaller(
             f"For this prompt ({counted(n_tokens, 'token')})",
             per_token * n_tokens,
             left,
-            f"As it is: {size_text(per_token * n_tokens)}. A sliding window keeps less.",
+            f"In {dtype}. As it is: {all_of_it}. A sliding window keeps less.",
         )
         loss_metric(found)
     st.caption(

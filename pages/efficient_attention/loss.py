@@ -13,6 +13,7 @@ from model_hooks.read.choice import surprisals
 from model_hooks.read.recorded import last_logits
 from pages.ask.computed import computed
 from pages.text import escape_markdown
+from pages.widgets import quantity
 from pages.widgets.before_after import BeforeAfter, draw_before_after
 from viz.numbers import bits, signed
 
@@ -79,7 +80,8 @@ def draw_next_token(
         last_token: The last token of the prompt, for people.
     """
     before, after = (softmax(_last_logits(*one)) for one in (asked, with_change(asked, change)))
-    draw_before_after(BeforeAfter(before, after, in_words), key=key, last_token=last_token)
+    shown = BeforeAfter(before, after, in_words, pos=len(asked.token_ids) - 1)
+    draw_before_after(shown, key=key, last_token=last_token)
 
 
 def loss_metric(found: Losses) -> None:
@@ -93,7 +95,7 @@ def loss_metric(found: Losses) -> None:
         bits(after),
         f"{signed(after - before)} bits",
         delta_color="inverse" if round(after - before, 2) else "off",
-        help=LOSS_HELP,
+        help=f"{LOSS_HELP} As it is: {quantity.shown(quantity.LOSS, before)}.",
         width="content",
     )
 

@@ -15,6 +15,7 @@ from pages.efficient_attention.subject import ARITHMETIC, MEASURED, Subject
 from pages.state.visit import part
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
+from pages.widgets.quantity import CACHED, shown
 from viz.numbers import counted, operations, percent, percent_change, plural, size_text
 
 KINDS: dict[Kind, str] = {
@@ -208,6 +209,8 @@ def _numbers(subject: Subject, pattern: AttentionPattern, found: Losses) -> None
     """Show what is left of scores, operations and cache, and what it does to the loss."""
     costs = _costs(*subject.asked, pattern)
     layers = counted(len(subject.info.attention_layers), "layer")
+    n_tokens, dtype = len(subject.tokens), subject.info.dtype
+    as_it_is = shown(CACHED, costs.cached_bytes.before, subject.info.name, n_tokens, dtype)
     with st.container(horizontal=True, gap="large"):
         st.metric(
             "Scores left",
@@ -223,7 +226,7 @@ def _numbers(subject: Subject, pattern: AttentionPattern, found: Losses) -> None
             "KV cache to keep",
             size_text(costs.cached_bytes.after),
             costs.cached_bytes,
-            CACHE_HELP,
+            f"{CACHE_HELP} {counted(n_tokens, 'token')} in {dtype}; as it is: {as_it_is}.",
         )
         loss_metric(found)
     st.caption(

@@ -17,9 +17,9 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.quantity import LENS, shown
 from pages.widgets.tail import read_from
 from viz import feedforward_steps
-from viz.numbers import percent
 
 LITTLE = 0.01
 """A gain in probability that is called little."""
@@ -61,20 +61,29 @@ def best_layer(lens: FeedforwardLens) -> int | None:
     return best if gains[best] > 0 else None
 
 
-def answer(lens: FeedforwardLens, word: str, layer: int) -> str:
-    """Say in two sentences which feedforward does most for a word, and what this one does."""
+def answer(lens: FeedforwardLens, word: str, layer: int, of: tuple[int, int]) -> str:
+    """Say in two sentences which feedforward does most for a word, and what this one does.
+
+    Args:
+        lens: The word's way.
+        word: The word, for people.
+        layer: The layer that is looked into.
+        of: The position and the word's token ID.
+    """
     best = best_layer(lens)
     if best is None:
         return f"No feedforward of this model makes {bold(word)} more probable here."
     gain = float(lens.probabilities[best, 1] - lens.probabilities[best, 0])
-    most = f"The feedforward of **layer {best}** does most for {bold(word)}: {_step(lens, best)}"
+    most = (
+        f"The feedforward of **layer {best}** does most for {bold(word)}: {_step(lens, best, of)}"
+    )
     if gain < LITTLE:
         most += ", which is little"
     if layer == best:
         return f"{most}."
     if layer not in lens.layers:
         return f"{most}. Layer {layer} has no feedforward."
-    return f"{most}. That of layer {layer}: {_step(lens, layer)}."
+    return f"{most}. That of layer {layer}: {_step(lens, layer, of)}."
 
 
 def values_of(
@@ -113,7 +122,7 @@ def _pick_measure() -> Measure:
 
 
 def _draw_steps(scene: Scene, lens: FeedforwardLens, layer: int, measure: Measure) -> None:
-    st.markdown(answer(lens, scene.name, layer))
+    st.markdown(answer(lens, scene.name, layer, (scene.pos, scene.word)))
     best = best_layer(lens)
     if best is not None and best != layer:
         st.button(
@@ -135,7 +144,8 @@ def _draw_steps(scene: Scene, lens: FeedforwardLens, layer: int, measure: Measur
     csv_button(lambda: table_of(lens), "feedforward_steps")
 
 
-def _step(lens: FeedforwardLens, layer: int) -> str:
-    before, after = (percent(float(p)) for p in lens.probabilities[layer])
+def _step(lens: FeedforwardLens, layer: int, of: tuple[int, int]) -> str:
+    sides = zip(("attention", "feedforward"), lens.probabilities[layer].tolist(), strict=True)
+    before, after = (shown(LENS, p, part, layer, *of) for part, p in sides)
     ranks = [f"rank {rank:,}" for rank in lens.ranks[layer].tolist()]
     return f"from {before} ({ranks[0]}) to {after} ({ranks[1]})"

@@ -14,8 +14,8 @@ from pages.widgets.chart import chart
 from pages.widgets.drawing import drawing
 from pages.widgets.experts import choice_line
 from pages.widgets.provenance import numbers_from
+from pages.widgets.quantity import ATTENTION, LENGTH, shown
 from viz import attention_heatmap, block_diagram, color_limit, vector_strip
-from viz.numbers import percent, three_digits
 
 MAX_PATTERN = 48
 """Tokens up to which a pattern is drawn with one label per token."""
@@ -133,14 +133,17 @@ def _pattern(seen: Seen) -> None:
 def _strongest(seen: Seen, row: Float[np.ndarray, "pos"]) -> str:
     key = int(row.argmax())
     token = "itself" if key == seen.pos else f"token {key}, {code(seen.tokens[key])}"
+    weight = shown(ATTENTION, row[key], seen.layer, None, seen.pos, key)
     return (
-        f"Token {seen.pos}, {seen.token}, reads most from {token}: **{percent(row[key])}** of its "
+        f"Token {seen.pos}, {seen.token}, reads most from {token}: **{weight}** of its "
         "attention, averaged over heads."
     )
 
 
 def _added(seen: Seen, added: Float[np.ndarray, "d_model"], limit: float, part: str) -> None:
-    st.markdown(f"It adds this vector, of size **{three_digits(np.linalg.norm(added))}**:")
+    tap = "attn_out" if part == "attention" else "mlp_out"
+    length = shown(LENGTH, np.linalg.norm(added), tap, seen.layer, seen.pos)
+    st.markdown(f"It adds this vector, of size **{length}**:")
     chart(
         drawing(vector_strip, added, limit=limit),
         key=f"forward.{part}",

@@ -6,9 +6,9 @@ from pages.forward_pass.flow import Choice
 from pages.forward_pass.seen import Seen, code_of
 from pages.widgets.chart import chart
 from pages.widgets.drawing import drawing
+from pages.widgets.quantity import CHANCE, shown
 from pages.widgets.words import token_name
 from viz import candidates, candidates_bars
-from viz.numbers import percent
 
 
 def draw(seen: Seen) -> None:
@@ -22,7 +22,8 @@ def draw(seen: Seen) -> None:
             f"**Sampling** draws one of {n_left:,} tokens at random, in proportion to these "
             f"probabilities (seed {seen.decoding.seed})"
         )
-    st.markdown(f"{how}: **{code_of(seen.picked)}**, with {percent(float(final[seen.picked]))}.")
+    chance = shown(CHANCE, float(final[seen.picked]), len(seen.tokens) - 1, seen.picked)
+    st.markdown(f"{how}: **{code_of(seen.picked)}**, with {chance}.")
     rows = candidates(seen.stages, token_name, chosen=seen.picked)
     chart(
         drawing(candidates_bars, rows, seen.picked),

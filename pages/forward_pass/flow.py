@@ -14,9 +14,9 @@ from pages.forward_pass.seen import Seen
 from pages.state.mailbox import reported
 from pages.text import visible
 from pages.widgets.components import component
+from pages.widgets.quantity import CHANCE, PROBABILITY, shown
 from viz import color_limit
 from viz.decoding import OTHERS, Candidate
-from viz.numbers import percent
 
 MAX_LANES = 12
 """Prompts with more tokens show these many lanes at most, and how many are hidden."""
@@ -73,11 +73,11 @@ def draw_flow(
         "stage": stage,
         "details": details,
         "stages": [card._asdict() for card in cards],
-        "candidates": candidate_rows(candidates, len(seen.stages[0].scores)),
+        "candidates": candidate_rows(candidates, len(seen.stages[0].scores), len(seen.tokens) - 1),
         "chosen": {
             "id": choice.token_id,
             "token": choice.token,
-            "share": percent(choice.probability),
+            "share": shown(CHANCE, choice.probability, len(seen.tokens) - 1, choice.token_id),
             "note": choice.note,
         },
     }
@@ -112,7 +112,9 @@ def lanes(seen: Seen) -> dict[str, Any]:
     }
 
 
-def candidate_rows(candidates: Sequence[Candidate], vocab_size: int) -> list[dict[str, Any]]:
+def candidate_rows(
+    candidates: Sequence[Candidate], vocab_size: int, pos: int
+) -> list[dict[str, Any]]:
     """Return the next token's candidates for the picture, the best first, all others last.
 
     Their probabilities are those that leave the LM head, before any decoding option.
@@ -124,7 +126,7 @@ def candidate_rows(candidates: Sequence[Candidate], vocab_size: int) -> list[dic
             "id": None if row.token_id == OTHERS else row.token_id,
             "token": f"{n_others:,} others" if row.token_id == OTHERS else row.token,
             "p": _short(row.raw_probability),
-            "share": percent(row.raw_probability),
+            "share": shown(PROBABILITY, row.raw_probability, pos, row.token_id),
         }
         for row in ranked
     ]

@@ -11,9 +11,9 @@ from pages.state.visit import put
 from pages.widgets.chart import chart
 from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
+from pages.widgets.quantity import PROBABILITY, RANK, shown
 from pages.widgets.words import token_name
 from viz import candidates, next_token_bars, vector_strip
-from viz.numbers import percent
 
 _logits_after = computed(logits_after)
 
@@ -67,10 +67,12 @@ def _steps(seen: Seen) -> str:
 def _unused(seen: Seen, raw: Stage) -> None:
     """Say what an earlier lane predicted, and lead to the one that counts."""
     actual = seen.asked.token_ids[seen.pos + 1]
+    gave = shown(PROBABILITY, float(raw.probabilities[actual]), seen.pos, actual)
+    rank = shown(RANK, rank_of(raw.scores, actual), seen.pos, actual)
     st.markdown(
         f"Every lane makes a prediction, but this one is not used: what follows is already "
         f"in the prompt, {code(seen.tokens[seen.pos + 1])}. This lane gave it "
-        f"**{percent(float(raw.probabilities[actual]))}**, rank {rank_of(raw.scores, actual):,}."
+        f"**{gave}**, rank {rank}."
     )
     st.button(
         "Go to the lane that predicts",

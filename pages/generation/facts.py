@@ -13,7 +13,8 @@ from pages.ask.draft import Draft
 from pages.generation.choice import Choice
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
-from viz.numbers import bits, counted, fair_draw, percent, three_digits
+from pages.widgets.quantity import CHANCE, ENTROPY, RANK_SET, shown
+from viz.numbers import counted, fair_draw, percent, three_digits
 
 HELP = (
     "**Probability**: with the options set on this page, out of the whole vocabulary.\n\n"
@@ -90,13 +91,15 @@ def how_picked(
 
 def numbers(choice: Choice) -> str:
     """Write the numbers of a choice in one line."""
-    last = choice.stages[-1]
+    last, asks = choice.stages[-1], choice.pos - 1
     parts = []
     if (token_id := choice.token_id) is not None:
-        parts.append(f"probability **{percent(float(last.probabilities[token_id]))}**")
-        parts.append(f"rank **{rank_of(last.scores, token_id):,}** of {len(last.scores):,}")
+        chance = shown(CHANCE, float(last.probabilities[token_id]), asks, token_id)
+        rank = shown(RANK_SET, rank_of(last.scores, token_id), asks, token_id)
+        parts.append(f"probability **{chance}**")
+        parts.append(f"rank **{rank}** of {len(last.scores):,}")
     parts.append(
-        f"entropy **{bits(last.entropy_bits)}** (like a fair draw among "
+        f"entropy **{shown(ENTROPY, last.entropy_bits, asks)}** (like a fair draw among "
         f"{fair_draw(last.entropy_bits)})"
     )
     if len(choice.stages) > 1:

@@ -9,6 +9,7 @@ import streamlit as st
 from model_hooks.read.contributions import Contributions
 from pages.text import escape_markdown
 from pages.widgets.next_pages import link_page
+from pages.widgets.quantity import ADDED, shown
 from viz.numbers import signed
 
 N_SHOWN = 3
@@ -45,11 +46,11 @@ def draw(found: Contributions, name_at: Callable[[int], str], *, is_next: bool) 
     heads, layers = st.columns(2)
     # Elsewhere, the token that is looked at is the one that reads.
     reader = {} if is_next else {"pos": found.pos}
-    shown = (
+    columns = (
         (heads, "Heads, on **Attention**", heads_of(found, name_at)),
         (layers, "Halves of layers, on **Layers** and **Feedforward**", layers_of(found)),
     )
-    for column, where, parts in shown:
+    for column, where, parts in columns:
         with column:
             st.caption(where)
             for part in parts:
@@ -84,7 +85,7 @@ def layers_of(found: Contributions) -> list[Part]:
     for i in order:
         which, layer = map(int, np.unravel_index(i, both.shape))
         name, page = (("Attention", "layers"), ("Feedforward", "feedforward"))[which]
-        parts.append(
-            Part(f"{name} of layer {layer}: **{signed(both[which, layer])}**", page, layer)
-        )
+        of = name.lower(), layer, found.pos, found.token_id
+        added = shown(ADDED, both[which, layer], *of)
+        parts.append(Part(f"{name} of layer {layer}: **{added}**", page, layer))
     return parts

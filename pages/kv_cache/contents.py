@@ -28,6 +28,7 @@ from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.fragment import fragment
 from pages.widgets.provenance import numbers_from
+from pages.widgets.quantity import CACHED, shown
 from viz.kv_cache import cache_contents, cache_growth
 from viz.numbers import counted, size_text
 
@@ -52,11 +53,12 @@ def draw(pair: SideBySide, model_name: str, info: ModelInfo, kind: CacheKind | N
         st.info(escape_markdown(no_cache(info)))
         return
     last = pair.on.steps[-1]
+    held = shown(CACHED, last.cache_bytes, model_name, last.pos, info.dtype)
     st.markdown(
         f"After {counted(len(pair), 'step')} the cache holds "
-        f"**{size_text(last.cache_bytes)}**: the keys and values of "
-        f"{counted(last.pos, 'position')}. The newest token is not among them: it was picked, but "
-        "has not run through the model yet."
+        f"**{held}**: the keys and values of "
+        f"{counted(last.pos, 'position')}, in {info.dtype}. The newest token is not among them: "
+        "it was picked, but has not run through the model yet."
     )
     if kind.sizes is None:
         st.info("No layer of this model keeps keys and values per position.")
@@ -136,9 +138,10 @@ def formula(sizes: CacheSizes, n_positions: int) -> str:
 def _what_decode_reads(pair: SideBySide, model_name: str, sizes: CacheSizes) -> str:
     weights = size_text(_weight_bytes(model_name))
     kept = size_text(pair.on.steps[-1].cache_bytes)
+    each = shown(CACHED, sizes.n_bytes(1), model_name, 1, sizes.dtype)
     return (
         f"**What one decode step reads**: all kept keys and values, **{kept}**, and every weight "
-        f"of a matrix product, **{weights}**. Then it adds {size_text(sizes.n_bytes(1))} to the "
+        f"of a matrix product, **{weights}**. Then it adds {each} to the "
         "cache. The longer the text, the more is read of the cache; the weights stay the same."
     )
 

@@ -16,6 +16,7 @@ from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.fragment import fragment
+from pages.widgets.quantity import CACHED, shown
 from viz.kv_cache import size_bars
 from viz.numbers import counted, plural, size_text
 
@@ -154,6 +155,8 @@ def in_words(wanted: Wanted) -> str:
     """Say how large the cache is, and what a memory holds."""
     stored, positions = wanted.stored(wanted.model), counted(wanted.positions, "position")
     n_bytes = stored.n_bytes(wanted.positions, wanted.batch)
+    texts = () if wanted.batch == 1 else (wanted.batch,)
+    held = shown(CACHED, n_bytes, stored.name, wanted.positions, stored.dtype, *texts)
     longest = stored.positions_that_fit(wanted.memory, wanted.batch)
     most = stored.texts_that_fit(wanted.memory, wanted.positions)
     length = (
@@ -163,7 +166,7 @@ def in_words(wanted: Wanted) -> str:
     )
     return (
         f"**{escape_markdown(wanted.name_of(stored))}**, {_texts(wanted.batch)} of {positions}: "
-        f"**{size_text(n_bytes)}**. A memory of {size_text(wanted.memory)} holds {length}, or "
+        f"**{held}** in {stored.dtype}. A memory of {size_text(wanted.memory)} holds {length}, or "
         f"**{most:,}** {plural(most, 'text')} of {wanted.positions:,}."
     )
 

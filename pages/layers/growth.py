@@ -10,6 +10,7 @@ from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.provenance import numbers_from
+from pages.widgets.quantity import LENGTH, shown
 from viz import stream_growth
 
 HELP = (
@@ -24,7 +25,10 @@ def draw(asked: Run, info: ModelInfo, pos: int, layer: int) -> None:
     """Draw length and direction of one token's vector."""
     measures: Growth = _growth(*asked, pos)
     figure = drawing(stream_growth, *measures, selected=layer)
-    chart(figure, key="layers_growth", alt="Length and cosine similarity of the vector")
+    first = shown(LENGTH, float(measures.norms[0]), "resid_pre", 0, pos)
+    last = shown(LENGTH, float(measures.norms[-1]), "resid_post", info.n_layers - 1, pos)
+    told = f"Length of the vector, from {first} (embedding) to {last} (after the last layer)"
+    chart(figure, key="layers_growth", alt=f"{told}, and its cosine similarity")
     numbers_from(
         None,
         (info.n_layers + 1, len(asked.token_ids), info.d_model),

@@ -12,6 +12,7 @@ from pages.layers.reading import Reading
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.quantity import LENS, shown
 from pages.widgets.tail import read_from
 from pages.widgets.words import token_labels
 from viz import layer_effect
@@ -40,11 +41,22 @@ def draw(info: ModelInfo, abilities: Abilities, reading: Reading, layer: int) ->
         ["embedding", *(reading.points[i].after for i in states[1:])],
         [labels[token] for token in tokens],
     )
-    chart(
-        figure, key="layers_halves", alt=f"What attention and feedforward of layer {layer} change"
-    )
+    told = f"What attention and feedforward of layer {layer} change: "
+    chart(figure, key="layers_halves", alt=told + in_words(reading, states, labels))
     read_from(info, abilities, len(states), blocks=abilities.layers[layer].path)
     csv_button(lambda: table_of(names, list(labels.values()), probabilities), "inside_layer")
+
+
+def in_words(reading: Reading, states: Sequence[int], labels: dict[int, str]) -> str:
+    """Write a layer's before and after for who cannot see the picture."""
+    points = [reading.points[i] for i in states]
+    said = []
+    for token, label in labels.items():
+        of = [(point.after, point.layer, reading.pos, token) for point in points]
+        read = [float(np.exp(reading.log_probs[i, token])) for i in states]
+        written = [shown(LENS, p, *one) for p, one in zip(read, of, strict=True)]
+        said.append(f"{label} {' to '.join(written)}")
+    return "; ".join(said)
 
 
 def states_of(reading: Reading, layer: int) -> list[int]:

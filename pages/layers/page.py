@@ -12,6 +12,7 @@ from pages.ask.computed import computed
 from pages.ask.session import info, run, tokens_of_run
 from pages.layers import growth, halves, parts, reading, table, watched
 from pages.layers.choices import Tab
+from pages.state.visit import view
 from pages.text import escape_markdown, visible
 from pages.widgets.bind import tabs
 from pages.widgets.controls import current_position, pick_layer, pick_position
@@ -60,7 +61,7 @@ def _explore(asked: Run, tokens: Sequence[str]) -> None:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return
     name = token_name(read.final_id)
-    in_words.markdown(reading.answer(read, info(), name, visible(tokens[pos])))
+    in_words.markdown(reading.answer(read, info(), name, visible(tokens[pos]), view().decoding))
     abilities = _abilities(asked.model_name)
     table.draw(asked, info(), abilities, tokens, pos)
     reading.check_last_row(read, info())

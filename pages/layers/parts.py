@@ -17,9 +17,9 @@ from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.quantity import ADDED, shown
 from pages.widgets.words import candidate_ids, token_name, token_names
 from viz import logit_parts
-from viz.numbers import signed
 
 LEAST_NAMED = 0.005
 """A part that adds less to a logit is not named: it would read as 0.00."""
@@ -64,12 +64,19 @@ def draw(
 
 def strongest(found: Attribution, name: str) -> str:
     """Say which two parts push most for a token, and which most against it."""
-    named = {"the embedding": found.embedding, "the biases": found.constant}
+    named: dict[tuple[str | int, ...], float] = {
+        ("the embedding",): found.embedding,
+        ("the biases",): found.constant,
+    }
     for layer in range(len(found.attention)):
-        named[f"attention {layer}"] = float(found.attention[layer])
-        named[f"feedforward {layer}"] = float(found.feedforward[layer])
+        named["attention", layer] = float(found.attention[layer])
+        named["feedforward", layer] = float(found.feedforward[layer])
     order = sorted(named, key=lambda part: -named[part])
-    pushes = {part: f"**{part}** ({signed(value)})" for part, value in named.items()}
+    whose = (found.pos, found.token_id, *(() if found.against is None else (found.against,)))
+    pushes = {
+        part: f"**{' '.join(map(str, part))}** ({shown(ADDED, named[part], *part, *whose)})"
+        for part in order
+    }
     for_it = [pushes[part] for part in order[:2] if named[part] >= LEAST_NAMED]
     against_it = [pushes[part] for part in order[:-3:-1] if named[part] <= -LEAST_NAMED]
     sentence = f"Most for {name}: {' and '.join(for_it) or 'nothing'}."

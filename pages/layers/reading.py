@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from model_hooks import ModelInfo
+from model_hooks import Decoding, ModelInfo
 from model_hooks.host import Run
 from model_hooks.read.lens import Point, lens_at, output_log_probs, ranks_of, stream_points
 from pages.ask.computed import computed
 from pages.text import escape_markdown
 from pages.widgets.check import agree, check
-from viz.numbers import percent
+from pages.widgets.quantity import PROBABILITY, before_options, shown
 
 _points = computed(stream_points)
 _log_probs = computed(lens_at, says="Reading every layer…")
@@ -25,6 +25,8 @@ class Reading(NamedTuple):
     log_probs: Float[np.ndarray, "point vocab"]
     difference: float
     """The largest difference between the last row's probabilities and the model's output."""
+    pos: int
+    """The position."""
 
     @property
     def final_id(self) -> int:
@@ -40,7 +42,7 @@ def read(asked: Run, pos: int) -> Reading:
     """
     log_probs, output = _log_probs(*asked, pos), _output(*asked, pos)
     difference = float(np.abs(np.exp(log_probs[-1]) - np.exp(output)).max())
-    return Reading(_points(asked.model_name), log_probs, difference)
+    return Reading(_points(asked.model_name), log_probs, difference, pos)
 
 
 def point_name(point: Point, info: ModelInfo) -> str:
@@ -52,7 +54,7 @@ def point_name(point: Point, info: ModelInfo) -> str:
     return f"after {point.after} {point.layer}"
 
 
-def answer(reading: Reading, info: ModelInfo, name: str, previous: str) -> str:
+def answer(reading: Reading, info: ModelInfo, name: str, previous: str, decoding: Decoding) -> str:
     """Say in one sentence where the final token takes the lead, and from where on it keeps it.
 
     Args:
@@ -60,15 +62,18 @@ def answer(reading: Reading, info: ModelInfo, name: str, previous: str) -> str:
         info: The model's sizes.
         name: The token that the model ends on, for people.
         previous: The token that it follows, for people.
+        decoding: The options that are set, none of which the lens looks at.
     """
     token = reading.final_id
     leads = ranks_of(reading.log_probs, [token])[:, 0] == 1
     first = int(np.argmax(leads))
     for_good = len(leads) - int(np.argmin(leads[::-1])) if not leads.all() else 0
-    probability = percent(float(np.exp(reading.log_probs[-1, token])))
+    probability = shown(
+        PROBABILITY, float(np.exp(reading.log_probs[-1, token])), reading.pos, token
+    )
     start = (
         f"After “{escape_markdown(previous)}” the model ends on **{escape_markdown(name)}** "
-        f"({probability}). "
+        f"({probability}{before_options(decoding)}). "
     )
     name_of_first = point_name(reading.points[first], info)
     place = escape_markdown("after the embedding" if first == 0 else name_of_first)

@@ -8,8 +8,9 @@ from pages.lm_head.seen import Seen, bold, follow
 from pages.widgets.bind import bind
 from pages.widgets.candidates import candidate_chart, rows_of
 from pages.widgets.download import csv_button
+from pages.widgets.quantity import CHANCE, ENTROPY, shown
 from pages.widgets.words import token_name
-from viz.numbers import bits, fair_draw, percent
+from viz.numbers import fair_draw
 
 N_TO_FOLLOW = 50
 
@@ -35,11 +36,13 @@ def sentence(seen: Seen) -> str:
     best = int(final.scores.argmax())
     n_left = int((final.probabilities > 0).sum())
     left = "" if n_left == n_tokens else f" {n_left:,} of them may still be picked."
+    chance = shown(CHANCE, float(final.probabilities[best]), seen.pos, best)
+    entropy = shown(ENTROPY, final.entropy_bits, seen.pos)
     return (
         f"After {seen.after}, the model scores all **{n_tokens:,} tokens** of its "
         f"vocabulary.{left} {bold(best)} leads with "
-        f"**{percent(float(final.probabilities[best]))}**; the choice is as open as a fair draw "
-        f"among **{fair_draw(final.entropy_bits)}** ({bits(final.entropy_bits)})."
+        f"**{chance}**; the choice is as open as a fair draw "
+        f"among **{fair_draw(final.entropy_bits)}** ({entropy})."
     )
 
 
@@ -60,6 +63,8 @@ def _pick_followed(seen: Seen) -> None:
         "lm_head.followed",
         options=order,
         when_none=seen.followed,
-        format_func=lambda i: f"{token_name(i)}   {percent(float(probabilities[i]))} (ID {i})",
+        format_func=lambda i: (
+            f"{token_name(i)}   {shown(CHANCE, float(probabilities[i]), seen.pos, i)} (ID {i})"
+        ),
         help="Its numbers fill the formulas below. A click on its bar chooses it, too.",
     )

@@ -13,8 +13,16 @@ from pages.text import escape_markdown, visible
 from pages.widgets.candidates import NO_NUMBERS
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
+from pages.widgets.quantity import (
+    LOSS,
+    PROBABILITY,
+    RANK,
+    SURPRISE,
+    before_options,
+    shown,
+)
 from viz.numbers import bits as in_bits
-from viz.numbers import fair_draw, percent, three_digits
+from viz.numbers import fair_draw, three_digits
 
 HELP = (
     "**Surprisal** is how unexpected a token was: -log2 of its probability, in bits. 0 bits: the "
@@ -73,9 +81,10 @@ def note(found: Surprisals) -> str:
     """Say what the numbers and shades under the tokens mean, and what they come to."""
     bits = found.bits[np.isfinite(found.bits)]
     mean = float(bits.mean())
+    loss = shown(LOSS, mean)
     return (
         f"The number under a token is its surprisal in bits; the stronger its shade, the more "
-        f"surprising it was (strongest: {in_bits(bits.max())}). The mean is {in_bits(mean)} "
+        f"surprising it was (strongest: {in_bits(bits.max())}). The mean is {loss} "
         f"a token, so the model was as unsure as if it chose among {fair_draw(mean)}, all "
         "equally good, each time (the *perplexity* of this text)."
     )
@@ -87,15 +96,17 @@ def sentence(seen: Seen, found: Surprisals) -> str:
     name = escape_markdown(visible(seen.tokens[pos]))
     if pos == 0:
         return f"**{name}** is the first token: nothing comes before it, so nothing predicts it."
-    probability = percent(float(2 ** -found.bits[pos]))
+    of = pos - 1, seen.asked.token_ids[pos]
+    probability = shown(PROBABILITY, float(2 ** -found.bits[pos]), *of)
     said = (
-        f"**{name}** had a probability of **{probability}**: {in_bits(found.bits[pos])}, rank "
-        f"{found.ranks[pos]:,}. "
+        f"**{name}** had a probability of **{probability}**{before_options(seen.decoding)}: "
+        f"{shown(SURPRISE, found.bits[pos], *of)}, rank {shown(RANK, found.ranks[pos], *of)}. "
     )
     if found.ranks[pos] == 1:
         return said + "It was the token that the model expected most."
-    expected, expected_p = bold(int(found.top_ids[pos])), float(found.top_probabilities[pos])
-    return said + f"Most expected was {expected} ({percent(expected_p)})."
+    best = int(found.top_ids[pos])
+    expected = shown(PROBABILITY, float(found.top_probabilities[pos]), pos - 1, best)
+    return said + f"Most expected was {bold(best)} ({expected})."
 
 
 def look_at_choice_of(pos: int, token_id: int) -> None:

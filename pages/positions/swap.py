@@ -70,7 +70,8 @@ def draw(subject: Subject) -> None:
     before, after = (
         softmax(_last_logits(*asked._replace(token_ids=one))) for one in (asked.token_ids, ids)
     )
-    draw_compared(BeforeAfter(before, after, change), asked.model_name, key="positions_swap")
+    shown = BeforeAfter(before, after, change, pos=len(asked.token_ids) - 1)
+    draw_compared(shown, asked.model_name, key="positions_swap")
 
 
 def _two_places(places: range, subject: Subject) -> tuple[int, int]:

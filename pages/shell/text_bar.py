@@ -31,8 +31,9 @@ from pages.widgets.bind import bind
 from pages.widgets.components import text_strip
 from pages.widgets.controls import cache_control, decoding_controls, settings_of
 from pages.widgets.fragment import fragment
+from pages.widgets.quantity import CHANCE, CONTEXT, TOKENS, shown
 from pages.widgets.words import token_name
-from viz.numbers import counted, percent
+from viz.numbers import counted
 
 MOST_PER_RUN = 500
 EXAMPLE_LETTERS = 60
@@ -159,7 +160,9 @@ def _next(draft: Draft) -> Next | None:
         return None
     probabilities = stages[-1].probabilities
     likeliest = int(probabilities.argmax())
-    return Next(token_name(likeliest), percent(float(probabilities[likeliest])))
+    asks = len(draft.token_ids) - 1
+    chance = shown(CHANCE, float(probabilities[likeliest]), asks, likeliest)
+    return Next(token_name(likeliest), chance)
 
 
 def _buttons(disabled: bool, *, running: bool) -> None:
@@ -223,7 +226,7 @@ def _draw_length() -> None:
     elif n_tokens > context_size:
         st.caption(f":red[**{n_tokens:,} of {context_size:,} tokens: too long**]")
     else:
-        st.caption(f"{n_tokens:,} of {context_size:,} tokens")
+        st.caption(f"{shown(TOKENS, n_tokens)} of {shown(CONTEXT, context_size)} tokens")
 
 
 def _how_it_is_picked() -> None:

@@ -17,6 +17,7 @@ from pages.widgets.controls import pick_position
 from pages.widgets.download import csv_button
 from pages.widgets.fragment import fragment
 from pages.widgets.provenance import numbers_from
+from pages.widgets.quantity import TOKENS, shown
 from viz.numbers import counted, three_digits
 
 MAX_SPELLED = 32
@@ -45,7 +46,7 @@ def draw_sizes(text: TokenizedText) -> None:
     """Draw how large the prompt and the vocabulary are."""
     cut = text.cut
     with st.container(horizontal=True, gap="large"):
-        st.metric("Tokens", f"{len(cut.token_ids):,}", help=TOKEN_HELP, width="content")
+        st.metric("Tokens", shown(TOKENS, len(cut.token_ids)), help=TOKEN_HELP, width="content")
         st.metric("Characters", f"{len(cut.text):,}", width="content")
         st.metric(
             "Characters per token",

@@ -15,6 +15,8 @@ from pages.text import escape_markdown, visible
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.quantity import PROBABILITY, before_options
+from pages.widgets.quantity import shown as write
 from viz import before_after_bars, most_changed
 from viz.numbers import percent
 
@@ -29,6 +31,8 @@ class BeforeAfter(NamedTuple):
     change: str
     """What was changed, such as `without head 3 of layer 2`."""
     before_name: str = "as it is"
+    pos: int | None = None
+    """Of the selected model's run, the position that it comes after; None of another one."""
 
 
 def names_of(token_ids: list[int]) -> list[str]:
@@ -49,9 +53,11 @@ def sentence(
     best, best_after = int(shown.before.argmax()), int(shown.after.argmax())
     first, now = (escape_markdown(name) for name in names([best, best_after]))
     fate = f"stays **{first}**" if best == best_after else f"was **{first}** and becomes **{now}**"
+    was = float(shown.before[best])
+    was = percent(was) if shown.pos is None else write(PROBABILITY, was, shown.pos, best)
     return (
         f"After {escape_markdown(last_token)}, the most probable token {fate}. The probability of "
-        f"**{first}** goes from {percent(float(shown.before[best]))} to "
+        f"**{first}**{before_options(view().decoding)} goes from {was} to "
         f"{percent(float(shown.after[best]))}."
     )
 

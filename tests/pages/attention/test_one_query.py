@@ -9,7 +9,7 @@ LABELS = ["*a*", "b", "c", "d"]
 
 
 def test_the_three_that_are_read_most_are_named_in_order():
-    said = summary(LABELS, np.array([0.5, 0.125, 0.0625, 0.3125], np.float32), 3)
+    said = summary(LABELS, np.array([0.5, 0.125, 0.0625, 0.3125], np.float32), 3, (0, 1))
     assert said == (
         ":blue[d] (token 3) reads most from :orange[\\*a\\*] (token 0), 50.0%; then from itself, "
         "31.2%; then from :orange[b] (token 1), 12.5%."
@@ -17,9 +17,11 @@ def test_the_three_that_are_read_most_are_named_in_order():
 
 
 def test_what_is_not_read_at_all_is_not_named():
-    said = summary(LABELS, np.array([0, 1, 0, 0], np.float32), 1)
+    said = summary(LABELS, np.array([0, 1, 0, 0], np.float32), 1, (0, 1))
     assert said == ":blue[b] (token 1) reads most from itself, 100%."
-    assert "reads from nothing but the first token" in summary(LABELS, np.zeros(4, np.float32), 0)
+    assert "reads from nothing but the first token" in summary(
+        LABELS, np.zeros(4, np.float32), 0, (0, 1)
+    )
 
 
 @pytest.mark.parametrize("span", [slice(0, 40), slice(10, 300), slice(0, MAX_LINE_TOKENS + 1)])

@@ -21,29 +21,29 @@ def lens():
 
 def test_the_layer_that_raises_the_probability_most_is_named(lens):
     assert best_layer(lens) == 1
-    assert answer(lens, "cat", 1) == (
+    assert answer(lens, "cat", 1, (5, 7)) == (
         "The feedforward of **layer 1** does most for **cat**: from 12.0% (rank 3) to 50.0% "
         "(rank 1)."
     )
 
 
 def test_the_selected_layer_is_compared_with_it(lens):
-    assert answer(lens, "cat", 3).endswith(
+    assert answer(lens, "cat", 3, (5, 7)).endswith(
         "That of layer 3: from 50.0% (rank 1) to 40.0% (rank 2)."
     )
-    assert answer(lens, "cat", 2).endswith("Layer 2 has no feedforward.")
+    assert answer(lens, "cat", 2, (5, 7)).endswith("Layer 2 has no feedforward.")
 
 
 def test_what_gains_little_or_nothing_is_said():
     small = FeedforwardLens(
         (0,), np.zeros((1, 2)), np.array([[0.1, 0.105]]), np.array([[2, 2]], np.int64)
     )
-    assert answer(small, "cat", 0).endswith(", which is little.")
+    assert answer(small, "cat", 0, (5, 7)).endswith(", which is little.")
     falling = FeedforwardLens(
         (0,), np.zeros((1, 2)), np.array([[0.2, 0.1]]), np.array([[2, 2]], np.int64)
     )
     assert best_layer(falling) is None
-    assert answer(falling, "<b>", 0) == (
+    assert answer(falling, "<b>", 0, (5, 7)) == (
         r"No feedforward of this model makes **\<b\>** more probable here."
     )
 

@@ -10,7 +10,7 @@ from viz import candidates
 def test_the_others_are_as_many_as_have_no_row_and_come_last():
     scores = np.log(np.arange(1, 101) / 5050).astype(np.float32)
     found = candidates(Decoding().stages(scores, [0]), str, n_candidates=5, chosen=3)
-    rows = candidate_rows(found, 100)
+    rows = candidate_rows(found, 100, 4)
     assert [row["token"] for row in rows] == ["99", "98", "97", "96", "95", "3", "94 others"]
     assert [row["id"] for row in rows] == [99, 98, 97, 96, 95, 3, None]
     np.testing.assert_allclose([row["p"] for row in rows[:2]], [100 / 5050, 99 / 5050], rtol=1e-3)
@@ -18,7 +18,7 @@ def test_the_others_are_as_many_as_have_no_row_and_come_last():
 
 
 def test_where_all_have_a_row_there_are_no_others():
-    rows = candidate_rows(candidates(Decoding().stages(np.zeros(3, np.float32), [0]), str), 3)
+    rows = candidate_rows(candidates(Decoding().stages(np.zeros(3, np.float32), [0]), str), 3, 4)
     assert [row["token"] for row in rows] == ["0", "1", "2"]
 
 

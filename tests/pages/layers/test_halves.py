@@ -8,18 +8,18 @@ from pages.layers.reading import Reading
 
 
 def test_a_layers_states_begin_with_the_one_before_it(hooked):
-    halved = Reading(stream_points(hooked, True), np.zeros((5, 7)), 0.0)
+    halved = Reading(stream_points(hooked, True), np.zeros((5, 7)), 0.0, 3)
     assert states_of(halved, 0) == [0, 1, 2]
     assert states_of(halved, 1) == [2, 3, 4]
     assert state_names(states_of(halved, 1))[1:] == ["after attention", "after feedforward"]
-    whole = Reading(stream_points(hooked, False), np.zeros((3, 7)), 0.0)
+    whole = Reading(stream_points(hooked, False), np.zeros((3, 7)), 0.0, 3)
     assert states_of(whole, 1) == [1, 2]
     assert state_names(states_of(whole, 1)) == ["before the layer", "after it"]
 
 
 def test_tokens_that_lead_after_the_layer_come_first(hooked):
     before, after = [0, 0, 0, 5, 6, 7, 0, 0], [0, 9, 8, 7, 0, 0, 0, 0]
-    reading = Reading(stream_points(hooked, False), np.array([before, after]), 0.0)
+    reading = Reading(stream_points(hooked, False), np.array([before, after]), 0.0, 3)
     assert tokens_that_move(reading, [0, 1]) == [1, 2, 3, 5, 4]
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model_hooks import Decoding
 from model_hooks.read.lens import Point
 from pages.layers.reading import Reading, answer, check_last_row, point_name
 
@@ -21,7 +22,7 @@ def reading(leaders, difference=0.0):
     """A reading in which one of three tokens leads at each point, with 80%."""
     rows = np.full((len(leaders), 3), 0.1)
     rows[np.arange(len(leaders)), leaders] = 0.8
-    return Reading(POINTS, np.log(rows).astype(np.float32), difference)
+    return Reading(POINTS, np.log(rows).astype(np.float32), difference, 3)
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,12 @@ def reading(leaders, difference=0.0):
     ],
 )
 def test_the_sentence_names_where_the_lead_is_taken_and_kept(hooked, leaders, ending):
-    sentence = answer(reading(leaders), hooked.info, "cat", "the")
+    sentence = answer(reading(leaders), hooked.info, "cat", "the", Decoding())
     assert sentence == f"After “the” the model ends on **cat** (80.0%). {ending}"
 
 
 def test_odd_tokens_stand_in_the_sentence_as_themselves(hooked):
-    sentence = answer(reading([0] * 5), hooked.info, "<b>", "$x$")
+    sentence = answer(reading([0] * 5), hooked.info, "<b>", "$x$", Decoding())
     assert r"“\$x\$”" in sentence
     assert r"**\<b\>**" in sentence
 
