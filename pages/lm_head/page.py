@@ -20,7 +20,7 @@ from pages.lm_head import (
     texts,
 )
 from pages.lm_head.choices import Tab
-from pages.lm_head.seen import Seen, look
+from pages.lm_head.seen import Seen, look, stages_of
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
 from pages.widgets.controls import current_position, decoding_controls, pick_position
@@ -89,7 +89,7 @@ def _explore() -> None:
     drawing, options = st.columns([2.4, 1], gap="large")
     with options:
         pick_position(tokens, label="Choice after")
-        decoding_controls(info())
+        decoding_controls(info(), lambda way: stages_of(asked, way, pos))
     with drawing:
         seen = _seen(asked, tokens, pos)
         if seen is None:

@@ -72,6 +72,11 @@ def look(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen:
     return Seen(asked, tokens, pos, decoding, stages, followed)
 
 
+def stages_of(asked: Run, decoding: Decoding, pos: int) -> tuple[Stage, ...]:
+    """Return the stages of the choice after a position, were it made in such a way."""
+    return _stages_after(*asked, decoding, pos)
+
+
 def follow(token_id: int) -> None:
     """Choose the token whose numbers are followed; a callback."""
     changes: dict[str, Any] = {"lm_head.followed": token_id}

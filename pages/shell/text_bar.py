@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from model_hooks import InlookError
+from model_hooks import Decoding, InlookError, Stage
+from model_hooks.errors import DecodingError
 from model_hooks.read.recorded import tokens_of
 from model_hooks.write.writing import next_distribution
 from pages.ask import writing
@@ -128,7 +129,7 @@ def _draw_text(looks_ahead: bool) -> None:
     draft = _draft()
     tokens = () if draft is None else _tokens_of(draft.model_name, draft.token_ids)
     n_tokens, pos = len(tokens), view().pos
-    follows = None if draft is None else _next(draft)
+    follows = None if draft is None else _next()
     if pos is None:
         to_come = looks_ahead and draft is not None and not draft.steps
         pos = n_tokens if to_come else n_tokens - 1
@@ -152,10 +153,9 @@ def _draw_text(looks_ahead: bool) -> None:
     )
 
 
-def _next(draft: Draft) -> Next | None:
-    way = view().decoding, view().use_cache, view().interventions
+def _next() -> Next | None:
     try:
-        stages = _next_distribution(draft.model_name, draft.prompt_ids, draft.written, *way)
+        stages = _stages_if(view().decoding)
     except InlookError:
         return None
     probabilities = stages[-1].probabilities
@@ -163,6 +163,19 @@ def _next(draft: Draft) -> Next | None:
     asks = len(draft.token_ids) - 1
     chance = shown(CHANCE, float(probabilities[likeliest]), asks, likeliest)
     return Next(token_name(likeliest), chance)
+
+
+def _stages_if(decoding: Decoding) -> tuple[Stage, ...]:
+    """Return the stages of the next choice, were it made in such a way.
+
+    Raises:
+        InlookError: No token can come next.
+    """
+    uses("model", "prompt", "written")
+    if (draft := _draft()) is None:
+        raise DecodingError("There is no text to go on from.")
+    way = decoding, view().use_cache, view().interventions
+    return _next_distribution(draft.model_name, draft.prompt_ids, draft.written, *way)
 
 
 def _buttons(disabled: bool, *, running: bool) -> None:
@@ -246,7 +259,7 @@ def _how_it_is_picked() -> None:
             of = info()
         except InlookError:
             return
-        decoding_controls(of)
+        decoding_controls(of, _stages_if)
         cache_control()
         bind(
             st.number_input,

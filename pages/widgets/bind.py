@@ -13,7 +13,7 @@ widget the view's value as that argument, and a value that did not come from the
 a new id, for the key ends in a generation. No single message has to arrive, nor at some moment.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,7 @@ def bind(
     blank: bool = False,
     slot: str = "",
     everywhere: bool = False,
+    also: Mapping[str, Any] | None = None,
     **arguments: Any,
 ) -> Any:
     """Draw a widget for a field of the view; return the value that is shown and to be used.
@@ -75,6 +76,7 @@ def bind(
         blank: Show nothing while the view has what is none of the options, and leave it alone.
         slot: Tells two widgets of one kind and field on a page apart.
         everywhere: It stands on every page, and stays the same widget when the page changes.
+        also: Other fields that a choice in the widget sets, and their values.
         **arguments: What else the widget takes.
     """
     wanted = value_of(view(), field)
@@ -93,9 +95,10 @@ def bind(
     name = f"{'all' if everywhere else page_name()}.{field}.{widget.__name__}{slot}"
     key, took, _ = _place(name, field, raw, limits, read)
     arguments[_VALUE_ARGUMENT.get(widget.__name__, "value")] = raw
-    reported = widget(label, key=key, on_change=_take, args=took, **arguments)
+    told: dict[str, Any] = {"on_change": _take, "args": took, "kwargs": {"also": also}}
+    reported = widget(label, key=key, **told, **arguments)
     if reported != raw:  # the browser knows better, as after the server was started anew
-        _take(*took, reported)
+        _take(*took, reported, also=also)
         st.rerun()
     return value
 
@@ -194,7 +197,14 @@ def _place(place: str, field: str, raw: Any, limits: Any, read: Read) -> tuple[s
     return f"{place}.{slot.n}", (place, slot.n, field, read), slot.born
 
 
-def _take(place: str, n: int, field: str, read: Read, *reported: Any) -> None:
+def _take(
+    place: str,
+    n: int,
+    field: str,
+    read: Read,
+    *reported: Any,
+    also: Mapping[str, Any] | None = None,
+) -> None:
     """Take over what a widget reports, unless it only repeats what it was given."""
     slot, key = st.session_state.get(_SLOTS, {}).get(place), f"{place}.{n}"
     if slot is None:
@@ -204,4 +214,4 @@ def _take(place: str, n: int, field: str, read: Read, *reported: Any) -> None:
     if n in seen and value != seen[n]:
         seen[n] = value
         if value is not None:  # None: nothing is chosen, so the next run draws the widget anew
-            put({field: read(value)})
+            put({**(also or {}), field: read(value)})

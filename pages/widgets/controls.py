@@ -10,21 +10,22 @@ Each shows the view, within what the model has, and changes it when used, by the
 A figure or component that lets the reader click calls `put(layer=2, head=5)` in its callback.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from model_hooks import Decoding, ModelInfo
+from model_hooks import Decoding, InlookError, ModelInfo, Stage
 from model_hooks.write.decoding import OPTIONS
 from model_hooks.write.options import Option
 from model_hooks.write.own import OwnDecoding, own_decoding
 from model_hooks.write.rules import NO_RULES, Rules
 from pages.state.visit import put, view
-from pages.text import code_span, visible
+from pages.text import code_span, escape_markdown, visible
 from pages.widgets.bind import bind
-from viz.numbers import counted
+from pages.widgets.words import token_name
+from viz.numbers import counted, fair_draw, percent
 
 MAX_BUTTONS = 12
 """Up to here all choices lie open side by side; more go into a select box."""
@@ -48,6 +49,7 @@ CACHE_HELP = (
     "Keeps the keys and values of earlier tokens, so that each step computes only the new token. "
     "The text stays the same; only the work changes."
 )
+SAMPLED = {"decoding.strategy": "sample"}
 OWN = "This model's own `generation_config.json`"
 OWN_BUTTON = "Use the model's own options"
 
@@ -144,10 +146,17 @@ def current_position(n_tokens: int, default: int | None = None) -> int:
     return min(max(chosen, 0), last)
 
 
-def decoding_controls(info: ModelInfo) -> Decoding:
+def decoding_controls(
+    info: ModelInfo, stages_of: Callable[[Decoding], Sequence[Stage]] | None = None
+) -> Decoding:
     """Let the reader choose how the next token is picked.
 
-    With greedy decoding, the options of sampling are shown but disabled.
+    With greedy decoding, the options of sampling say what they would do, and whoever moves one
+    samples.
+
+    Args:
+        info: The model's sizes.
+        stages_of: Gives the stages of the next choice, were it made in such a way.
     """
     strategy = bind(
         st.segmented_control,
@@ -158,11 +167,46 @@ def decoding_controls(info: ModelInfo) -> Decoding:
         required=True,
         help=STRATEGY_HELP,
     )
+    if strategy == "greedy":
+        _offer_sampling(stages_of)
     for option in OPTIONS:
-        _option_control(option, info.vocab_size, off=strategy == "greedy" and option.sampling_only)
+        unused = strategy == "greedy" and option.sampling_only
+        _option_control(option, info.vocab_size, also=SAMPLED if unused else {})
     own = own_decoding(info.generation_settings, info.vocab_size)
     _own_options(own, replace(own.decoding, seed=view().decoding.seed))
     return view().decoding
+
+
+def _offer_sampling(stages_of: Callable[[Decoding], Sequence[Stage]] | None) -> None:
+    """Say what the options of sampling would do, and begin to sample on a click."""
+    said = ""
+    if stages_of is not None:
+        try:
+            said = what_sampling_does(stages_of(replace(view().decoding, strategy="sample")))
+        except InlookError:
+            pass  # the page says why there is no next token
+    if said:
+        st.caption(f"{said} Greedy does not use temperature and filters; move one, and you sample.")
+    st.button(
+        "Sample instead",
+        key="decoding.sample",
+        icon=":material/casino:",
+        on_click=put,
+        args=(SAMPLED,),
+    )
+
+
+def what_sampling_does(stages: Sequence[Stage]) -> str:
+    """Say in a sentence, as Markdown, how sampling would choose the next token."""
+    last = stages[-1]
+    best = int(last.scores.argmax())
+    share, token = float(last.probabilities[best]), escape_markdown(token_name(best))
+    if share >= 1:
+        return f"With these options, sampling too would always take **{token}**."
+    return (
+        f"Greedy always takes **{token}**. With these options, sampling would take it with "
+        f"**{percent(share)}**, as open as a fair draw among {fair_draw(last.entropy_bits)}."
+    )
 
 
 def settings_of(decoding: Decoding) -> str:
@@ -210,7 +254,7 @@ def cache_control() -> bool:
     return bind(st.toggle, "KV cache", "use_cache", help=CACHE_HELP)
 
 
-def _option_control(option: Option, vocab_size: int, off: bool) -> None:
+def _option_control(option: Option, vocab_size: int, also: Mapping[str, Any]) -> None:
     kind = int if option.kind == "whole" else float
     bind(
         st.number_input if option.kind == "whole" else st.slider,
@@ -221,5 +265,5 @@ def _option_control(option: Option, vocab_size: int, off: bool) -> None:
         step=kind(option.step),
         none_is=kind(option.off) if option.optional and option.off is not None else None,
         help=option.help,
-        disabled=off,
+        also=also,
     )

@@ -1,10 +1,13 @@
 """The ready-made controls: bound to the view, within what the model has."""
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from model_hooks.write.decoding import OPTIONS, Decoding
 from model_hooks.write.rules import Rules
+from model_hooks.write.stages import Stage
+from pages.widgets import controls as controls_module
 from tests.pages.conftest import choose, view_of, widget
 
 
@@ -108,12 +111,25 @@ def test_last_token_is_chosen_at_first():
     assert controls(n_tokens=5).session_state["got"]["pos"] == 4
 
 
-def test_options_of_sampling_are_disabled_when_greedy():
+def test_no_option_is_dead_when_greedy_and_whoever_moves_one_samples():
     app = controls()
-    assert widget(app, "decoding.temperature").disabled
-    assert not widget(app, "decoding.repetition_penalty").disabled
-    choose(app, "decoding.strategy", "Sample")
-    assert not widget(app, "decoding.temperature").disabled
+    choose(app, "decoding.repetition_penalty", 1.2)
+    assert view_of(app).decoding.strategy == "greedy"
+    choose(app, "decoding.temperature", 1.5)
+    assert view_of(app).decoding == Decoding("sample", temperature=1.5, repetition_penalty=1.2)
+    choose(app, "decoding.strategy", "Greedy")
+    app.button(key="decoding.sample").click().run()
+    assert view_of(app).decoding.strategy == "sample"
+    assert "decoding.sample" not in [one.key for one in app.button]
+
+
+def test_what_sampling_would_do_is_told_with_the_number_of_the_last_stage(monkeypatch):
+    monkeypatch.setattr(controls_module, "token_name", "token {}".format)
+    scores = np.log(np.array([0.25, 0.5, 0.25], np.float32))
+    told = controls_module.what_sampling_does([Stage("temperature", scores)])
+    assert "**token 1**" in told
+    assert "**50.0%**" in told
+    assert "2.83 tokens" in told  # 2 ** 1.5 bits
 
 
 def test_zero_top_k_means_off():
@@ -155,4 +171,4 @@ def test_rules_are_told_kept_in_the_link_and_can_be_lifted():
 def test_a_model_without_settings_of_its_own_gets_no_note():
     app = controls()
     assert not app.caption
-    assert not app.button
+    assert [one.key for one in app.button] == ["decoding.sample"]
