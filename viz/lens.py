@@ -27,7 +27,7 @@ from viz.numbers import percent
 MAX_TEXT_COLUMNS = 16
 """More columns than this are drawn as colours only."""
 ROW_PX = 27
-CELL_CHARACTERS = 9
+CELL_CHARACTERS = 8
 LOOKS = theme.LOOKS[:5]
 SYMBOLS = {"embedding": "diamond", "attention": "circle", "feedforward": "square"}
 Show = Literal["token", "probability", "rank"]
@@ -131,7 +131,7 @@ def _lens_cells(lens: _Lens) -> Mark:
         "y": list(range(len(lens.points))),
         "text": texts.tolist(),
         "texttemplate": "%{text}" if lens.written else None,
-        "textfont": {"size": 12},
+        "textfont": {"size": 14},
         "hovertext": hovers.tolist(),
         "hovertemplate": hover("%{hovertext}"),
         "hoverongaps": False,

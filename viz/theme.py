@@ -71,8 +71,11 @@ def kinds(colours: Sequence[str]) -> list[tuple[float, str]]:
 
 
 def shorten(token: str, length: int = LABEL_LENGTH) -> str:
-    """Cut a long token and escape it, so that Plotly shows it as it stands."""
-    cut = token if len(token) <= length else token[: length - 1] + "…"
+    """Leave out the middle of a long token and escape it, so that Plotly shows it as it stands."""
+    n_last = (length - 1) // 3
+    n_first = length - 1 - n_last
+    fits = len(token) <= length
+    cut = token if fits else f"{token[:n_first]}…{token[len(token) - n_last :]}"
     return html.escape(cut, quote=False)
 
 

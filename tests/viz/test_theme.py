@@ -33,4 +33,4 @@ def test_equal_tokens_get_labels_of_their_own():
 
 
 def test_markup_is_cut_before_it_is_escaped():
-    assert theme.shorten("<" * 9, 4) == "&lt;&lt;&lt;…"
+    assert theme.shorten("<" * 9, 4) == "&lt;&lt;…&lt;"
