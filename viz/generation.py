@@ -11,9 +11,12 @@ from viz.axes import Axis, axis, down, ticks
 from viz.decoding import Candidate, candidate_labels, candidate_layout, candidate_marks
 from viz.layout import Part, buttons, slider, titles_left
 from viz.marks import bars, hover
+from viz.numbers import three_digits
 
 MAX_TOKEN_LABELS = 24
 """Up to here each step of the cost figure is labelled with its token, beyond with its number."""
+SLOW = 3.0
+"""So many times the second slowest, a step is cut off in the cost figure."""
 
 _PANEL_PX = 120
 
@@ -26,6 +29,8 @@ class _Panel(NamedTuple):
     colour: str
     unit: str
     """How a hover writes a value."""
+    may_be_slow: bool = False
+    """Whether one value may be high by chance, and is then cut."""
 
 
 def step_costs(
@@ -46,7 +51,7 @@ def step_costs(
     held = "KV cache (kB of keys and values)"
     panels = [
         _Panel("Positions computed", list(rows_computed), theme.RESIDUAL, "%{y:,} positions"),
-        _Panel("Time (milliseconds)", milliseconds, theme.RESIDUAL, "%{y:,.3r} ms"),
+        _Panel("Time (milliseconds)", milliseconds, theme.RESIDUAL, "%{y:,.3r} ms", True),
         _Panel(held, kilobytes, theme.KEY, "%{y:,.3r} kB"),
     ]
     return _stacked(panels, [theme.shorten(token) for token in tokens])
@@ -59,11 +64,16 @@ def _stacked(panels: Sequence[_Panel], labels: Sequence[str]) -> go.Figure:
     figure = make_subplots(
         rows=len(panels), shared_xaxes=True, vertical_spacing=0.09, subplot_titles=titles
     )
+    cuts = {
+        row: cut_above(panel.values) for row, panel in enumerate(panels, 1) if panel.may_be_slow
+    }
     for row, panel in enumerate(panels, 1):
         template = hover(f"step %{{x}}: %{{customdata}}<br>{panel.unit}")
         told = {"customdata": labels, "hovertemplate": template}
         figure.add_trace(bars(steps, panel.values, panel.colour, **told), row, 1)
     figure.update_yaxes(rangemode="tozero", fixedrange=True, nticks=5)
+    for row, top in cuts.items():
+        _cut_bar(figure, row, panels[row - 1], top)
     figure.update_xaxes(range=[0.4, max(len(steps), 8) + 0.6], fixedrange=True)
     figure.update_xaxes(_step_axis(labels), row=len(panels), col=1)
     return titles_left(figure).update_layout(
@@ -72,6 +82,33 @@ def _stacked(panels: Sequence[_Panel], labels: Sequence[str]) -> go.Figure:
         bargap=0.25,
         height=len(panels) * _PANEL_PX + 130,
         margin={"t": 30, "b": 90},
+    )
+
+
+def cut_above(values: Sequence[float]) -> float | None:
+    """Return where an axis ends so that one slow step flattens no others; None: nowhere."""
+    if len(values) < 3:
+        return None
+    second, slowest = sorted(values)[-2:]
+    return 1.5 * second if slowest > SLOW * second > 0 else None
+
+
+def _cut_bar(figure: go.Figure, row: int, panel: _Panel, top: float | None) -> None:
+    """End an axis, and write down the value of the bar that goes beyond."""
+    if top is None:
+        return
+    slowest = max(panel.values)
+    figure.update_yaxes(range=[0, top], row=row, col=1)
+    figure.add_annotation(
+        x=panel.values.index(slowest) + 1,
+        y=top,
+        text=f"↑ {three_digits(slowest)}",
+        showarrow=False,
+        xanchor="left",
+        yanchor="top",
+        xshift=14,
+        row=row,
+        col=1,
     )
 
 

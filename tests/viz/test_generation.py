@@ -1,6 +1,7 @@
 """Figures of a whole generation, with numbers typed by hand."""
 
 import numpy as np
+import pytest
 
 from viz import choices_replay, step_costs
 from viz.decoding import OTHERS, Candidate
@@ -54,3 +55,11 @@ def test_replay_names_the_candidates_of_each_step_and_marks_the_chosen_one():
     assert first == ("a", "▶ <b>&lt;i&gt;</b>", "<i>all other 3 tokens</i>")
     assert second == ("▶ <b>c</b>", "&lt;i&gt;", "a")
     assert "once&lt;" in figure.frames[1].layout.title.text
+
+
+def test_one_slow_step_does_not_flatten_the_others_and_says_its_time():
+    slow = step_costs(["a"] * 4, [1] * 4, [0.008, 0.009, 0.9, 0.01], [1] * 4)
+    assert slow.layout.yaxis2.range == pytest.approx((0, 15))  # 1.5 times 10 ms
+    assert "↑ 900" in [one.text for one in slow.layout.annotations]
+    even = step_costs(["a"] * 3, [1] * 3, [0.008, 0.02, 0.01], [1] * 3)
+    assert even.layout.yaxis2.range is None
