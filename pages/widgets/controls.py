@@ -11,6 +11,7 @@ A figure or component that lets the reader click calls `put(layer=2, head=5)` in
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -181,10 +182,8 @@ def _offer_sampling(stages_of: Callable[[Decoding], Sequence[Stage]] | None) -> 
     """Say what the options of sampling would do, and begin to sample on a click."""
     said = ""
     if stages_of is not None:
-        try:
+        with suppress(InlookError):  # the page says why there is no next token
             said = what_sampling_does(stages_of(replace(view().decoding, strategy="sample")))
-        except InlookError:
-            pass  # the page says why there is no next token
     if said:
         st.caption(f"{said} Greedy does not use temperature and filters; move one, and you sample.")
     st.button(
