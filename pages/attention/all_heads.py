@@ -55,10 +55,11 @@ _scores = computed(head_scores, says="Measuring all heads…")
 
 def draw(asked: Run, info: ModelInfo) -> tuple[int, int | None]:
     """Draw the grid and its controls; return the chosen layer and head."""
-    st.header("All heads", help=GRID_HELP)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.header("All heads", help=GRID_HELP, width="stretch")
+        order = _pick_order(asked)
     layer = pick_layer(info, only_attention=True)
     head = pick_head(info, mean=True)
-    order = _pick_order(asked)
     n_tokens = len(asked.token_ids)
     window = window_around(n_tokens, current_position(n_tokens))
     grid = _tiles(*asked, MAX_GRID_BYTES, MAX_TILE_PX, window.start, window.stop)
@@ -84,6 +85,7 @@ def _pick_order(asked: Run) -> list[tuple[int, int, str]] | None:
         options=[*ORDERS],
         format_func=lambda name: ORDERS[name][0],
         help=SORT_HELP,
+        width=190,
     )
     name = part(Choices).sort
     if name == "layer":

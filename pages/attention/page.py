@@ -50,7 +50,7 @@ def draw() -> None:
 @fragment
 def _explore(asked: Run, tokens: Sequence[str]) -> None:
     """Draw everything below the question; a click reruns nothing else."""
-    answer = st.container()
+    answer = st.container(key="answer")
     say_window(window_around(len(tokens), current_position(len(tokens))), len(tokens))
     grid, one_head = st.columns([11, 12], gap="large")
     with grid:

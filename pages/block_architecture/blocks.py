@@ -22,6 +22,8 @@ from viz import block_structure
 from viz.numbers import counted
 
 D_MODEL_2017 = 512
+N_NAMED = 3
+"""Differences that the first sentence names."""
 PAPER = "[Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)"
 PICTURE_HELP = (
     "Read it from below. The thick line is the **residual stream**: one token's vector on its way "
@@ -102,6 +104,16 @@ def _draw_difference(scene: Scene, found: tuple[Difference, ...]) -> None:
     shape = (len(scene.asked.token_ids), scene.info.d_model)
     numbers_from(facts.path, shape, layer=facts.layer)
     csv_button(lambda: table_of(found, facts, scene.asked.model_name), "block_differences")
+
+
+def answer(facts: BlockFacts) -> str:
+    """Say in one sentence how much of a block differs from that of 2017 (Markdown)."""
+    found = differences(facts)
+    if not found:
+        return f"Block {facts.layer} makes **every choice as in 2017**."
+    named = ", ".join(WRITTEN[one.topic].lower() for one in found[:N_NAMED])
+    more = f" and {len(found) - N_NAMED} more" if len(found) > N_NAMED else ""
+    return f"Block {facts.layer} differs in **{counted(len(found), 'choice')}**: {named}{more}."
 
 
 def unread(facts: BlockFacts, info: ModelInfo) -> str | None:

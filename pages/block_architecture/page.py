@@ -91,12 +91,13 @@ def draw() -> None:
 @fragment
 def _explore(asked: Run, tokens: Sequence[str]) -> None:
     """Draw everything below the question; a click reruns nothing else."""
-    by_layer, by_token = st.columns([3, 2], vertical_alignment="bottom")
+    by_layer, by_token, in_words = st.columns([4, 3, 5], vertical_alignment="center")
     with by_layer:
         layer = pick_layer(info())
     with by_token:
         pos = pick_position(tokens)
     all_facts = _block_facts(asked.model_name)
+    in_words.markdown(blocks.answer(all_facts[layer]))
     scene = Scene(asked, info(), all_facts[layer], pos, escape_markdown(visible(tokens[pos])))
     blocks.draw(scene, all_facts)
     _deeper(scene)

@@ -73,7 +73,6 @@ def draw(subject: Subject) -> None:
         return
     for note in notes_on(pattern, subject.info, len(subject.tokens)):
         st.info(note, icon=":material/info:")
-    _numbers(subject, pattern, found)
     picture, prediction = st.columns([6, 5], gap="large")
     with picture:
         mask.draw(subject, pattern)
@@ -87,6 +86,7 @@ def draw(subject: Subject) -> None:
             key="efficient_patterns",
             last_token=subject.labels[-1],
         )
+    _numbers(subject, pattern, found)
     if len(subject.tokens) > 1 and pattern.kind != "full":
         paid.draw(subject, pattern, name_of(pattern), found)
 

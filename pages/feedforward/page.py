@@ -48,17 +48,7 @@ def draw() -> None:
         "layer: hundreds of small pattern detectors, the neurons, that work on every token alone "
         "and push the prediction towards some words."
     )
-    asked, tokens = run(), tokens_of_run()
-    if (fact := fact_of(view().model)) is not None and view().prompt.strip() != fact[0]:
-        prompt, asks = fact
-        st.button(
-            f"Try “{prompt}”: {asks}",
-            icon=":material/lightbulb:",
-            key="feedforward_fact",
-            on_click=put,
-            kwargs={"prompt": prompt, "pos": None},
-        )
-    _explore(asked, tokens)
+    _explore(run(), tokens_of_run())
     st.header("Try next")
     st.markdown(
         "- Type a word that the model did *not* choose: which feedforward holds it down?\n"
@@ -78,6 +68,7 @@ def fact_of(model_name: str) -> tuple[str, str] | None:
 def _explore(asked: Run, tokens: tuple[str, ...]) -> None:
     """Draw everything below the question; a click reruns nothing else."""
     pos = current_position(len(tokens))
+    answer = st.container(key="answer")
     by_number, words = st.columns([1, 2], vertical_alignment="bottom")
     with by_number:
         pick_position(tokens, label="Token to look at")
@@ -90,7 +81,22 @@ def _explore(asked: Run, tokens: tuple[str, ...]) -> None:
         word = pick_word(output, "feedforward.word", label="Next word to follow")
     abilities = _abilities(asked.model_name)
     scene = Scene(asked, info(), abilities, tokens, pos, word, token_name(word))
-    _draw_tabs(scene, steps.draw(scene))
+    layer = steps.draw(scene, answer)
+    _offer_fact()
+    _draw_tabs(scene, layer)
+
+
+def _offer_fact() -> None:
+    """Offer a prompt that asks for a fact, unless it is there already."""
+    if (fact := fact_of(view().model)) is not None and view().prompt.strip() != fact[0]:
+        prompt, asks = fact
+        st.button(
+            f"Try “{prompt}”: {asks}",
+            icon=":material/lightbulb:",
+            key="feedforward_fact",
+            on_click=put,
+            kwargs={"prompt": prompt, "pos": None},
+        )
 
 
 def _draw_tabs(scene: Scene, layer: int) -> None:

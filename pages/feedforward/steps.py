@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from jaxtyping import Float, Int
+from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks import InlookError
 from model_hooks.read.feedforward import FeedforwardLens, feedforward_lens
@@ -37,10 +38,15 @@ MEASURES: dict[Measure, str] = {"probability": "Probability", "logit": "Score", 
 _lens = computed(feedforward_lens)
 
 
-def draw(scene: Scene) -> int:
-    """Draw the word's way across all feedforwards; return the layer to look into."""
-    st.header("Which layer brings the word?", help=HELP)
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
+def draw(scene: Scene, above: DeltaGenerator) -> int:
+    """Draw the word's way across all feedforwards; return the layer to look into.
+
+    Args:
+        scene: What is looked at.
+        above: Where the answer is put.
+    """
+    title, left, right = st.columns([5, 4, 4], vertical_alignment="bottom")
+    title.header("Which layer brings the word?", help=HELP)
     with left:
         layer = pick_layer(scene.info)
     try:
@@ -50,6 +56,7 @@ def draw(scene: Scene) -> int:
         return layer
     with right:
         measure = _pick_measure()
+    above.markdown(answer(lens, scene.name, layer, (scene.pos, scene.word)))
     _draw_steps(scene, lens, layer, measure)
     return layer
 
@@ -122,7 +129,14 @@ def _pick_measure() -> Measure:
 
 
 def _draw_steps(scene: Scene, lens: FeedforwardLens, layer: int, measure: Measure) -> None:
-    st.markdown(answer(lens, scene.name, layer, (scene.pos, scene.word)))
+    chart(
+        drawing(
+            feedforward_steps, values_of(lens, measure), scene.name, measure=measure, selected=layer
+        ),
+        key="feedforward_steps",
+        on_click=lambda point: put(layer=int(point.customdata)),
+        alt=f"{measure} of {scene.name} before and after each layer's feedforward",
+    )
     best = best_layer(lens)
     if best is not None and best != layer:
         st.button(
@@ -132,14 +146,6 @@ def _draw_steps(scene: Scene, lens: FeedforwardLens, layer: int, measure: Measur
             on_click=put,
             kwargs={"layer": best},
         )
-    chart(
-        drawing(
-            feedforward_steps, values_of(lens, measure), scene.name, measure=measure, selected=layer
-        ),
-        key="feedforward_steps",
-        on_click=lambda point: put(layer=int(point.customdata)),
-        alt=f"{measure} of {scene.name} before and after each layer's feedforward",
-    )
     read_from(scene.info, scene.abilities, len(lens.layers), 2)
     csv_button(lambda: table_of(lens), "feedforward_steps")
 

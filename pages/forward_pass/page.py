@@ -82,7 +82,7 @@ def _explore(asked: Run) -> None:
     words = st.container(key="forward.words") if part(Choices).tour else None
     picture = st.container()
     with st.container(border=True, key="forward.stage"):
-        pos = _heading(number)
+        pos = _heading()
         seen = look(asked, pos)
         STAGES[number].draw(seen)
         _step_buttons(number)
@@ -103,14 +103,14 @@ def _explore(asked: Run) -> None:
     _try_next(STAGES[number])
 
 
-def _heading(number: int) -> int:
-    """Draw the open stage's title and controls; return the position and where to go on.
+def _heading() -> int:
+    """Draw the controls of the open stage; return the position that is looked at.
 
-    The options lie open in the stage that uses them, and elsewhere in a popover: the picture
-    always shows what they pick.
+    They lie in one row, so that the stage's first sentence is seen beneath the whole picture.
     """
+    stages, token = st.columns([5, 2], vertical_alignment="bottom")
     bind(
-        st.segmented_control,
+        stages.segmented_control,
         "Stage",
         "forward_pass.stage",
         options=[stage.name for stage in STAGES],
@@ -118,10 +118,8 @@ def _heading(number: int) -> int:
         required=True,
         wrap=True,
     )
-    title, token = st.columns([5, 2], vertical_alignment="bottom")
-    title.header(TITLES[STAGES[number].name])
     with token:
-        pos = pick_position(tokens_of_run(), label="Lane of token")
+        pos = pick_position(tokens_of_run(), label="Token to follow")
     return pos
 
 

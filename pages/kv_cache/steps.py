@@ -20,7 +20,7 @@ from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from viz.kv_cache import step_grid
-from viz.numbers import operations, size_text, three_digits
+from viz.numbers import counted, operations, plural, size_text, three_digits
 
 GRID_HELP = (
     "One row per step, one column per position of the text. **Computed**: the position ran through "
@@ -45,7 +45,12 @@ def draw(pair: SideBySide, model_name: str, info: ModelInfo, kind: CacheKind | N
     """Draw the text, what each step ran, and the facts of one step."""
     step = chosen_step(len(pair))
     tokens = _tokens_of(model_name, pair.on.token_ids)
-    _draw_text(tokens, len(pair.on.prompt_ids), len(pair), step)
+    st.container(key="answer").markdown(answer(pair, step))
+    if kind is None:
+        st.warning(escape_markdown(no_cache(info)), icon=":material/info:")
+    elif sentence := kind_note(kind, info):
+        st.info(sentence, icon=":material/info:")
+    _draw_grids(pair, model_name, step)
     if len(pair) > 1:
         bind(
             st.slider,
@@ -55,13 +60,25 @@ def draw(pair: SideBySide, model_name: str, info: ModelInfo, kind: CacheKind | N
             max_value=len(pair),
             when_none=len(pair),
         )
-    if kind is None:
-        st.warning(escape_markdown(no_cache(info)), icon=":material/info:")
-    elif sentence := kind_note(kind, info):
-        st.info(sentence, icon=":material/info:")
-    _draw_grids(pair, model_name, step)
+    _draw_text(tokens, len(pair.on.prompt_ids), len(pair), step)
     _draw_facts(pair, step, visible(tokens[len(pair.on.prompt_ids) + step]), kind, info)
     same_tokens.draw(pair, model_name, info)
+
+
+def answer(pair: SideBySide, step: int) -> str:
+    """Say in one sentence what the cache saves in a step (Markdown)."""
+    on, off = pair.on.steps[step], pair.off.steps[step]
+    if on.rows_computed == off.rows_computed:
+        return (
+            f"In step {step + 1}, both ways run **{counted(on.rows_computed, 'token')}** through "
+            "the model: nothing was kept yet that could be used."
+        )
+    return (
+        f"In step {step + 1}, **{counted(on.rows_computed, 'token')}** "
+        f"{plural(on.rows_computed, 'runs', 'run')} through the model with the cache, and "
+        f"**{off.rows_computed:,}** without it: {operations(on.flops)} instead of "
+        f"{operations(off.flops)}."
+    )
 
 
 def chosen_step(n_steps: int) -> int:

@@ -17,7 +17,7 @@ N_TO_FOLLOW = 50
 
 def draw(seen: Seen) -> None:
     """Draw the candidates, and let the reader choose one to follow."""
-    st.markdown(sentence(seen))
+    st.container(key="answer").markdown(sentence(seen))
     candidate_chart(
         rows_of(seen.stages, seen.followed),
         seen.followed,

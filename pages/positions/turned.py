@@ -15,12 +15,10 @@ from pages.ask.computed import computed
 from pages.positions.choices import Choices, Moving
 from pages.positions.picked import Picked, pick_pair
 from pages.positions.subject import Subject
-from pages.state.visit import part, put
+from pages.state.visit import part
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.check import agree, check
-from pages.widgets.components import token_strip
-from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.long_text import WHOLE_UP_TO
@@ -70,14 +68,6 @@ def slider_of(turning: Turning, measure: str) -> go.Figure:
 
 def draw(subject: Subject) -> None:
     """Let the reader turn a query and a key by their positions, in the browser."""
-    token_strip(
-        subject.tokens,
-        key="positions_tokens",
-        selected=current_position(len(subject.tokens)),
-        on_pick=lambda pos: put(pos=pos),
-        height=140,
-        label="Query token",
-    )
     picked = pick_pair(subject)
     if picked is None:
         return

@@ -26,12 +26,13 @@ def draw() -> None:
     prompt_ids()  # ends the page where there is no text
     model_name, written = view().model, text_so_far()
     text = chips.read(model_name, written, MAX_CHIPS)
-    prompt.draw_sizes(text)
+    st.markdown(prompt.answer(text))
     if view().interventions:
         st.caption(
             "What is switched off changes nothing here: the model comes after the tokenizer."
         )
     prompt.draw(model_name, text)
+    prompt.draw_sizes(text)
     special.draw(model_name, written, text.facts)
     search.draw(model_name, text.facts.vocab_size)
     compare.draw(model_name, written)

@@ -42,6 +42,16 @@ BYTES_HELP = (
 )
 
 
+def answer(text: TokenizedText) -> str:
+    """Say in one sentence what became of the text (Markdown)."""
+    cut = text.cut
+    return (
+        f"Your text of {counted(len(cut.text), 'character')} becomes "
+        f"**{counted(len(cut.token_ids), 'token')}**, each one of the {text.facts.vocab_size:,} "
+        "that this tokenizer knows."
+    )
+
+
 def draw_sizes(text: TokenizedText) -> None:
     """Draw how large the prompt and the vocabulary are."""
     cut = text.cut

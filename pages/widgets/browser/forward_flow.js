@@ -92,7 +92,9 @@ function head(flow, layout, stage, i) {
   named(made, `Open ${stage.title}`);
   made.addEventListener("click", () => {
     send("stage", stage.name);
-    if (layout.isTall) document.querySelector(data.details)?.scrollIntoView({ behavior: "smooth" });
+    // Where there is room, the whole picture stays over the beginning of what it opens.
+    const shown = layout.isTall ? document.querySelector(data.details) : made.closest(".flow");
+    shown?.scrollIntoView({ behavior: "smooth", block: "start" });
   });
   return placed(made, { ...layout.cards[i], height: layout.headHeight });
 }
