@@ -45,12 +45,14 @@ class Picked(NamedTuple):
 
 def pick_pair(subject: Subject) -> Picked | None:
     """Let the reader choose a query and a key of one head; None, with a sentence, if it cannot."""
-    left, right = st.columns(2)
-    with left:
+    of_layer, of_head, of_query, of_key = st.columns([3, 4, 3, 3])
+    with of_layer:
         layer = pick_layer(subject.info, only_attention=True)
+    with of_head:
         head = pick_head(subject.info) or 0
-    with right:
+    with of_query:
         query = pick_position(subject.tokens, label="Query token")
+    with of_key:
         key = _pick_key(subject.labels, query)
     rotation = subject.facts.rotations[layer]
     if rotation is None:
