@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from model_hooks import ModelInfo
+from model_hooks.opening.names import short_name
 from model_hooks.parts.differences import Difference, Topic, differences
 from model_hooks.parts.facts import ORIGINAL_2017, BlockFacts
 from pages.block_architecture.explanations import WRITTEN, explain
@@ -62,7 +63,9 @@ def _draw_loaded(
     scene: Scene, found: tuple[Difference, ...], all_facts: tuple[BlockFacts, ...]
 ) -> None:
     facts = scene.facts
-    st.header(f"{escape_markdown(scene.info.name)}, block {facts.layer}", help=PICTURE_HELP)
+    st.header(
+        f"{escape_markdown(short_name(scene.info.name))}, block {facts.layer}", help=PICTURE_HELP
+    )
     numbers: dict[Topic, int] = {of.topic: number for number, of in enumerate(found, 1)}
 
     def choose(mark: Point) -> None:

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from model_hooks.opening.names import short_name
 from model_hooks.read.architecture import Part
 from pages.block_architecture.blocks import PAPER
 from pages.block_architecture.scene import Scene
@@ -40,9 +41,9 @@ def draw(scene: Scene) -> None:
         st.markdown(
             "The first transformer translated: an **encoder** read the whole sentence, and a "
             "**decoder** wrote the translation token by token, looking at the encoder. A language "
-            f"model such as {escape_markdown(scene.info.name)} only continues one text, so it "
-            "keeps the **thick path**: no encoder, and no attention to it. This model has "
-            f"**{scene.info.n_layers}** such blocks; the base model of 2017 had 6 on each side."
+            f"model such as {escape_markdown(short_name(scene.info.name))} only continues one "
+            "text, so it keeps the **thick path**: no encoder, and no attention to it. This model "
+            f"has **{scene.info.n_layers}** such blocks; the base model of 2017 had 6 on each side."
         )
         st.markdown("### Where the parameters are")
         _draw_parameters(scene)

@@ -7,6 +7,7 @@ import streamlit as st
 from model_hooks import ModelInfo
 from model_hooks.bundled import models_at_hand
 from model_hooks.opening.installed import SMOLLM2
+from model_hooks.opening.names import short_name
 from pages.ask.session import info
 from pages.state.visit import link, put
 from pages.text import escape_markdown
@@ -32,7 +33,7 @@ def about() -> str:
 
 def model_in_words(of: ModelInfo) -> str:
     """Say which model is open, how large it is, and what can be expected of it."""
-    name = f"**{escape_markdown(of.name)}**"
+    name = f"**{escape_markdown(short_name(of.name))}**"
     sizes = {model.name: model for model in models_at_hand()}
     if of.name not in sizes:
         layers = counted(of.n_layers, "layer")

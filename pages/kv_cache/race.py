@@ -16,6 +16,7 @@ from model_hooks import Decoding, InlookError, ModelInfo
 from model_hooks.experiments.race import Race, SideBySide, race
 from model_hooks.experiments.untrained import GPT2_CONTEXT, GPT2_VOCABULARY, UNTRAINED_GPT2
 from model_hooks.host import Run
+from model_hooks.opening.names import short_name
 from model_hooks.write.room import check_room
 from pages.ask.computed import streamed
 from pages.kv_cache import race_results
@@ -114,7 +115,7 @@ def _pick_settings(asked: Run, info: ModelInfo) -> Settings:
             "kv_cache.untrained",
             options=[False, True],
             format_func=lambda untrained: (
-                UNTRAINED_GPT2 if untrained else escape_markdown(info.name)
+                UNTRAINED_GPT2 if untrained else escape_markdown(short_name(info.name))
             ),
             required=True,
             help="The second has random weights: it writes nonsense and is here **for timing "

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from model_hooks import ModelInfo
 from model_hooks.experiments.race import Race
+from model_hooks.opening.names import short_name
 from model_hooks.read.recorded import info_of
 from pages.ask.computed import N_THREADS, computed
 from pages.kv_cache import same_tokens
@@ -58,7 +59,7 @@ def draw(result: Result) -> None:
     numbers_from(
         None,
         (len(race.complete), race.n_steps),
-        f"measured on this machine: {escape_markdown(info.name)}, prompt of "
+        f"measured on this machine: {escape_markdown(short_name(info.name))}, prompt of "
         f"{counted(len(settings.prompt_ids), 'token')}, {info.dtype} on {info.device}, "
         f"{counted(N_THREADS, 'thread')}; rounds and steps",
     )

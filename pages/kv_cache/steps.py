@@ -6,6 +6,7 @@ import streamlit as st
 
 from model_hooks import ModelInfo
 from model_hooks.experiments.race import SideBySide, TimedRun, TimedStep
+from model_hooks.opening.names import short_name
 from model_hooks.read.cached import CacheKind
 from model_hooks.read.recorded import tokens_of
 from pages.ask.computed import computed
@@ -96,8 +97,8 @@ def look_at(step: int) -> None:
 def no_cache(info: ModelInfo) -> str:
     """Say that a model cannot keep keys and values to go on from."""
     return (
-        f"{info.name} ({info.family}) keeps no keys and values that it can go on from, so its "
-        "cache cannot be switched on: both runs compute everything in every step."
+        f"{short_name(info.name)} ({info.family}) keeps no keys and values that it can go on from, "
+        "so its cache cannot be switched on: both runs compute everything in every step."
     )
 
 

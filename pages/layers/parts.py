@@ -5,6 +5,7 @@ import streamlit as st
 
 from model_hooks import ModelInfo
 from model_hooks.host import Run
+from model_hooks.opening.names import short_name
 from model_hooks.parts.abilities import Abilities
 from model_hooks.read.attribution import Attribution, attribute_logit
 from pages.ask.computed import computed
@@ -103,12 +104,13 @@ def inexact_reason(info: ModelInfo, told_apart: bool = True) -> str:
         )
     if info.norm_placement == "post":
         return (
-            f"{info.name} normalises the stream itself after each addition (post-norm), so what "
-            "one part added is rescaled again and again, and the logit is not a plain sum of parts."
+            f"{short_name(info.name)} normalises the stream itself after each addition "
+            "(post-norm), so what one part added is rescaled again and again, and the logit is not "
+            "a plain sum of parts."
         )
     return (
-        f"In {info.name} ({info.family}) something other than a norm and a linear layer stands "
-        "between the parts and the logit, so the logit is not a plain sum of parts."
+        f"In {short_name(info.name)} ({info.family}) something other than a norm and a linear "
+        "layer stands between the parts and the logit, so the logit is not a plain sum of parts."
     )
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from model_hooks import ModelInfo
+from model_hooks.opening.names import short_name
 from model_hooks.read.choice import TokenScore, token_score
 from pages.ask.computed import computed
 from pages.ask.session import info
@@ -31,8 +32,8 @@ def draw(seen: Seen) -> None:
     score: TokenScore | None = _token_score(*seen.asked, seen.followed, seen.pos)
     if score is None:
         st.info(
-            f"{escape_markdown(info().name)} has no LM head that is one table of rows, so there is "
-            "no single dot product to show.",
+            f"{escape_markdown(short_name(info().name))} has no LM head that is one table of rows, "
+            "so there is no single dot product to show.",
             icon=":material/info:",
         )
         return

@@ -1,6 +1,7 @@
 """How does this model know the order of words? The answer in a few sentences."""
 
 from model_hooks import ModelInfo
+from model_hooks.opening.names import short_name
 from model_hooks.read.positions import Positions
 from pages.text import escape_markdown
 
@@ -14,7 +15,7 @@ MOST_LISTED = 8
 
 def answer(info: ModelInfo, facts: Positions) -> str:
     """Say in a few sentences how a model knows the order of words."""
-    name = f"**{escape_markdown(info.name)}**"
+    name = f"**{escape_markdown(short_name(info.name))}**"
     if facts.kind == "rotary":
         return f"{name} **turns its queries and keys** (rotary positions, RoPE): " + _rotary(facts)
     if facts.kind in ("learned", "sinusoidal"):

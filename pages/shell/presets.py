@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from model_hooks import bundled_models
 from model_hooks.opening.installed import SMOLLM2
 from pages.state.view import DEFAULT_PROMPT
 
@@ -15,6 +16,8 @@ class Preset(NamedTuple):
     layer: int | None = None
     """With `head`, where it is best seen; None leaves what is open."""
     head: int | None = None
+    of_stories: bool = False
+    """Whether what it says holds of models that have read children's stories only."""
 
 
 PRESETS = (
@@ -23,22 +26,26 @@ PRESETS = (
         DEFAULT_PROMPT,
         "The name stands earlier in the text: one head looks back at it and copies it. After the "
         "same two words at the beginning, the model says another name.",
+        of_stories=True,
     ),
     Preset(
         "A story begins",
         "Once upon a time, there was a little",
         "Few words fit here: see how the probability piles up on a handful of tokens.",
+        of_stories=True,
     ),
     Preset(
         "A fixed phrase",
         "They lived happily ever",
         "One token is far ahead of all others. In which layer does it take the lead?",
+        of_stories=True,
     ),
     Preset(
         "A film title",
         "The Shawshank",
         "The model knows how it goes on. Which layer's feedforward brings the word, and what is "
         "left without it?",
+        of_stories=True,
     ),
     Preset(
         "Wide open",
@@ -59,6 +66,7 @@ PRESETS = (
         "Not a story",
         "2 + 2 =",
         "The bundled model has read children's stories only: see how unsure it is.",
+        of_stories=True,
     ),
 )
 
@@ -122,4 +130,7 @@ OF_SMOLLM2 = (
 
 def presets_of(model_name: str) -> tuple[Preset, ...]:
     """Return the prompts worth trying with a model."""
-    return OF_SMOLLM2 if model_name == SMOLLM2.name else PRESETS
+    if model_name == SMOLLM2.name:
+        return OF_SMOLLM2
+    has_read_stories = model_name in bundled_models()
+    return tuple(preset for preset in PRESETS if has_read_stories or not preset.of_stories)

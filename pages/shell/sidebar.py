@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.bundled import models_at_hand
+from model_hooks.opening.names import short_name
 from pages.ask.session import info, open_model
 from pages.shell.keys import draw_keys
 from pages.shell.navigation import Place
@@ -18,8 +19,11 @@ from pages.widgets.models import (
     adapter_switch,
     offered_models,
     own_model_box,
+    own_models,
+    remember_own,
     size_of,
     takes_any_model,
+    told_apart,
     where_from,
 )
 from pages.widgets.next_pages import link_page
@@ -37,6 +41,7 @@ def draw(sections: Mapping[str, Iterable[Place]]) -> None:
         place = _model_picker()
         switched_off, keys = st.container(), st.container()
     if open_model() is None:
+        remember_own(view().model)
         with place.container():
             if said := where_from(info()):
                 st.caption(said)
@@ -61,17 +66,18 @@ def about() -> str:
     uses("model", "prompt")
     prompt = visible(view().prompt).replace("·", " ")
     more = "…" if len(prompt) > PROMPT_LETTERS else ""
-    return f"Inlook, {view().model}: {prompt[:PROMPT_LETTERS]}{more}"
+    return f"Inlook, {short_name(view().model)}: {prompt[:PROMPT_LETTERS]}{more}"
 
 
 def _model_picker() -> DeltaGenerator:
     """Draw what chooses a model; return where there is place for a line about it."""
     sizes = {model.name: model for model in models_at_hand()}
     offered = offered_models()
-    own = [] if view().model in offered else [view().model]
+    own = own_models(view().model)
+    labels = told_apart([*offered, *own])
 
     def describe(name: str) -> str:
-        return f"{name} ({size_of(sizes[name])})" if name in sizes else name
+        return f"{name} ({size_of(sizes[name])})" if name in sizes else labels.get(name, name)
 
     bind(
         st.selectbox,

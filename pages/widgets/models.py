@@ -1,17 +1,24 @@
 """Which models can be looked into? Those that came along, by size, and one's own by its name."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import streamlit as st
 
 from model_hooks import ModelInfo
 from model_hooks.bundled import BundledModel, models_at_hand
 from model_hooks.opening.gguf_files import bits_per_weight
 from model_hooks.opening.installed import packaged
-from model_hooks.opening.names import with_adapter, without_adapter
+from model_hooks.opening.names import meant_by, short_name, with_adapter, without_adapter
 from pages.server.settings import settings
+from pages.state.kept import Kept
 from pages.state.mailbox import reported
 from pages.state.visit import put
 from pages.text import escape_markdown
 from viz.numbers import three_digits
+
+OPENED = Kept[tuple[str, ...]]("own_models")
+"""Models that this visitor has opened and that are not offered to all."""
 
 
 def size_of(model: BundledModel) -> str:
@@ -27,6 +34,26 @@ def offered_models() -> list[str]:
     return [name for name in bundled if name in listed] + [n for n in listed if n not in bundled]
 
 
+def remember_own(name: str) -> None:
+    """Keep a model that was opened and is not offered in this visitor's list."""
+    own = OPENED.get() or ()
+    if name not in (*offered_models(), *own):
+        OPENED.put((*own, name))
+
+
+def own_models(current: str) -> list[str]:
+    """Name the models of this visitor's own, the current one too."""
+    own = [*(OPENED.get() or ()), current]
+    return [name for name in dict.fromkeys(own) if name not in offered_models()]
+
+
+def told_apart(names: Sequence[str]) -> dict[str, str]:
+    """Return a short label for each of some models; all of its name where two would be alike."""
+    short = {name: short_name(name) for name in names}
+    often = Counter(short.values())
+    return {name: label if often[label] == 1 else name for name, label in short.items()}
+
+
 def takes_any_model() -> bool:
     """Tell whether a model may be named that is not offered."""
     return settings().models is None
@@ -39,19 +66,21 @@ def own_model_box(key: str) -> None:
         return
 
     def open_it() -> None:
-        if name := (reported(key) or "").strip():
+        if name := meant_by(reported(key) or ""):
             put(model=name)
 
-    st.text_input(
+    # In a form, Enter opens what is written there, whether it was opened before or not.
+    form = st.form(f"{key}.form", border=False, enter_to_submit=True)
+    form.text_input(
         "Folder or Hub id",
         key=key,
         placeholder="openai-community/gpt2",
         help="A folder with a causal language model in Hugging Face format or an adapter for one "
         "(LoRA), a GGUF file, or the "
         "name of one on the Hugging Face Hub (downloaded once); a GGUF file there is "
-        "`name:file.gguf`. Safetensors and GGUF only.",
-        on_change=open_it,
+        "`name:file.gguf`. A page's address there will do. Safetensors and GGUF only.",
     )
+    form.form_submit_button("Open", on_click=open_it)
 
 
 def bundled_model_menu(key: str) -> None:

@@ -186,7 +186,8 @@ def test_switching_a_part_off_keeps_the_text_and_says_so(open_page, hooked):
 def test_another_model_begins_anew(open_page):
     app = open_page("generation", model="one")
     press_run(app, 3)
-    app.text_input(key="own_model").set_value("other").run()
+    app.text_input(key="own_model").set_value("other")
+    next(one for one in app.sidebar.button if one.label == "Open").click().run()
     assert not app.exception
     assert view_of(app).model == "other"
     assert written(app) == ()

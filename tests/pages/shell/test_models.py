@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from model_hooks import HookedModel
+from model_hooks import HookedModel, ModelNotFoundError, bundled_models
 from model_hooks.opening import progress
 from model_hooks.opening.installed import SMOLLM2
 from model_hooks.opening.names import without_adapter
-from pages.ask import session
-from pages.shell.presets import OF_SMOLLM2
+from pages.ask import computed, session
+from pages.shell.presets import OF_SMOLLM2, presets_of
 from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.conftest import opened, view_of
 
@@ -107,3 +107,51 @@ def test_who_looks_at_an_open_model_does_not_wait_for_those_who_open_another(nam
     app.run()
     assert not app.exception
     assert app.title
+
+
+def test_own_models_stay_in_the_list_by_short_names_and_open_again_on_enter(named):
+    named()
+    app = opened(model="/home/me/first")
+
+    def listed():
+        return app.sidebar.selectbox[0].options
+
+    def enter(typed):
+        app.text_input(key="own_model").set_value(typed)
+        next(one for one in app.sidebar.button if one.label == "Open").click().run()
+        assert not app.exception
+
+    enter('"/home/me/second"')
+    assert view_of(app).model == "/home/me/second"
+    assert "**second**" in " ".join(one.value for one in app.main.markdown)
+    assert {"first", "second"} <= {*listed()}
+    app.sidebar.selectbox[0].set_value(0).run()
+    assert view_of(app).model in bundled_models()
+    assert {"first", "second"} <= {*listed()}
+    enter('"/home/me/second"')
+    assert view_of(app).model == "/home/me/second"
+    enter("/home/you/first")  # two that are called alike are told apart
+    assert {"/home/me/first", "/home/you/first", "second"} <= {*listed()}
+
+
+def test_a_model_that_cannot_be_opened_does_not_stay_in_the_list(open_with, named):
+    named()
+    app = opened(model="/home/me/first")
+    computed.set_host(None)
+
+    def refuse(name):
+        raise ModelNotFoundError(f"There is no folder {name!r}.")
+
+    open_with(refuse)
+    app.text_input(key="own_model").set_value("/home/me/none")
+    next(one for one in app.sidebar.button if one.label == "Open").click().run()
+    assert any("There is no folder" in one.value for one in app.error)
+    named()
+    app.sidebar.selectbox[0].set_value(0).run()
+    assert "none" not in app.sidebar.selectbox[0].options
+
+
+def test_examples_that_tell_of_stories_are_for_models_that_have_read_some():
+    titles = {name: {one.title for one in presets_of(name)} for name in ("twin-gqa", "my/own")}
+    assert "A film title" in titles["twin-gqa"]
+    assert titles["my/own"] == {"Wide open", "Once more", "Made-up words"}
