@@ -129,7 +129,7 @@ def _draw_text(looks_ahead: bool) -> None:
     draft = _draft()
     tokens = () if draft is None else _tokens_of(draft.model_name, draft.token_ids)
     n_tokens, pos = len(tokens), view().pos
-    follows = None if draft is None else _next()
+    follows = None if draft is None else _next(draft)
     if pos is None:
         to_come = looks_ahead and draft is not None and not draft.steps
         pos = n_tokens if to_come else n_tokens - 1
@@ -153,7 +153,7 @@ def _draw_text(looks_ahead: bool) -> None:
     )
 
 
-def _next() -> Next | None:
+def _next(draft: Draft) -> Next | None:
     try:
         stages = _stages_if(view().decoding)
     except InlookError:
