@@ -97,7 +97,7 @@ def operations(n_flops: Number) -> str:
     return f"{n_flops:,.0f} FLOP"
 
 
-def plural(n: int | np.integer, noun: str, nouns: str | None = None) -> str:
+def plural(n: float | np.integer, noun: str, nouns: str | None = None) -> str:
     """Return the form of a noun that goes with a number.
 
     Args:

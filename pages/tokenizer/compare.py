@@ -12,7 +12,7 @@ from pages.tokenizer.choices import Choices
 from pages.widgets.bind import bind
 from pages.widgets.fragment import fragment
 from pages.widgets.models import offered_models, takes_any_model
-from viz.numbers import counted, three_digits
+from viz.numbers import counted, plural, three_digits
 
 MAX_CHIPS = 300
 """Tokens shown on each side."""
@@ -70,9 +70,10 @@ def comparison(first: tuple[str, int], second: tuple[str, int]) -> str:
 def card(title: str, text: TokenizedText) -> str:
     """Describe one of two tokenizers (Markdown)."""
     facts, cut = text.facts, text.cut
+    n = cut.characters_per_token
     return (
         f"**{escape_markdown(title)}**: {counted(len(cut.token_ids), 'token')}, "
-        f"{three_digits(cut.characters_per_token)} characters per token  \n"
+        f"{three_digits(n)} {plural(round(n, 2), 'character')} per token  \n"
         f":small[{facts.algorithm}, vocabulary of {facts.vocab_size:,}]"
     )
 

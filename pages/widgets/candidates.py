@@ -101,7 +101,7 @@ def _headings(decoding: Decoding, penalty: bool) -> list[str]:
     filters = " · ".join(decoding.filters())
     after_penalty = f"After penalty<small>{decoding.repetition_penalty:g}</small>"
     return [
-        *("Token", "ID", "Rank", "Logit", "Model's own probability"),
+        *("Token", "ID", "Model's own rank", "Logit", "Model's own probability"),
         *([after_penalty] if penalty else []),
         f"After temperature<small>{divisor}</small>",
         f"After filters<small>{filters or 'none on'}</small>",

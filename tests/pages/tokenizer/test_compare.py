@@ -31,6 +31,7 @@ def test_the_card_counts_tokens_and_vocabulary(tiny_session):
     said = card("tiny", chips.read("any", "the the"))
     assert said.startswith("**tiny**: 4 tokens, 2.33 characters per token")
     assert "BPE, vocabulary of 260" in said
+    assert "2 tokens, 1 character per token" in card("tiny", chips.read("any", "q"))
 
 
 @pytest.mark.parametrize(
