@@ -5,19 +5,27 @@ and leaves sidebar and buttons as they stand. Streamlit's fragments have one dra
 one waits until its run is over. So whatever writes for long is drawn outside of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 
 import streamlit as st
 
 from pages.ask import writing
 from pages.state.view import View, fields_of
-from pages.state.visit import uses
+from pages.state.visit import UNREADABLE, uses
 from pages.text import escape_markdown
 from pages.widgets.fragment import fragment
+from viz.numbers import counted
 
 OF_TEXT = ("model", "prompt", "turns", "written", "pos", "decoding", "use_cache", "interventions")
 """Fields that every page is about."""
+IN_WORDS = {
+    "model": "the model",
+    "prompt": "the prompt",
+    "turns": "the conversation",
+    "written": "what was written",
+}
+"""What readers call fields of a link."""
 
 
 @cache
@@ -45,8 +53,24 @@ def _draw_page(draw: Callable[[], None]) -> None:
     uses_text()
     if problem := writing.PROBLEM.peek():
         st.error(escape_markdown(problem), icon=":material/error:")
+    if names := UNREADABLE.peek():
+        st.warning(damage(names), icon=":material/link_off:")
     draw()
-    writing.PROBLEM.take()  # not before: a page that is drawn twice says it twice
+    for said in (writing.PROBLEM, UNREADABLE):
+        said.take()  # not before: a page that is drawn twice says it twice
+
+
+def damage(names: Collection[str]) -> str:
+    """Say what of a link could not be read."""
+    lost = [words for name, words in IN_WORDS.items() if name in names]
+    if n_others := len(names) - len(lost):
+        lost.append(counted(n_others, "other choice" if lost else "choice"))
+    *most, last = lost
+    what = f"{', '.join(most)} and {last}" if most else last
+    return (
+        f"Part of this link is damaged or was cut off: {what} could not be read. What stands here "
+        "instead is what Inlook opens with. If somebody sent you the link, ask for it once more."
+    )
 
 
 _page = fragment(_draw_page, key="page")

@@ -49,16 +49,26 @@ def _encoded(view: Any) -> Mapping[str, str]:
 
 def decode(kind: type[Viewed], address: Mapping[str, str]) -> Viewed:
     """Read query parameters; each unknown or damaged value is ignored by itself."""
-    found = kind()
+    return _decoded(kind, address)[0]
+
+
+def unreadable(kind: type, address: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the fields of a view of which an address tells values that cannot be read."""
+    return _decoded(kind, address)[1]
+
+
+def _decoded(kind: type[Viewed], address: Mapping[str, str]) -> tuple[Viewed, tuple[str, ...]]:
+    found, damaged = kind(), []
     for name, (of, metadata) in fields_of(kind).items():
+        if (text := address.get(_address_name(name, metadata))) is None:
+            continue
         try:
-            text = address[_address_name(name, metadata)]
             text = _unpacked(text) if text.startswith("*") else text
             value = None if text == metadata.get("none") else _read(of, text)
             found = changed_copy(found, {name: value})
         except (KeyError, ValueError, OverflowError, TypeError):
-            continue
-    return found
+            damaged.append(name)
+    return found, tuple(damaged)
 
 
 def names_in(kind: type, text: str) -> list[str]:

@@ -17,7 +17,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
 
-from pages.state.link import decode, encode, names_in
+from pages.state.link import decode, encode, names_in, unreadable
+from pages.state.mailbox import Message
 from pages.state.view import FIRST_LOOKS, View, changed_copy, fields_of, name_of_part, value_of
 
 _VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _PARTS, _UNSAID, _IS_WHOLE = (
@@ -27,6 +28,8 @@ _VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _PARTS, _UNSAID, _IS_WHOLE = (
 PARTS_ALONE = True
 """Whether parts of the window are drawn anew without the rest, where that is enough."""
 _SET = "set"
+UNREADABLE = Message[tuple[str, ...]]("visit.unreadable")
+"""Fields that a visitor's link told and that could not be read."""
 Part = TypeVar("Part")
 
 
@@ -37,6 +40,8 @@ def begin(kind: type, page: str) -> None:
     state[_DRAWN], state[_PARTS], state[_UNSAID], state[_IS_WHOLE] = {}, {}, set(), False
     if _VIEW not in state or type(state[_VIEW]) is not kind or stepped:
         state[_VIEW] = decode(kind, address)
+        if damaged := unreadable(kind, address):
+            UNREADABLE.leave(damaged)
     elif _SET in address and page != state.get(_PAGE):
         told = decode(kind, address)
         names = names_in(kind, address[_SET])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pages.state import visit
-from tests.pages.conftest import choose, component_of, switched, view_of
+from tests.pages.conftest import choose, component_of, opened, switched, view_of
 
 
 @pytest.fixture
@@ -88,3 +88,21 @@ def test_a_step_after_a_run_that_was_cut_off_draws_the_whole_window(open_page, a
     app = press(app, "step")
     assert app.sidebar.selectbox
     assert not press(app, "step").sidebar.selectbox
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ({"prompt": "*eJw"}, "the prompt could not"),
+        ({"prompt": "*eJw", "written": "1..2"}, "the prompt and what was written could not"),
+        ({"layer": "x", "head": "", "model": "*A"}, "the model and 2 other choices could not"),
+        ({"on_the_moon": "1"}, None),
+    ],
+)
+def test_a_damaged_link_is_said_once(tiny_session, link, said):
+    app = opened(**link)
+    assert not app.exception
+    assert [said in one.value for one in app.warning] == ([] if said is None else [True])
+    app.run()
+    assert not app.exception
+    assert not app.warning

@@ -20,7 +20,7 @@ from model_hooks import (
     Knockout,
     ShareKVHeads,
 )
-from pages.state.link import decode, encode, is_long
+from pages.state.link import decode, encode, is_long, unreadable
 from pages.state.view import changed_copy, fields_of, value_of, whole_view
 
 
@@ -112,6 +112,8 @@ DAMAGED = {
 def test_a_damaged_value_is_ignored_by_itself(name, text):
     good = {"head": "3", "inner.ids": "7"} if name != "inner.ids" else {"head": "3"}
     assert decode(Outer, {name: text, **good}) == decode(Outer, good)
+    assert len(unreadable(Outer, {name: text, **good})) == (name != "junk")
+    assert unreadable(Outer, good) == ()
 
 
 def test_a_compressed_text_that_is_cut_off_is_ignored():
