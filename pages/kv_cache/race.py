@@ -83,7 +83,8 @@ def _draw_buttons(*, may_run: bool) -> None:
     """Draw what starts and stops a race.
 
     Both can be pressed while one runs: should the browser be left with the page as it is then, as
-    by Streamlit's own Stop, they still work.
+    by Streamlit's own Stop, they still work. A race that was asked for and has not begun yet is not
+    run when *Stop* is pressed.
     """
     with st.container(horizontal=True):
         st.button(
@@ -104,6 +105,7 @@ def _draw_buttons(*, may_run: bool) -> None:
             shortcut=shortcut("X"),
             disabled=not ASKED.waits,
             help="What is measured so far stays (key X).",
+            on_click=ASKED.take,
         )
 
 

@@ -137,8 +137,10 @@ def test_a_reload_in_the_middle_of_a_race_leaves_every_button_working(racing):
 def test_streamlits_own_stop_in_the_middle_of_a_race_leaves_every_button_working(racing, first):
     press_streamlits_stop(racing)
     if first == "run":
+        told = racing.get_by_text(RUNNING)
+        of_the_first = told.inner_text()
         button(racing, "run").click()
-        racing.get_by_text(RUNNING).wait_for()
+        expect(told).not_to_have_text(of_the_first)
         button(racing, "stop").click()
     elif first == "stop":
         button(racing, "stop").click()

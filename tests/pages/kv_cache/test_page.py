@@ -422,24 +422,26 @@ def test_a_race_is_run_once_and_leaves_every_button_working(open_page):
     assert len(kept(app, "result").race.rounds) == 2
 
 
-@pytest.mark.parametrize("button", ["run", "stop", "next", "restart"])
-def test_a_race_cut_off_in_the_middle_leaves_every_button_working(open_page, monkeypatch, button):
-    """As by Streamlit's own Stop: the page stays as it was drawn while the race ran."""
-    cut = [True]
+def cut_off_race(open_page, monkeypatch):
+    """Open the page and let a race of three tokens end after two, as by Streamlit's own Stop."""
 
     def cut_off(races):
-        for i, race in enumerate(races):
-            if cut[0] and i == 2:
-                st.stop()
-            yield race
+        yield from itertools.islice(races, 2)
+        st.stop()
 
-    change_race(monkeypatch, cut_off)
     app = open_page("kv_cache")
     choose(app, "kv_cache.n_tokens", 3)
     choose(app, "kv_cache.n_rounds", 1)
-    app = press(app, "run")
+    with monkeypatch.context() as patch:
+        change_race(patch, cut_off)
+        return press(app, "run")
+
+
+@pytest.mark.parametrize("button", ["run", "stop", "next", "restart"])
+def test_a_race_cut_off_in_the_middle_leaves_every_button_working(open_page, monkeypatch, button):
+    """As by Streamlit's own Stop: the page stays as it was drawn while the race ran."""
+    app = cut_off_race(open_page, monkeypatch)
     assert not app.button(key=f"kv_cache.{button}").disabled
-    cut[0] = False
     app = press(app, button)
     assert not app.exception
     assert ("Stopped in round 1 of 1" in said(app)) == (button != "run")
@@ -452,6 +454,15 @@ def test_a_race_asked_for_just_before_another_tab_was_opened_does_not_run(open_p
     app.run()
     assert "mailbox.kv_cache.race" not in app.session_state["mailbox"]
     assert "kept.kv_cache.result" not in app.session_state["kept"]
+
+
+def test_stop_takes_back_a_race_that_has_not_begun(open_page, monkeypatch):
+    """A press of Stop may arrive before the run that was to begin the race got that far."""
+    app = cut_off_race(open_page, monkeypatch)
+    app.session_state["mailbox"] = {"mailbox.kv_cache.race": True}
+    app = press(app, "stop")
+    assert not app.exception
+    assert len(kept(app, "result").race.rounds[0]) == 2
 
 
 def test_everything_runs_under_what_is_switched_off(open_page, hooked):
