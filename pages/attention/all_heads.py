@@ -15,6 +15,7 @@ from pages.state.visit import part, put
 from pages.widgets.bind import bind
 from pages.widgets.components import MAX_GRID_BYTES, MAX_TILE_PX, head_grid
 from pages.widgets.controls import current_position, pick_head, pick_layer
+from pages.widgets.heading import heading
 from pages.widgets.long_text import WHOLE_UP_TO, window_around
 from viz.numbers import bits, plural, three_digits
 
@@ -56,7 +57,7 @@ _scores = computed(head_scores, says="Measuring all heads…")
 def draw(asked: Run, info: ModelInfo) -> tuple[int, int | None]:
     """Draw the grid and its controls; return the chosen layer and head."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.header("All heads", help=GRID_HELP, width="stretch")
+        heading("All heads", help=GRID_HELP)
         order = _pick_order(asked)
     layer = pick_layer(info, only_attention=True)
     head = pick_head(info, mean=True)

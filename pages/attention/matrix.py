@@ -22,6 +22,7 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.long_text import WHOLE_UP_TO, window_around
 from viz import attention_heatmap
 from viz.attention import block_size
@@ -83,7 +84,7 @@ def draw(
     asked: Run, info: ModelInfo, tokens: Sequence[str], layer: int, head: int | None
 ) -> tuple[Shown, slice]:
     """Draw the matrix and its controls; return what it shows, and of which tokens."""
-    st.header(name_of(layer, head), help=MATRIX_HELP)
+    heading(name_of(layer, head), help=MATRIX_HELP)
     query = current_position(len(tokens))
     window = window_around(len(tokens), query)
     is_whole = window.stop - window.start == len(tokens)

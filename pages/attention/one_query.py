@@ -15,6 +15,7 @@ from pages.text import escape_markdown, visible
 from pages.widgets import quantity
 from pages.widgets.components import head_lines, rows_to_send, token_strip
 from pages.widgets.controls import current_position, pick_position
+from pages.widgets.heading import heading
 from pages.widgets.quantity import ATTENTION
 from viz.numbers import percent
 
@@ -30,7 +31,7 @@ def draw(
     asked: Run, tokens: Sequence[str], shown: Shown, span: slice, layer: int, head: int | None
 ) -> int:
     """Draw what one query reads; return its position."""
-    st.header("One query")
+    heading("One query")
     query, shares, start = current_position(len(tokens)), shown.shares, shown.start
     drawn, row = tokens[start : start + len(shares)], query - start
     token_strip(

@@ -12,8 +12,9 @@ from pages.text import visible
 from pages.widgets.bind import tabs
 from pages.widgets.controls import current_position
 from pages.widgets.fragment import fragment
+from pages.widgets.heading import heading, page_title
 from pages.widgets.long_text import say_window, window_around
-from pages.widgets.next_pages import link_pages
+from pages.widgets.next_pages import try_next
 
 # What lies below the lines, one at a time: a click redraws only what is seen.
 DEEPER: dict[Tab, tuple[str, str]] = {
@@ -31,20 +32,19 @@ NEXT_PAGES = {
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Attention")
+    page_title("Attention")
     st.markdown(
         "**Which earlier tokens does each head read from?** A token learns what came before it by "
         "attention. Every layer looks back several times in parallel; each of these looks is a "
         "head."
     )
     _explore(run(), tokens_of_run())
-    st.header("Try next")
-    st.markdown(
-        "- Sort the heads by **Previous token**, then open the first one.\n"
-        "- Write a prompt that repeats itself, and sort by **Induction**.\n"
-        "- Hide the first token: which heads have anything left?"
+    try_next(
+        NEXT_PAGES,
+        "Sort the heads by **Previous token**, then open the first one.",
+        "Write a prompt that repeats itself, and sort by **Induction**.",
+        "Hide the first token: which heads have anything left?",
     )
-    link_pages(NEXT_PAGES)
 
 
 @fragment
@@ -80,7 +80,7 @@ def _deeper(
         if not tab.open:
             continue
         with tab:
-            st.header(title, help=help_text)
+            heading(title, help=help_text)
             if name == "several":
                 several.draw(tokens, shown, query)
             elif name == "arithmetic":

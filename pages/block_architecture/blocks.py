@@ -18,6 +18,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import Point, chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.provenance import numbers_from
 from viz import block_structure
 from viz.numbers import counted
@@ -50,7 +51,7 @@ def draw(scene: Scene, all_facts: tuple[BlockFacts, ...]) -> None:
 
 
 def _draw_2017() -> None:
-    st.header("2017", help=PICTURE_HELP)
+    heading("2017", help=PICTURE_HELP)
     chart(
         drawing(block_structure, pieces_of(ORIGINAL_2017, D_MODEL_2017)),
         key="block_architecture.then",
@@ -63,7 +64,7 @@ def _draw_loaded(
     scene: Scene, found: tuple[Difference, ...], all_facts: tuple[BlockFacts, ...]
 ) -> None:
     facts = scene.facts
-    st.header(
+    heading(
         f"{escape_markdown(short_name(scene.info.name))}, block {facts.layer}", help=PICTURE_HELP
     )
     numbers: dict[Topic, int] = {of.topic: number for number, of in enumerate(found, 1)}

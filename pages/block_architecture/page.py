@@ -17,7 +17,8 @@ from pages.text import escape_markdown, visible
 from pages.widgets.bind import tabs
 from pages.widgets.controls import pick_layer, pick_position
 from pages.widgets.fragment import fragment
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import heading, page_title
+from pages.widgets.next_pages import try_next
 
 
 class Deeper(NamedTuple):
@@ -72,20 +73,19 @@ _block_facts = computed(block_facts, says="Taking the block apart…")
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Block architecture")
+    page_title("Block architecture")
     st.markdown(
         "**What is inside a block, and what changed?** A language model is one kind of block, "
         "repeated many times. Here is the block of the loaded model beside that of the first "
         "transformer, 2017."
     )
     _explore(run(), tokens_of_run())
-    st.header("Try next")
-    st.markdown(
-        "- Choose another layer: are all blocks built alike?\n"
-        "- Load another model in the sidebar, such as a twin, and watch the marks change.\n"
-        "- Under **LayerNorm, RMSNorm**, choose another token: is its mean always that small?"
+    try_next(
+        NEXT_PAGES,
+        "Choose another layer: are all blocks built alike?",
+        "Load another model in the sidebar, such as a twin, and watch the marks change.",
+        "Under **LayerNorm, RMSNorm**, choose another token: is its mean always that small?",
     )
-    link_pages(NEXT_PAGES, icon=":material/arrow_forward:")
 
 
 @fragment
@@ -111,7 +111,7 @@ def _deeper(scene: Scene) -> None:
         if not tab.open:
             continue
         with tab:
-            st.header(one.title, help=one.help)
+            heading(one.title, help=one.help)
             try:
                 one.draw(scene)
             except InlookError as error:

@@ -19,6 +19,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.quantity import CACHED, shown
 from viz import head_sharing
 from viz.numbers import counted, percent_change, size_text
@@ -55,7 +56,7 @@ def draw(subject: Subject) -> None:
     st.caption(provenance(sharing, subject.info))
     if n_groups < sizes.n_kv_heads and (found := losses(subject.asked, ShareKVHeads(n_groups))):
         _saved(subject, sharing, n_groups / sizes.n_kv_heads, found)
-        st.header("The next token")
+        heading("The next token")
         draw_next_token(
             subject.asked,
             ShareKVHeads(n_groups),

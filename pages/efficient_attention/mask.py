@@ -15,6 +15,7 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import current_position, pick_layer
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.long_text import say_window, window_around
 from viz import mask_cells, mask_picture
 
@@ -24,7 +25,7 @@ _readable = computed(readable_window)
 def draw(subject: Subject, pattern: AttentionPattern) -> None:
     """Draw the mask, in one layer where layers differ."""
     info = subject.info
-    st.header("The mask")
+    heading("The mask")
     windows = {info.sliding_window[layer] for layer in info.attention_layers}
     differ = len(windows) > 1 or pattern.layers is not None
     if differ or any(one.acting_layers is not None for one in subject.asked.interventions):

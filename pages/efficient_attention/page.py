@@ -10,7 +10,8 @@ from pages.efficient_attention.subject import Subject
 from pages.text import visible
 from pages.widgets.bind import tabs
 from pages.widgets.fragment import fragment
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import page_title
+from pages.widgets.next_pages import try_next
 
 COST_HELP = (
     "A text of n tokens has about n²/2 pairs of a query and a key, in every head of every layer. "
@@ -32,7 +33,7 @@ NEXT_PAGES = {
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Efficient attention")
+    page_title("Efficient attention")
     st.markdown(
         "**How can attention cost less?** Every token reads all tokens before it: twice the text, "
         "four times the work. Three ways out: read fewer tokens, keep fewer keys and values, or "
@@ -40,14 +41,12 @@ def draw() -> None:
         help=COST_HELP,
     )
     _explore(run(), tokens_of_run())
-    st.header("Try next")
-    st.markdown(
-        "- Write a name early in a long prompt, then shrink the window until the model forgets "
-        "it.\n"
-        "- Keep the first token in the window: does the loss come back?\n"
-        "- Put all KV heads into one group, and compare with the model that was trained so."
+    try_next(
+        NEXT_PAGES,
+        "Write a name early in a long prompt, then shrink the window until the model forgets it.",
+        "Keep the first token in the window: does the loss come back?",
+        "Put all KV heads into one group, and compare with the model that was trained so.",
     )
-    link_pages(NEXT_PAGES)
 
 
 @fragment

@@ -13,6 +13,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from viz import layer_losses, loss_changes
 from viz.numbers import signed
 
@@ -22,7 +23,7 @@ MANY_LAYERS = 24
 
 def draw(subject: Subject, pattern: AttentionPattern, name: str, found: Losses) -> None:
     """Draw what a pattern costs by token and, if asked for, by layer."""
-    st.header("Which tokens pay for it")
+    heading("Which tokens pay for it")
     st.caption(
         f"{MEASURED} Up, in hatched orange: the token became harder to predict. Down, in green: "
         "easier."

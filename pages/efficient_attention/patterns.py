@@ -15,6 +15,7 @@ from pages.efficient_attention.subject import ARITHMETIC, MEASURED, Subject
 from pages.state.visit import part
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
+from pages.widgets.heading import heading
 from pages.widgets.quantity import CACHED, shown
 from viz.numbers import counted, operations, percent, percent_change, plural, size_text
 
@@ -77,7 +78,7 @@ def draw(subject: Subject) -> None:
     with picture:
         mask.draw(subject, pattern)
     with prediction:
-        st.header("The next token")
+        heading("The next token")
         st.caption(f"{MEASURED} Two runs of your prompt through the loaded model.")
         draw_next_token(
             subject.asked,

@@ -19,6 +19,7 @@ from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.quantity import BITS_PER_BYTE, CACHED, shown
 from pages.widgets.run_whole import say_twins_run_whole
 from viz import converted_and_trained
@@ -58,7 +59,7 @@ class Twin(NamedTuple):
 
 def draw() -> None:
     """Compare converting a model with training one that way."""
-    st.header("Converted, or trained that way?")
+    heading("Converted, or trained that way?")
     names = [name for name in TWINS if name in bundled_models()]
     if TWINS[0] not in names:
         st.caption(NOT_BUNDLED)

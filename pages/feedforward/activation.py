@@ -15,6 +15,7 @@ from pages.text import escape_markdown
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.provenance import numbers_from
 from viz import activation_curves, gate_and_up
 from viz.feedforward import Points
@@ -49,7 +50,7 @@ def draw(scene: Scene, layer: int) -> None:
     if hidden is None:
         return
     name, values = function_name(scene.info), values_at(hidden)
-    st.header(f"What {name} does", help=HELP)
+    heading(f"What {name} does", help=HELP)
     curve: Curve | None = _curve(*scene.asked, layer, N_CURVE, scene.pos) if values else None
     if values is None or curve is None:
         st.info(

@@ -16,6 +16,7 @@ from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.experts import choice_line
+from pages.widgets.heading import heading
 from pages.widgets.provenance import numbers_from
 from viz import expert_heatmap
 from viz.numbers import plural
@@ -33,7 +34,7 @@ _routing = computed(routing_of, says="Asking the routers…")
 
 def draw(scene: Scene, layer: int) -> None:
     """Draw the experts of every token around the selected one."""
-    st.header("Which experts run?", help=HELP)
+    heading("Which experts run?", help=HELP)
     routings: tuple[Routing | None, ...] = _routing(*scene.asked)
     if (routing := routings[layer]) is None:
         st.info(no_router_sentence(routings, layer), icon=":material/info:")

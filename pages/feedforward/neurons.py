@@ -23,6 +23,7 @@ from pages.widgets.check import agree, check
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.provenance import numbers_from
 from pages.widgets.words import token_texts
 from viz import neuron_bars, promoted_bars
@@ -49,7 +50,7 @@ def draw(scene: Scene, layer: int) -> None:
     hidden = hidden_layer.read(scene, layer)
     if hidden is None:
         return
-    st.header(f"The strongest of {len(hidden.effects.sizes):,} neurons", help=HELP)
+    heading(f"The strongest of {len(hidden.effects.sizes):,} neurons", help=HELP)
     order = _pick_order(scene.name)
     which = hidden.ranked(order)
     many, one = st.columns(2, gap="large")

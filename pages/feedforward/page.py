@@ -19,7 +19,8 @@ from pages.text import escape_markdown
 from pages.widgets.bind import tabs
 from pages.widgets.controls import current_position, pick_position
 from pages.widgets.fragment import fragment
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import page_title
+from pages.widgets.next_pages import try_next
 from pages.widgets.words import pick_word, token_name
 
 SHAWSHANK = "The Shawshank"
@@ -42,19 +43,18 @@ _logits = computed(logits_after)
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Feedforward")
+    page_title("Feedforward")
     st.markdown(
         "**Where does the model keep what it knows?** Much of it lies in the feedforward of each "
         "layer: hundreds of small pattern detectors, the neurons, that work on every token alone "
         "and push the prediction towards some words."
     )
     _explore(run(), tokens_of_run())
-    st.header("Try next")
-    st.markdown(
-        "- Type a word that the model did *not* choose: which feedforward holds it down?\n"
-        "- Choose an earlier token: every token has its own prediction, and its own neurons."
+    try_next(
+        NEXT_PAGES,
+        "Type a word that the model did *not* choose: which feedforward holds it down?",
+        "Choose an earlier token: every token has its own prediction, and its own neurons.",
     )
-    link_pages(NEXT_PAGES, icon=":material/arrow_forward:")
 
 
 def fact_of(model_name: str) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.provenance import numbers_from
 from pages.widgets.words import token_labels
 from viz import switched_off_bars
@@ -36,7 +37,7 @@ _without = computed(probabilities_without, says="Switching off one feedforward a
 
 def draw(scene: Scene, layer: int) -> None:
     """Draw the prediction without one feedforward, and the word without each."""
-    st.header("What would be lost without it?", help=HELP)
+    heading("What would be lost without it?", help=HELP)
     try:
         before = _without(*scene.asked, None, scene.pos)
         after = _without(*scene.asked, layer, scene.pos)

@@ -15,7 +15,8 @@ from pages.state.visit import part, put, uses
 from pages.widgets.bind import bind
 from pages.widgets.controls import pick_position
 from pages.widgets.fragment import fragment
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import page_title
+from pages.widgets.next_pages import try_next
 from pages.widgets.words import token_name
 from viz import candidates
 
@@ -62,7 +63,7 @@ def draw() -> None:
     names = tuple(stage.name for stage in STAGES)
     number, tours = names.index(part(Choices).stage), part(Choices).tour
     with st.container(key="forward.title", horizontal=True, vertical_alignment="center"):
-        st.title("Forward pass", width="stretch")
+        page_title("Forward pass")
         if tours:
             tour.buttons(names, number)
         else:
@@ -164,10 +165,9 @@ def _step_buttons(number: int) -> None:
 
 def _try_next(stage: Stage) -> None:
     """Say what to try here, and link to the pages that go deeper into the open stage."""
-    st.header("Try next")
-    st.markdown(
-        "- Click an earlier token: whom does it read, and what would its lane predict?\n"
-        "- Change one word of the prompt, and watch the last lane's prediction.\n"
-        "- Choose **Sample** in the decoding options: is the favourite still picked?"
+    try_next(
+        {page: LINKS[page] for page in stage.deeper},
+        "Click an earlier token: whom does it read, and what would its lane predict?",
+        "Change one word of the prompt, and watch the last lane's prediction.",
+        "Choose **Sample** in the decoding options: is the favourite still picked?",
     )
-    link_pages({page: LINKS[page] for page in stage.deeper}, icon=":material/arrow_forward:")

@@ -6,6 +6,7 @@ from pages.ask import writing
 from pages.ask.draft import Draft, Ids, ids_of
 from pages.generation.text import end_of
 from pages.text import escape_markdown
+from pages.widgets.heading import heading
 from pages.widgets.offer import offer
 from viz.numbers import counted
 
@@ -16,7 +17,7 @@ def draw(draft: Draft) -> None:
     """List the branches, if there are others than the text; choosing one goes there."""
     if not draft.tips or (len(draft.tips) == 1 and draft.tip is not None):
         return
-    st.header("Branches")
+    heading("Branches")
     texts = [ids_of(tip) for tip in draft.tips]
     offer(
         st.radio,

@@ -13,6 +13,7 @@ from pages.ask.draft import Draft
 from pages.generation.choice import Choice
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
+from pages.widgets.heading import heading
 from pages.widgets.quantity import CHANCE, ENTROPY, RANK_SET, shown
 from viz.numbers import counted, fair_draw, percent, three_digits
 
@@ -28,7 +29,7 @@ HELP = (
 def draw(asked: Run, draft: Draft, tokens: Sequence[str], choice: Choice) -> None:
     """Say which token is looked at and how it came to be there."""
     if choice.token_id is None:
-        st.header("What comes next?")
+        heading("What comes next?")
     else:
         _heading(draft, tokens, choice.pos)
     if choice.pos == 0:
@@ -42,7 +43,7 @@ def _heading(draft: Draft, tokens: Sequence[str], pos: int) -> None:
     name = escape_markdown(visible(tokens[pos]))
     n_written = pos - len(draft.prompt_ids) + 1
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.header(f"Token {pos}: {name}", width="stretch")
+        heading(f"Token {pos}: {name}")
         if 0 < n_written < len(draft.steps):
             st.button(
                 "Rewind to here",

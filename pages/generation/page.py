@@ -19,7 +19,8 @@ from pages.widgets.bind import bind
 from pages.widgets.candidates import candidate_table, rows_of
 from pages.widgets.controls import pick_head, pick_layer
 from pages.widgets.fragment import fragment
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import heading, page_title
+from pages.widgets.next_pages import try_next
 from viz.decoding import Candidate
 
 DETAILS: dict[Details, str] = {
@@ -40,14 +41,19 @@ _ending_ids = computed(ending_ids)
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Generation")
+    page_title("Generation")
     st.markdown(
         "**Why this token?** A language model writes one token at a time: it gives every token it "
         "knows a probability, one of them is picked, and the text with it goes in again. "
         "Press **Step** and watch."
     )
     _explore(prompt_run())
-    _try_next()
+    try_next(
+        NEXT_PAGES,
+        "Sample with a temperature of 1.5, and watch the bars flatten.",
+        "Take the second candidate, and see where the story goes.",
+        "Switch the KV cache off, and compare the cost.",
+    )
 
 
 @fragment
@@ -62,7 +68,7 @@ def _explore(asked: Run) -> None:
         message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
     above, below = st.container(), st.container()
     with below:
-        st.header("Where did it read from?")
+        heading("Where did it read from?")
         layer_box, head_box = st.columns([1, 1.9])
     with layer_box:
         layer = pick_layer(info(), only_attention=True)
@@ -121,13 +127,3 @@ def _details(draft: Draft, rows: list[Candidate], token_id: int | None) -> None:
         costs.draw(draft)
     else:
         replay.draw(draft)
-
-
-def _try_next() -> None:
-    st.caption(
-        "Things to try: sample with a temperature of 1.5 and watch the bars flatten; take the "
-        "second candidate and see where the story goes; switch the KV cache off and compare the "
-        "cost."
-    )
-    st.header("Try next")
-    link_pages(NEXT_PAGES)

@@ -27,6 +27,7 @@ from pages.widgets.controls import pick_layer
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.fragment import fragment
+from pages.widgets.heading import heading
 from pages.widgets.provenance import numbers_from
 from pages.widgets.quantity import CACHED, shown
 from viz.kv_cache import cache_contents, cache_growth
@@ -65,7 +66,7 @@ def draw(pair: SideBySide, model_name: str, info: ModelInfo, kind: CacheKind | N
         return
     _draw_layers(pair, model_name, kind.sizes)
     st.markdown(_what_decode_reads(pair, model_name, kind.sizes))
-    st.header("The numbers themselves")
+    heading("The numbers themselves")
     _draw_numbers(pair, model_name, info)
 
 

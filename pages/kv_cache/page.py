@@ -14,7 +14,8 @@ from pages.kv_cache.steps_taken import restart, steps_taken, take_step
 from pages.state.visit import view
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import page_title
+from pages.widgets.next_pages import try_next
 
 CACHE_HELP = (
     "At every layer, each position is turned into a **key** (what it offers) and a **value** "
@@ -41,7 +42,7 @@ def draw() -> None:
 
     No fragment around it: a click inside one waits until its run is over, and could not stop it.
     """
-    st.title("KV cache")
+    page_title("KV cache")
     st.markdown(
         "**Why is the second token cheaper than the first?** To write the first new token, every "
         "token of the prompt runs through the model. For each later token only the newest one "
@@ -52,8 +53,7 @@ def draw() -> None:
     _draw_buttons(asked, of)
     pair = _draw_steps(asked, of)
     ready = _draw_tabs(asked, of, pair)
-    st.header("Try next")
-    link_pages(NEXT_PAGES)
+    try_next(NEXT_PAGES)
     race.run_asked(ready)
 
 

@@ -16,6 +16,7 @@ from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.fragment import fragment
+from pages.widgets.heading import heading
 from pages.widgets.quantity import CACHED, shown
 from viz.kv_cache import size_bars
 from viz.numbers import counted, plural, size_text
@@ -75,7 +76,7 @@ def draw(info: ModelInfo, kind: CacheKind | None) -> None:
         st.caption(note)
     if not (wanted.is_own and wanted.is_latent):
         _draw_bars(wanted)
-    st.header("Other models, the same arithmetic")
+    heading("Other models, the same arithmetic")
     table = table_of(wanted)
     st.dataframe(
         table,

@@ -20,6 +20,7 @@ from pages.widgets.chart import chart
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from viz.kv_cache import step_grid
 from viz.numbers import counted, operations, plural, size_text, three_digits
 
@@ -142,7 +143,7 @@ def _draw_grids(pair: SideBySide, model_name: str, step: int) -> None:
 
 def _draw_grid(run: TimedRun, model_name: str, step: int, name: str) -> None:
     title = f"KV cache {name}"
-    st.header(title, help=GRID_HELP)
+    heading(title, help=GRID_HELP)
     n_computed = [done.rows_computed for done in run.steps]
     chart(
         drawing(

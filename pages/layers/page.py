@@ -17,7 +17,8 @@ from pages.text import escape_markdown, visible
 from pages.widgets.bind import tabs
 from pages.widgets.controls import current_position, pick_layer, pick_position
 from pages.widgets.fragment import fragment
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import heading, page_title
+from pages.widgets.next_pages import try_next
 from pages.widgets.words import pick_words, token_name
 
 # What lies below the table, one at a time: a click redraws only what is seen.
@@ -38,14 +39,13 @@ _abilities = computed(abilities_of)
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Layers")
+    page_title("Layers")
     st.markdown(
         "**When does the prediction form?** Each layer adds to a token's vector. Here you read "
         "that vector after every layer as if it were the last, and see the next word take shape."
     )
     _explore(run(), tokens_of_run())
-    st.header("Try next")
-    link_pages(NEXT_PAGES)
+    try_next(NEXT_PAGES)
 
 
 @fragment
@@ -82,7 +82,7 @@ def _deeper(
         if not tab.open:
             continue
         with tab:
-            st.header(title, help=help_text)
+            heading(title, help=help_text)
             if name == "words":
                 watched.draw(info(), abilities, read, words, layer)
             elif name == "halves":

@@ -24,7 +24,8 @@ from pages.lm_head.seen import Seen, look, stages_of
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
 from pages.widgets.controls import current_position, decoding_controls, pick_position
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import heading, page_title
+from pages.widgets.next_pages import try_next
 
 
 class Section(NamedTuple):
@@ -63,20 +64,19 @@ NEXT_PAGES = {
 
 def draw() -> None:
     """Draw the page."""
-    st.title("LM head")
+    page_title("LM head")
     st.markdown(
         "**How do scores become a choice?** The last layer leaves one vector. The LM head turns it "
         "into a score for every token it knows, the scores become probabilities, and one token is "
         "picked."
     )
     _explore()
-    st.header("Try next")
-    st.markdown(
-        "- Sample with a **temperature** of 0.3, then 1.5, and watch entropy and draws change.\n"
-        "- Set **top-k** to 5 and look where the cut-off lands in *All tokens*.\n"
-        "- In *Beam search*, try 2 beams, then 6: does the winner change?"
+    try_next(
+        NEXT_PAGES,
+        "Sample with a **temperature** of 0.3, then 1.5, and watch entropy and draws change.",
+        "Set **top-k** to 5 and look where the cut-off lands in *All tokens*.",
+        "In *Beam search*, try 2 beams, then 6: does the winner change?",
     )
-    link_pages(NEXT_PAGES)
 
 
 def _explore() -> None:
@@ -100,7 +100,7 @@ def _explore() -> None:
     for section, tab in zip(SECTIONS.values(), opened, strict=True):
         if tab.open:
             with tab:
-                st.header(section.title, help=section.help)
+                heading(section.title, help=section.help)
                 _draw_section(section, seen)
 
 

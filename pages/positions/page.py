@@ -15,7 +15,8 @@ from pages.positions.subject import Subject
 from pages.text import visible
 from pages.widgets.bind import tabs
 from pages.widgets.fragment import fragment
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import heading, page_title
+from pages.widgets.next_pages import try_next
 
 
 class Deeper(NamedTuple):
@@ -48,7 +49,7 @@ _positions_of = computed(positions_of, says="Trying the model at several positio
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Positions")
+    page_title("Positions")
     st.markdown(
         "**How does the model know the order of words?** Attention alone would read a text like a "
         "bag of words: something has to tell it where each token stands."
@@ -60,8 +61,7 @@ def draw() -> None:
     if facts.reason:
         st.info(facts.reason, icon=":material/info:")
     _explore(Subject(asked, info(), tokens, tuple(map(visible, tokens)), facts))
-    st.header("Try next")
-    link_pages(NEXT_PAGES)
+    try_next(NEXT_PAGES)
 
 
 @fragment
@@ -72,7 +72,7 @@ def _explore(subject: Subject) -> None:
     for name, tab in zip(offered, tabs("positions.tab", offered, labels=titles), strict=True):
         if tab.open:
             with tab:
-                st.header(DEEPER[name].title, help=DEEPER[name].help)
+                heading(DEEPER[name].title, help=DEEPER[name].help)
                 DEEPER[name].draw(subject)
 
 

@@ -13,6 +13,7 @@ from pages.positions.subject import Subject
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from viz import rotation as pictures
 from viz.numbers import percent
 from viz.rotation import turn_length
@@ -45,7 +46,7 @@ def draw(subject: Subject) -> None:
         f"{picked.key_pos}",
     )
     csv_button(lambda: table_of(terms, rest, rotation), "rotation_pairs")
-    st.header(f"All heads of layer {layer}", help=USE_HELP)
+    heading(f"All heads of layer {layer}", help=USE_HELP)
     use = _use(*subject.asked, layer)
     chart(
         drawing(pictures.pair_use, use, rotation.wavelengths, picked.head),

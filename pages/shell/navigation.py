@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.navigation.page import StreamlitPage
 
 from pages.shell.parts import page_part
+from pages.widgets.heading import page_title
 from pages.widgets.next_pages import declare_pages, link_pages
 
 UNKNOWN = "no-such-page"
@@ -68,7 +69,7 @@ def opened(sections: Mapping[str, Iterable[Place]]) -> tuple[Place, StreamlitPag
 
 
 def _draw_unknown() -> None:
-    st.title("No such page")
+    page_title("No such page")
     st.markdown("There is nothing at this address. These are the pages of Inlook:")
     link_pages()
 

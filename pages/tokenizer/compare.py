@@ -11,6 +11,7 @@ from pages.tokenizer.chips import TokenizedText
 from pages.tokenizer.choices import Choices
 from pages.widgets.bind import bind
 from pages.widgets.fragment import fragment
+from pages.widgets.heading import heading
 from pages.widgets.models import offered_models, takes_any_model
 from viz.numbers import counted, plural, three_digits
 
@@ -26,7 +27,7 @@ SECOND_HELP = (
 @fragment
 def draw(model_name: str, prompt: str) -> None:
     """Draw the prompt as another tokenizer cuts it, beside the model's own."""
-    st.header("Two tokenizers, one text")
+    heading("Two tokenizers, one text")
     st.markdown(
         "Every model has its own vocabulary, so the same text costs one model more tokens than "
         "another."

@@ -25,6 +25,7 @@ from pages.widgets.chart import chart
 from pages.widgets.check import check
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from viz import merge_ladder
 from viz.numbers import counted, plural, surprise
 
@@ -61,7 +62,7 @@ _entries = computed(entries)
 def draw(model_name: str, text: TokenizedText, pos: int) -> None:
     """Let the reader choose a word, and draw the steps from it to its tokens."""
     is_bpe = text.facts.algorithm == "BPE"
-    st.header("How a word became its tokens", help=BPE_HELP if is_bpe else None)
+    heading("How a word became its tokens", help=BPE_HELP if is_bpe else None)
     word = _pick_word(model_name, text.cut, pos)
     if not is_bpe:
         st.markdown(ALGORITHMS.get(text.facts.algorithm, UNKNOWN_ALGORITHM))

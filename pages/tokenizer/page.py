@@ -5,7 +5,8 @@ import streamlit as st
 from pages.ask.session import prompt_ids, text_so_far
 from pages.state.visit import view
 from pages.tokenizer import chips, compare, prompt, search, special
-from pages.widgets.next_pages import link_pages
+from pages.widgets.heading import page_title
+from pages.widgets.next_pages import try_next
 
 MAX_CHIPS = 1000
 """Tokens shown as chips; the CSV file has all."""
@@ -17,7 +18,7 @@ NEXT_PAGES = {
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Tokenizer")
+    page_title("Tokenizer")
     st.markdown(
         "**How does text become token IDs?** A language model works on numbers, so the tokenizer "
         "cuts the text into pieces of a fixed vocabulary, **tokens**, and replaces each by its "
@@ -36,9 +37,8 @@ def draw() -> None:
     special.draw(model_name, written, text.facts)
     search.draw(model_name, text.facts.vocab_size)
     compare.draw(model_name, written)
-    st.header("Try next")
-    st.markdown(
+    try_next(
+        NEXT_PAGES,
         "Misspell a word, or write 東京 or 👩‍👩‍👧 in the prompt, and watch the number of tokens "
-        "grow."
+        "grow.",
     )
-    link_pages(NEXT_PAGES)

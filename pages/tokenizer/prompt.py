@@ -16,6 +16,7 @@ from pages.widgets.check import check
 from pages.widgets.controls import pick_position
 from pages.widgets.download import csv_button
 from pages.widgets.fragment import fragment
+from pages.widgets.heading import heading
 from pages.widgets.provenance import numbers_from
 from pages.widgets.quantity import TOKENS, shown
 from viz.numbers import counted, three_digits
@@ -71,7 +72,7 @@ def draw_sizes(text: TokenizedText) -> None:
 def draw(model_name: str, text: TokenizedText) -> None:
     """Draw the chips, the selected token and the merges of its word."""
     cut = text.cut
-    st.header("Your prompt as tokens", help=TOKEN_HELP)
+    heading("Your prompt as tokens", help=TOKEN_HELP)
     if len(cut.tokens) < len(cut.token_ids):
         st.info(
             f"The prompt has {len(cut.text):,} characters and {len(cut.token_ids):,} tokens. The "

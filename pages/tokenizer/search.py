@@ -9,6 +9,7 @@ from pages.text import visible
 from pages.tokenizer.chips import hexadecimal
 from pages.widgets.bind import bind
 from pages.widgets.fragment import fragment
+from pages.widgets.heading import heading
 from viz.numbers import plural
 
 MAX_FOUND = 200
@@ -25,7 +26,7 @@ _entries = computed(entries)
 @fragment
 def draw(model_name: str, vocab_size: int) -> None:
     """Let the reader look for tokens."""
-    st.header("Search the vocabulary")
+    heading("Search the vocabulary")
     st.markdown("Which tokens exist at all? Only these can go into the model, or come out of it.")
     query = bind(
         st.text_input,

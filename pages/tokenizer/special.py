@@ -12,6 +12,7 @@ from pages.text import code_span, escape_markdown, visible
 from pages.tokenizer import chips
 from pages.widgets.bind import expander
 from pages.widgets.fragment import fragment
+from pages.widgets.heading import heading
 from viz.numbers import counted
 
 MAX_CHIPS = 300
@@ -49,7 +50,7 @@ _chat_tokens = computed(chat_tokens)
 @fragment
 def draw(model_name: str, prompt: str, facts: TokenizerFacts) -> None:
     """Draw the special tokens, and the prompt as the turn of a conversation."""
-    st.header("Special tokens and chat template", help=HELP)
+    heading("Special tokens and chat template", help=HELP)
     st.markdown(sentence(facts.special_tokens))
     if facts.special_tokens:
         table = table_of(facts.special_tokens)

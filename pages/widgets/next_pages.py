@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages.state.visit import link
+from pages.widgets.heading import heading
 
 _PAGES = "next_pages.pages"
 
@@ -40,3 +41,16 @@ def link_pages(labels: Mapping[str, str] | None = None, icon: str | None = None)
     """
     for folder, label in (labels or dict.fromkeys(st.session_state[_PAGES])).items():
         link_page(folder, label, icon)
+
+
+def try_next(labels: Mapping[str, str], *ideas: str) -> None:
+    """End a page.
+
+    Args:
+        labels: Where to go after it, by page.
+        *ideas: What to try on the page itself, one sentence each.
+    """
+    heading("Try next")
+    if ideas:
+        st.markdown("\n".join(f"- {idea}" for idea in ideas))
+    link_pages(labels, icon=":material/arrow_forward:")

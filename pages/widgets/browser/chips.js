@@ -29,9 +29,13 @@ export function named(made, facts) {
   made.setAttribute("aria-label", spoken(made.textContent, facts));
 }
 
-// Lets the Tab key stop at one chip of a row.
-export function focusable(chips, chosen) {
-  for (const made of chips) made.tabIndex = made === chosen ? 0 : -1;
+// Lets the Tab key stop at one of a row. To write what stands there already is not free: at the one that has the
+// focus, the browser computes every style of the page anew to see whether it may keep it.
+export function focusable(row, chosen) {
+  for (const one of row) {
+    const index = one === chosen ? 0 : -1;
+    if (one.tabIndex !== index || !one.hasAttribute("tabindex")) one.tabIndex = index;
+  }
 }
 
 // Scrolls the box of a chip, never the page.

@@ -1,4 +1,5 @@
 // All heads of all layers as small multiples: one button with a picture per head.
+import { focusable } from "./chips.js";
 import { element } from "./dom.js";
 import { movedInGrid } from "./keys.js";
 import { colourList, variables } from "./theme.js";
@@ -76,7 +77,7 @@ function listen(grid) {
     if (to === null) return;
     event.preventDefault();
     event.stopPropagation();
-    focusable(grid, tiles[to]);
+    focusable(tiles, tiles[to]);
     tiles[to].focus();
   });
   const describe = (event) => {
@@ -121,7 +122,7 @@ function build(grid, { layers, n_heads, captions, label }) {
   grid.root.setAttribute("aria-label", label);
   grid.tiles = [];
   const cells = captions ? inOrder(grid, captions) : byLayerAndHead(grid, layers, n_heads);
-  focusable(grid, grid.tiles[0]);
+  focusable(grid.tiles, grid.tiles[0]);
   mark(grid, grid.selected);
   grid.root.replaceChildren(...cells);
 }
@@ -193,12 +194,8 @@ function mark(grid, selected) {
   for (const tile of grid.tiles) {
     const on = Number(tile.dataset.layer) === layer && Number(tile.dataset.head) === head;
     tile.setAttribute("aria-pressed", on);
-    if (on) focusable(grid, tile);
+    if (on) focusable(grid.tiles, tile);
   }
   for (const [i, label] of grid.heads.entries()) label.classList.toggle("on", i === head);
   for (const [i, label] of grid.layers) label.classList.toggle("on", i === layer);
-}
-
-function focusable(grid, chosen) {
-  for (const tile of grid.tiles) tile.tabIndex = tile === chosen ? 0 : -1;
 }

@@ -1,4 +1,5 @@
 // One head as lines from each query token (left) to the key tokens it reads (right).
+import { focusable } from "./chips.js";
 import { element } from "./dom.js";
 import { moved } from "./keys.js";
 
@@ -78,7 +79,7 @@ function listen(view) {
     const to = moved(event.key, pos, queries.children.length, STEPS);
     if (event.key === "Enter" || event.key === " ") choose(pos);
     else if (to !== null) {
-      focusable(view, to);
+      focusable(queries.children, queries.children[to]);
       queries.children[to].focus();
     } else return;
     event.preventDefault();
@@ -139,16 +140,12 @@ function mark(view, pos) {
     row.setAttribute("aria-selected", i === pos);
   }
   if (pos !== null) {
-    focusable(view, pos);
+    focusable(view.queries.children, view.queries.children[pos]);
     const { scrollTop, clientHeight } = view.scroll;
     const to = scrolled(pos, scrollTop, clientHeight);
     if (to !== scrollTop) view.scroll.scrollTop = to;
   }
   show(view, "query", pos ?? -1);
-}
-
-function focusable(view, pos) {
-  for (const [i, row] of [...view.queries.children].entries()) row.tabIndex = i === pos ? 0 : -1;
 }
 
 // Shows only the lines from one query or to one key, with their numbers; all lines if pos is -1.

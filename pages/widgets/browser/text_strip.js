@@ -96,7 +96,7 @@ function show(bar, data) {
     const plain = element("span", "plain", data.prompt.slice(0, 400) || "No prompt yet");
     bar.text.replaceChildren(...(data.n_tokens ? bar.chips : [plain]));
     mark(bar, bar.selected);
-    if (grew) bar.text.scrollTop = bar.text.scrollHeight;
+    if (grew) requestAnimationFrame(() => bar.text.scrollTo(0, bar.text.scrollHeight));
   }
   if (bar.n_sent !== data.n_sent) {
     bar.n_sent = data.n_sent;

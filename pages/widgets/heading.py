@@ -1,0 +1,17 @@
+"""How a page and its parts are named: Streamlit's headings, without an anchor.
+
+No address of Inlook leads to a heading, and to draw the anchor's icon Streamlit asks the browser
+for the computed style of the whole page, at every heading and each time it is drawn.
+"""
+
+import streamlit as st
+
+
+def page_title(text: str) -> None:
+    """Name the page."""
+    st.title(text, anchor=False)
+
+
+def heading(text: str, help: str | None = None) -> None:
+    """Name a part of the page."""
+    st.header(text, anchor=False, help=help)
