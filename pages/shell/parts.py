@@ -1,8 +1,9 @@
-"""Of which parts is the window made, so that a click draws no more anew than it changes?
+"""What is drawn anew with the page, so that a click draws no more than it changes?
 
-The text of the bar, its length and the page are parts: a step or another token draws these three,
-and leaves sidebar and buttons as they stand. Streamlit's fragments have one drawback: a click in
-one waits until its run is over. So whatever writes for long is drawn outside of them.
+The page, and with it the text of the bar and its length, is one part of the window: a step or
+another token draws it in one run, and leaves sidebar and buttons as they stand. Streamlit's
+fragments have one drawback: a click in one waits until its run is over. So whatever writes for
+long is drawn outside of them.
 """
 
 from collections.abc import Callable, Collection
@@ -11,6 +12,7 @@ from functools import cache
 import streamlit as st
 
 from pages.ask import writing
+from pages.state.mailbox import Message
 from pages.state.view import View, fields_of
 from pages.state.visit import UNREADABLE, uses
 from pages.text import escape_markdown
@@ -19,6 +21,8 @@ from viz.numbers import counted
 
 OF_TEXT = ("model", "prompt", "turns", "written", "pos", "decoding", "use_cache", "interventions")
 """Fields that every page is about."""
+WITH_PAGE = Message[Callable[[], None]]("parts.with_page")
+"""What to draw first whenever the page is drawn; it may lie elsewhere in the window."""
 IN_WORDS = {
     "model": "the model",
     "prompt": "the prompt",
@@ -39,7 +43,7 @@ def page_part(draw: Callable[[], None], *, has_long_runs: bool) -> Callable[[], 
     """
 
     def page() -> None:
-        (_draw_page if has_long_runs else _page)(draw)
+        (_draw_page if has_long_runs else _page)(draw, WITH_PAGE.take())
 
     return page
 
@@ -49,8 +53,10 @@ def uses_text() -> None:
     uses(*(name for name in fields_of(View) if name.partition(".")[0] in OF_TEXT))
 
 
-def _draw_page(draw: Callable[[], None]) -> None:
+def _draw_page(draw: Callable[[], None], draw_first: Callable[[], None] | None) -> None:
     uses_text()
+    if draw_first is not None:
+        draw_first()
     if problem := writing.PROBLEM.peek():
         st.error(escape_markdown(problem), icon=":material/error:")
     if names := UNREADABLE.peek():

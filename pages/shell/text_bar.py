@@ -22,7 +22,7 @@ from pages.ask.session import info, prompt_run_if_any
 from pages.server.settings import settings as allowed
 from pages.shell import conversation
 from pages.shell.navigation import Place
-from pages.shell.parts import uses_text
+from pages.shell.parts import WITH_PAGE, uses_text
 from pages.shell.presets import presets_of
 from pages.state.mailbox import reported
 from pages.state.view import View, fields_of
@@ -31,7 +31,7 @@ from pages.text import escape_markdown, visible
 from pages.widgets.bind import bind
 from pages.widgets.components import text_strip
 from pages.widgets.controls import cache_control, decoding_controls, settings_of
-from pages.widgets.fragment import fragment
+from pages.widgets.fragment import of_window
 from pages.widgets.quantity import CHANCE, CONTEXT, TOKENS, shown
 from pages.widgets.words import token_name
 from viz.numbers import counted
@@ -69,8 +69,7 @@ def draw(page: Place) -> Callable[[], None]:
     began, stretch = time.monotonic(), writing.taken_run()
     asked, runs = prompt_run_if_any(), stretch is not None
     with st.container(key="text_bar", gap="xsmall"):
-        # A click in a part would wait for the end of the run instead of ending it.
-        (_draw_text if runs else _text)(page.looks_ahead)
+        text = st.container(key="text_bar_text")
         with st.container(
             key="text_bar_buttons", horizontal=True, vertical_alignment="center", gap="xsmall"
         ):
@@ -79,8 +78,19 @@ def draw(page: Place) -> Callable[[], None]:
             conversation.draw(_draft)
             if not page.shows_options:
                 _how_it_is_picked()
-            (_draw_length if runs else _length)()
+            length = st.container(key="text_bar_length")
         place = st.empty()
+
+    def draw_text() -> None:
+        with text:
+            _draw_text(page.looks_ahead)
+        with length:
+            _draw_length()
+
+    if runs:  # with the page, a click in the text would wait for the end of the run
+        draw_text()
+    else:
+        WITH_PAGE.leave(of_window(draw_text))
 
     def write() -> None:
         if asked is None or stretch is None:
@@ -102,7 +112,7 @@ def edited(prompt: str) -> None:
 def pressed(keys: str) -> None:
     """Do what some keys ask for, in order: `N` step, `B` back, `R` restart, `G` run or stop.
 
-    Only the parts that show the text are drawn anew, unless a run begins or ends.
+    Only what shows the text is drawn anew, unless a run begins or ends.
     """
     does = {
         "N": writing.step_forward,
@@ -269,10 +279,6 @@ def _how_it_is_picked() -> None:
             max_value=allowed().at_most("new_tokens", MOST_PER_RUN),
             everywhere=True,
         )
-
-
-_text = fragment(_draw_text, key="text")
-_length = fragment(_draw_length, key="text_length")
 
 
 def _growing(drafts: Iterator[Draft], stretch: writing.Stretch) -> Iterator[tuple[int, list[str]]]:

@@ -150,6 +150,8 @@ def _draw_anew(parts: set[str | None]) -> None:
     here, order = current_fragment(), st.session_state[_PARTS]
     if ThreadState.get().run_location is RunLocation.CALLBACK:
         wanted = parts if here is None else parts | {_part_around(here)}
+        if wanted == {here}:
+            return  # the run that this click began draws it
         alone = PARTS_ALONE and st.session_state.get(_IS_WHOLE)
         if alone and wanted and None not in wanted:
             st.rerun([key for part, key in order.items() if part in wanted])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 import streamlit as st
+from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
 
 from pages.state.visit import current_fragment, note_parent, note_part
 from pages.widgets.sentence import errors_are_sentences
@@ -40,5 +41,19 @@ def fragment(
     @functools.wraps(draw)
     def call(*args: Given.args, **kwargs: Given.kwargs) -> None:
         alone(current_fragment(), *args, **kwargs)
+
+    return call
+
+
+def of_window(draw: Callable[[], None]) -> Callable[[], None]:
+    """Let what is drawn with a page outlive it: Streamlit takes away what belongs to a page.
+
+    Called outside of the page, with what the page is to draw.
+    """
+    window = ThreadState.get().active_script_hash
+
+    def call() -> None:
+        with ThreadState.scoped(active_script_hash=window):
+            draw()
 
     return call
