@@ -37,6 +37,7 @@ from model_hooks import (
     TokenizerView,
     load_model,
     load_tokenizer,
+    load_trace,
 )
 from model_hooks.host import parameters_of
 from tests.tiny_models import build, tiny_tokenizer
@@ -48,6 +49,7 @@ MOST_VALUES = 3
 """Of an iterator."""
 LEFT_OUT = {
     "start_backends": "starts a process that measures for minutes",
+    "save_trace": "writes a file",
     "scaled_rope": "is a context manager",
     "step_both": "takes a value that only `start` makes",
     "generate": "takes a processor of transformers'",
@@ -108,6 +110,7 @@ def public_calls() -> dict[str, Call]:
         "load_model device": lambda i: load_model("storyteller", device=odd(i, i.name())),
         "load_model dtype": lambda i: load_model("storyteller", dtype=i.anything()),
         "load_tokenizer": lambda i: load_tokenizer(odd(i, i.name())),
+        "load_trace": lambda i: load_trace(odd(i, i.name())),
         "encode": lambda i: model(i).encode(odd(i, i.text())),
         "encode_chat": lambda i: model(i).encode_chat(
             odd(i, [{"role": i.text(), "content": i.text()}])

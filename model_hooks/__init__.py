@@ -15,11 +15,14 @@ from model_hooks.errors import (
     NotCausalError,
     NotRecordableError,
     PromptError,
+    TraceFileError,
 )
 from model_hooks.info import ModelInfo
 from model_hooks.loading import bundled_models, load_model, load_tokenizer
 from model_hooks.model import HookedModel
 from model_hooks.parts.abilities import Abilities, LayerAbilities
+from model_hooks.read.loaded import load_trace
+from model_hooks.read.saved import save_trace
 from model_hooks.run.interventions import (
     AblateAttention,
     AblateHead,
@@ -70,8 +73,11 @@ __all__ = [
     "Step",
     "TokenizerView",
     "Trace",
+    "TraceFileError",
     "bundled_models",
     "intervention_kinds",
     "load_model",
     "load_tokenizer",
+    "load_trace",
+    "save_trace",
 ]

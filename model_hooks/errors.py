@@ -47,3 +47,7 @@ class LayerError(InlookError, IndexError):
 
 class InterventionError(InlookError, ValueError):
     """Something to change that this model or text lacks, or that cannot be changed in it."""
+
+
+class TraceFileError(InlookError):
+    """A file that a trace cannot be read from, or a place that it cannot be written to."""

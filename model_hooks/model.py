@@ -23,7 +23,8 @@ from model_hooks.run.numbers import are_logits
 from model_hooks.run.prompts import Prompt, beginning, check_length, check_token_ids, checked_ids
 from model_hooks.run.routing import Routing, listening
 from model_hooks.run.runner import Ran, Runner
-from model_hooks.run.trace import Segment, Trace, build_trace
+from model_hooks.run.segment import Segment
+from model_hooks.run.trace import Trace, build_trace
 from model_hooks.run.tried import corrected
 from model_hooks.text.conversations import Conversation
 from model_hooks.text.encoding import ids_of
@@ -396,4 +397,4 @@ class HookedModel:
     def _traced(self, token_ids: tuple[int, ...], interventions: Sequence[Intervention]) -> Trace:
         ran = self._runner.whole(token_ids, interventions)
         tokens = self.token_strings(token_ids)
-        return build_trace((ran.segment,), tokens, ran.logits, interventions)
+        return build_trace((ran.segment,), tokens, ran.logits, interventions, self.text.each)

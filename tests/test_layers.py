@@ -83,6 +83,7 @@ ORDER = (
     "errors",
     "info",
     "arrays",
+    "versions",
     "opening",
     "text",
     "parts",

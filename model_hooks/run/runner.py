@@ -15,7 +15,7 @@ from model_hooks.parts.abilities import Ways
 from model_hooks.run import capture, interface
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.numbers import check_numbers, explained
-from model_hooks.run.trace import Segment
+from model_hooks.run.segment import Segment
 
 
 class Ran(NamedTuple):

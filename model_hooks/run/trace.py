@@ -1,6 +1,6 @@
 """What does one prompt leave behind in a model? A trace: read-only NumPy arrays on the CPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,58 +15,13 @@ from model_hooks.run.attention import AttentionCall
 from model_hooks.run.capture import LayerRecord
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.joined import joined_heads, parts_of
+from model_hooks.run.segment import Segment
+from model_hooks.run.shown import likeliest_ids, shown
 
+N_NEXT = 10
+"""How many of the likeliest next tokens a trace can name without its model."""
 PER_HEAD_FROM = 512
 """From this many positions on, one head's weights are computed alone: a layer's fill memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Segment:
-    """What one forward pass recorded for the positions that were new to it.
-
-    A prompt gives one segment; each generated token adds one. Segments are shared between a
-    generation and its branches. Tensors stay on the model's device.
-    """
-
-    token_ids: tuple[int, ...]
-    layers: tuple[LayerRecord, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held, counted once per tensor."""
-        return sum(
-            t.numel() * t.element_size() for t in {id(t): t for t in self._tensors()}.values()
-        )
-
-    def shortened(self, length: int) -> "Segment | None":
-        """Return the first `length` positions, or None if its attention calls cannot be cut."""
-        layers = []
-        for layer in self.layers:
-            shorter = [call.shortened(length) for call in layer.calls]
-            calls = [call for call in shorter if call is not None]
-            if len(calls) < len(shorter):
-                return None
-            layers.append(
-                LayerRecord(
-                    layer=layer.layer,
-                    resid_pre=layer.resid_pre[:length],
-                    calls=calls,
-                    attn_out=_first(layer.attn_out, length),
-                    resid_mid=_first(layer.resid_mid, length),
-                    mlp_out=_first(layer.mlp_out, length),
-                    resid_post=_first(layer.resid_post, length),
-                )
-            )
-        return Segment(self.token_ids[:length], tuple(layers))
-
-    def _tensors(self) -> list[Tensor]:
-        tensors: list[Tensor | None] = []
-        for layer in self.layers:
-            tensors += [layer.resid_pre, layer.attn_out, layer.resid_mid, layer.mlp_out]
-            tensors.append(layer.resid_post)
-            for call in layer.calls:
-                tensors += call.tensors
-        return [tensor for tensor in tensors if tensor is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +175,7 @@ class Trace:
         layers: One per block, in the order they ran.
         last_logits: Logits after the last position, over the whole vocabulary.
         interventions: What was changed in this run.
+        next_tokens: The likeliest tokens to come next for people, the likeliest first.
     """
 
     token_ids: Int[np.ndarray, "pos"]
@@ -227,6 +183,7 @@ class Trace:
     layers: tuple[LayerTrace, ...]
     last_logits: Float[np.ndarray, "vocab"]
     interventions: tuple[Intervention, ...] = ()
+    next_tokens: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.tokens) == len(self.token_ids) == len(self.embedding):
@@ -258,6 +215,10 @@ class Trace:
     def embedding(self) -> Float[np.ndarray, "pos d_model"]:
         """What enters the first block."""
         return self.layers[0].resid_pre
+
+    def _repr_html_(self) -> str:
+        """Show the text and what comes next, in a notebook."""
+        return shown(self.tokens, self.next_tokens, self.last_logits, self.n_layers, self.n_heads)
 
     def layer_at(self, layer: int) -> LayerTrace:
         """Return what was recorded of a layer.
@@ -316,8 +277,17 @@ def build_trace(
     tokens: tuple[str, ...],
     last_logits: Float[np.ndarray, "vocab"],
     interventions: Sequence[Intervention] = (),
+    say: Callable[[Sequence[int]], tuple[str, ...]] | None = None,
 ) -> Trace:
-    """Join what successive forward passes recorded into one trace."""
+    """Join what successive forward passes recorded into one trace.
+
+    Args:
+        segments: What each pass recorded.
+        tokens: The text's tokens for people.
+        last_logits: After the last position.
+        interventions: What was changed in these passes.
+        say: Says for people what token IDs stand for.
+    """
     token_ids = np.array([i for segment in segments for i in segment.token_ids], dtype=np.int64)
     columns = zip(*(segment.layers for segment in segments), strict=True)
     return Trace(
@@ -326,6 +296,7 @@ def build_trace(
         layers=tuple(_layer(i, records) for i, records in enumerate(columns)),
         last_logits=last_logits,
         interventions=tuple(interventions),
+        next_tokens=say(likeliest_ids(last_logits, N_NEXT)) if say is not None else (),
     )
 
 
@@ -391,7 +362,3 @@ def _call_weights(
     # the keys of the positions (DeepSeek-V4's compressed ones) is no position of its own.
     before = max(end - weights.shape[-1], 0)
     return torch.nn.functional.pad(weights[..., :end], (before, 0))
-
-
-def _first(tensor: Tensor | None, length: int) -> Tensor | None:
-    return None if tensor is None else tensor[:length]

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from model_hooks.parts.abilities import Ways
 from model_hooks.run.flops import attention_flops
 from model_hooks.run.interventions import Intervention
-from model_hooks.run.trace import Segment, last_attention
+from model_hooks.run.segment import Segment
+from model_hooks.run.trace import last_attention
 from model_hooks.write.caching import cache_bytes, fork, shortened
 from model_hooks.write.stores import BoundedStore, SharedBytes
 

@@ -13,7 +13,8 @@ from model_hooks.arrays import as_whole, check_switch
 from model_hooks.errors import DecodingError
 from model_hooks.info import ModelInfo
 from model_hooks.run.interventions import Intervention
-from model_hooks.run.trace import Segment, Trace, build_trace
+from model_hooks.run.segment import Segment
+from model_hooks.run.trace import Trace, build_trace
 from model_hooks.write.decoding import Decoding, as_decoding
 from model_hooks.write.forwards import Forward, Variant
 from model_hooks.write.room import room
@@ -287,4 +288,5 @@ class Generation:
             PromptError: The context is full.
         """
         forward, _ = self.model.forward_of(self)
-        return build_trace(forward.segments, self.tokens, forward.logits, self.interventions)
+        say = self.model.text.each
+        return build_trace(forward.segments, self.tokens, forward.logits, self.interventions, say)

@@ -7,7 +7,8 @@ import torch
 from model_hooks import LayerError
 from model_hooks.run.attention import ReturnedWeights
 from model_hooks.run.capture import LayerRecord
-from model_hooks.run.trace import Segment, build_trace, last_attention
+from model_hooks.run.segment import Segment
+from model_hooks.run.trace import build_trace, last_attention
 
 N_POS, D_MODEL = 4, 3
 
