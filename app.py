@@ -11,13 +11,12 @@ from pages.server.health import HEALTH_ROUTES
 from pages.server.quiet import keep_words_out, say_sorry
 from pages.server.settings import settings
 from pages.server.silent import end_silent_connections
-from pages.shell import sidebar, text_bar
+from pages.shell import sidebar, take_away, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
 from pages.state.visit import begin, end
 from pages.widgets.chart import PLOTLY_ROUTE
-from pages.widgets.sentence import errors_are_sentences
 
 # One line per page: folder, title, address. Each address differs from its folder's name: Streamlit
 # first looks for a legacy `pages/` app, and on a match it would run the page without this file.
@@ -57,9 +56,9 @@ def draw() -> None:
     begin(whole_view(), place.folder)
     sidebar.draw(PAGES)
     write_on = text_bar.draw(place)
-    with errors_are_sentences():
-        page.run()
+    offered = take_away.draw_page(page.run)
     write_on()
+    offered(place)
     end()
 
 

@@ -219,8 +219,8 @@ class ReturnedWeights:
     tensor: Float[Tensor, "1 head new key"]
     inputs: None = None
     """Query, key and value stay inside such a family."""
-    scale: None = None
-    softcap: None = None
+    scale: float | None = None
+    softcap: float | None = None
 
     @property
     def n_rows(self) -> int:

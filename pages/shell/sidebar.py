@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from model_hooks.bundled import models_at_hand
 from model_hooks.opening.names import short_name
 from pages.ask.session import info, open_model
+from pages.shell import take_away
 from pages.shell.keys import draw_keys
 from pages.shell.navigation import Place
 from pages.shell.switched_off import draw_switched_off
@@ -50,6 +51,7 @@ def draw(sections: Mapping[str, Iterable[Place]]) -> None:
             draw_switched_off()
         with keys:
             draw_keys()
+            take_away.offer()
 
 
 def _page_links(sections: Mapping[str, Iterable[Place]]) -> None:

@@ -61,16 +61,8 @@ def chart(
         view: What the axes show. While it stays the same, so does the reader's zoom, and the room
             beside the axes unless given labels need more; by default a new figure is shown whole.
     """
-    drawn = figure if isinstance(figure, Drawing) else drawing_of(figure)
-    data = {
-        "figure": drawn.json,
-        "height": drawn.height,
-        "alt": alt,
-        "name": "inlook-" + key.replace("_", "-").replace(".", "-"),
-        "view": None if view is None else str(view),
-        "clickable": on_click is not None or on_cell is not None,
-        "script": f"{_ADDRESS}?{plotly.__version__}",
-    }
+    clickable = on_click is not None or on_cell is not None
+    data = chart_data(figure, key, alt, view) | {"clickable": clickable}
 
     def clicked() -> None:
         if (told := reported(key, "clicked")) is None:
@@ -81,13 +73,33 @@ def chart(
         elif point.cell:
             on_cell(tuple(point.cell))
 
-    _chart(key=key, data=data, **({"on_clicked_change": clicked} if data["clickable"] else {}))
+    _chart(key=key, data=data, **({"on_clicked_change": clicked} if clickable else {}))
+
+
+def chart_data(
+    figure: AnyFigure | Drawing, key: str, alt: str, view: Hashable = None
+) -> dict[str, Any]:
+    """Return what the script of a chart that nobody can click is given."""
+    drawn = figure if isinstance(figure, Drawing) else drawing_of(figure)
+    return {
+        "figure": drawn.json,
+        "height": drawn.height,
+        "alt": alt,
+        "name": "inlook-" + key.replace("_", "-").replace(".", "-"),
+        "view": None if view is None else str(view),
+        "clickable": False,
+        "script": f"{_ADDRESS}?{plotly.__version__}",
+    }
+
+
+def plotly_script() -> bytes:
+    """Return Plotly's script, all of it."""
+    return (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes()
 
 
 @cache
 def _script() -> bytes:
-    path = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    return gzip.compress(path.read_bytes(), 6)
+    return gzip.compress(plotly_script(), 6)
 
 
 async def _serve(request: Request) -> Response:

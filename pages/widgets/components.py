@@ -24,7 +24,8 @@ from jaxtyping import Float, UInt8
 
 from pages.state.mailbox import reported
 from pages.text import visible
-from pages.widgets.scripts import BROWSER, script
+from pages.widgets.drawn import Drawn, note
+from pages.widgets.scripts import script, style
 
 MAX_GRID_BYTES = 480_000
 """What all tiles of a head grid may weigh; longer prompts are max-pooled to fit."""
@@ -39,12 +40,20 @@ MAX_ROW_BYTES = 128_000
 
 def component(name: str, *, isolate_styles: bool = True) -> Callable[..., Any]:
     """Register the component whose script and style lie in `browser/` under this name."""
-    return st.components.v2.component(
+    mounted = st.components.v2.component(
         f"inlook_{name}",
-        css=(BROWSER / f"{name}.css").read_text(encoding="utf-8"),
+        css=style(name),
         js=script(name),
         isolate_styles=isolate_styles,
     )
+
+    def draw(*, key: str, data: Any = None, says: str = "", **callbacks: Any) -> None:
+        told = data if isinstance(data, dict) else {}
+        says = says or told.get("alt") or told.get("label", "")
+        note(key, Drawn(name, data, says, isolate_styles))
+        mounted(key=key, data=data, **callbacks)
+
+    return draw
 
 
 _token_strip = component("token_strip")
@@ -220,7 +229,9 @@ def head_grid(
     }
     encoded = json.dumps(header).encode()
     data = struct.pack("<I", len(encoded)) + encoded + tiles.tobytes()
-    _head_grid(key=key, data=data, on_picked_change=lambda: _picked(key, tuple, on_pick))
+    _head_grid(
+        key=key, data=data, says=label, on_picked_change=lambda: _picked(key, tuple, on_pick)
+    )
     return selected
 
 

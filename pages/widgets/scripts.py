@@ -19,6 +19,11 @@ def script(name: str) -> str:
     return "".join(_parts(name, set()))
 
 
+def style(name: str) -> str:
+    """Read `browser/<name>.css`."""
+    return (BROWSER / f"{name}.css").read_text(encoding="utf-8")
+
+
 def _parts(name: str, seen: set[str]) -> Iterator[str]:
     """Give the files in an order in which each comes after those that it imports."""
     seen.add(name)

@@ -5,7 +5,8 @@ import { movedInGrid } from "./keys.js";
 import { colourList, variables } from "./theme.js";
 
 const instances = new WeakMap();
-const HINT = "Each square is one head: rows are queries, columns are keys. Click one to open it.";
+const WHAT = "Each square is one head: rows are queries, columns are keys.";
+const HINT = globalThis.inlookComponents ? WHAT : `${WHAT} Click one to open it.`; // not in a file
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let grid = instances.get(parentElement);
