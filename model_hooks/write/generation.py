@@ -15,6 +15,7 @@ from model_hooks.info import ModelInfo
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.segment import Segment
 from model_hooks.run.trace import Trace, build_trace
+from model_hooks.text.tokens import TokenText
 from model_hooks.write.decoding import Decoding, as_decoding
 from model_hooks.write.forwards import Forward, Variant
 from model_hooks.write.room import room
@@ -29,6 +30,7 @@ class Writer(Protocol):
     """What writes: a model, seen from here."""
 
     info: ModelInfo
+    text: TokenText
 
     @property
     def eos_token_ids(self) -> frozenset[int]:

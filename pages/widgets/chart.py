@@ -70,8 +70,8 @@ def chart(
         point = Point(**told)
         if on_click:
             on_click(point)
-        elif point.cell:
-            on_cell(tuple(point.cell))
+        elif on_cell and point.cell:
+            on_cell((int(point.cell[0]), int(point.cell[1])))
 
     _chart(key=key, data=data, **({"on_clicked_change": clicked} if clickable else {}))
 

@@ -62,8 +62,10 @@ def html_file(
         title: What stands at its top.
         about: What the figures are of, such as the model and the prompt, by what it is called.
     """
-    given = figures.items() if isinstance(figures, Mapping) else figures
-    drawn = [one if isinstance(one, Drawn) else _as_drawn(*one) for one in given]
+    if isinstance(figures, Mapping):
+        drawn = [_as_drawn(says, figure) for says, figure in figures.items()]
+    else:
+        drawn = list(figures)
     names = list(dict.fromkeys(one.component for one in drawn))
     alone = {one.component: style(one.component) for one in drawn if one.alone}
     beside = [style(name) for name in names if name not in alone]
