@@ -110,6 +110,13 @@ def changeable(source: str) -> set[str]:
     }
 
 
+def test_no_style_asks_what_an_element_contains():
+    """With `:has`, a browser computes most styles of the page anew after each change."""
+    styles = sorted((ROOT / "pages").rglob("*.css"))
+    assert styles
+    assert [style.name for style in styles if ":has(" in style.read_text()] == []
+
+
 @pytest.mark.parametrize("package", LIMITS)
 def test_values_are_frozen(package):
     found = {name for text in sources(ROOT / package).values() for name in changeable(text)}

@@ -112,7 +112,7 @@ function update(grid, bytes, parentElement) {
   }
   if (grid.n_sent !== header.n_sent) {
     grid.n_sent = header.n_sent;
-    mark(grid, header.selected);
+    if (String(grid.selected) !== String(header.selected)) mark(grid, header.selected);
   }
 }
 
