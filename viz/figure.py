@@ -6,6 +6,7 @@ for a property (tests do, for every function of this package) gets the checked f
 """
 
 import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
@@ -14,6 +15,9 @@ import numpy as np
 import orjson
 import plotly.graph_objects as go
 
+from viz.look import coloured
+
+PLOTLY_MIME = "application/vnd.plotly.v1+json"
 _BY_NAME = {
     "float32": "f4",
     "float64": "f8",
@@ -53,6 +57,11 @@ class Figure:
         """Return its JSON, which plotly.js draws as it draws that of Plotly's own figure."""
         layout = {**plain(self._layout), "template": _template()}
         return orjson.dumps({"data": plain(self._data), "layout": layout}).decode()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Show the figure in a notebook that draws Plotly's."""
+        shown = json.loads(coloured(self.written()))
+        return {PLOTLY_MIME: shown, "text/plain": "a figure, for notebooks that draw Plotly's"}
 
     @cached_property
     def checked(self) -> go.Figure:

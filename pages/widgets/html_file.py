@@ -10,10 +10,8 @@ import base64
 import html
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from model_hooks.versions import versions
@@ -21,8 +19,8 @@ from pages.widgets.chart import chart_data, plotly_script
 from pages.widgets.drawing import AnyFigure
 from pages.widgets.drawn import Drawn
 from pages.widgets.scripts import script, style
+from viz.look import theme_of
 
-_CONFIG = Path(__file__).parents[2] / ".streamlit" / "config.toml"
 FONTS = {
     "font": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
     "code-font": "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace",
@@ -123,11 +121,8 @@ def _own_names(name: str, place: str, then: str = "") -> str:
 @cache
 def _themes() -> str:
     """The variables that Streamlit makes of the theme, in light and in dark."""
-    theme = tomllib.loads(_CONFIG.read_text(encoding="utf-8"))["theme"]
-    return "\n".join(
-        f"{where} {{ {_variables({**theme, **theme[scheme]})} }}"
-        for where, scheme in ((":root", "light"), (':root[data-scheme="dark"]', "dark"))
-    )
+    light, dark = _variables(theme_of("light")), _variables(theme_of("dark"))
+    return f':root {{ {light} }}\n:root[data-scheme="dark"] {{ {dark} }}'
 
 
 def _variables(theme: Mapping[str, Any]) -> str:
