@@ -16,6 +16,7 @@ import numpy as np
 
 from model_hooks import Decoding, HookedModel, InlookError, Intervention, Trace, intervention_kinds
 from model_hooks.experiments.rope_scaling import SCALING_TYPES, RopeScaling
+from model_hooks.read.between import Other
 from model_hooks.read.lens import stream_points
 from model_hooks.read.recorded import PARTS
 from model_hooks.read.tokenizers import SINGLE_BYTES
@@ -221,6 +222,11 @@ class Inputs:
             int: lambda: self._counted(name),
             float: self.real,
             tuple[int, ...]: lambda: self._several(name),
+            Other: lambda: Other(self.scene.model, self.one_of(self.scene.traces)),
+            tuple[tuple[int, int], ...]: lambda: tuple(
+                (self.whole(len(self.trace)), self.whole(len(self.trace)))
+                for _ in range(self.random.randrange(4))
+            ),
             tuple[tuple[int, ...], ...]: lambda: tuple(
                 tuple(self.whole(len(self.trace)) for _ in range(self.random.randrange(4)))
                 for _ in range(self.random.randrange(4))

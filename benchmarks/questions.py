@@ -30,6 +30,7 @@ from model_hooks import (
 from model_hooks.experiments import backends, race
 from model_hooks.experiments.rope_scaling import SCALING_TYPES, RopeScaling
 from model_hooks.host import parameters_of, resolve
+from model_hooks.read.between import Other
 from model_hooks.read.recorded import PARTS
 from model_hooks.read.tokenizers import SINGLE_BYTES
 from model_hooks.run.interventions import Intervention
@@ -208,7 +209,9 @@ def possible(about: Subject) -> Mapping[str, tuple[Any, ...]]:
         "n_vectors": (8,),
         "n_written": (2,),
         "off_first": (False, True),
+        "other": (Other(model, trace),),
         "pair": _pairs(about),
+        "pairs": (((0, 0), (len(ids) - 1, len(ids) - 1)), ((3, 0),)),
         "part": PARTS,
         "path": tuple(norms.values()) or ("none",),
         "pattern": tuple(

@@ -5,6 +5,7 @@ import model_hooks.scratch  # noqa: F401 before torch is imported
 # isort: split
 from model_hooks.errors import (
     BrokenModelError,
+    ComparisonError,
     DecodingError,
     InlookError,
     InterventionError,
@@ -48,6 +49,7 @@ __all__ = [
     "AblateMLP",
     "AttentionPattern",
     "BrokenModelError",
+    "ComparisonError",
     "Decoding",
     "DecodingError",
     "Generation",

@@ -51,3 +51,7 @@ class InterventionError(InlookError, ValueError):
 
 class TraceFileError(InlookError):
     """A file that a trace cannot be read from, or a place that it cannot be written to."""
+
+
+class ComparisonError(InlookError, ValueError):
+    """Two runs of which one cannot be subtracted from the other."""

@@ -14,6 +14,7 @@ import importlib
 import inspect
 import threading
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from cachetools import LRUCache, cached
 
 from model_hooks.experiments import untrained
 from model_hooks.model import HookedModel
+from model_hooks.read.between import Other
 from model_hooks.run.interventions import Intervention
 from model_hooks.run.trace import PER_HEAD_FROM, Trace
 from model_hooks.shelf import Shelf
@@ -43,7 +45,7 @@ class Question:
     """A function of `model_hooks`, what it is asked about, and its other arguments.
 
     The function's parameters tell what it is about: `f(model, trace, *key)` and `f(trace, *key)`
-    about a run, `f(model, *key)` about a model.
+    about a run, `f(model, *key)` about a model; one that also takes `other` compares two runs.
     """
 
     function: str
@@ -53,6 +55,13 @@ class Question:
     key: tuple[Hashable, ...] = ()
     named: tuple[tuple[str, Hashable], ...] = ()
     """Arguments given by name, sorted."""
+    other: Run | None = None
+    """The run that the first one is compared with, where the function takes one."""
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Whatever it is asked about: one run, or two."""
+        return (self.run,) if self.other is None else (self.run, self.other)
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -158,7 +167,7 @@ class Host:
         Raises:
             InlookError: There is no answer; the message says why.
         """
-        with self._models.used(question.run.model_name):
+        with self._used(question):
             answer = self._answer(question)
         return self._while_used(question, answer) if hasattr(answer, "__next__") else answer
 
@@ -169,11 +178,22 @@ class Host:
             given.append(self.model(question.run.model_name))
         if "trace" in parameters[:2]:
             given.append(self.trace(question.run))
+        if question.other is not None:
+            other = question.other
+            given.append(Other(self.model(other.model_name), self.trace(other)))
         return function(*given, *question.key, **dict(question.named))
 
     def _while_used(self, question: Question, values: Iterator[Any]) -> Iterator[Any]:
-        with self._models.used(question.run.model_name):
+        with self._used(question):
             yield from values
+
+    @contextmanager
+    def _used(self, question: Question) -> Iterator[None]:
+        """Keep the models that a question is about for as long as this lasts."""
+        with ExitStack() as kept:
+            for run in question.runs:
+                kept.enter_context(self._models.used(run.model_name))
+            yield
 
     def forget(self) -> None:
         """Drop every model and trace."""

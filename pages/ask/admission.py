@@ -59,10 +59,12 @@ class Admission:
             PromptError: The text is too long.
         """
         if self._allows.models is not None:
-            check_allowed(question.run.model_name)
+            for run in question.runs:
+                check_allowed(run.model_name)
         if (most := self._allows.text_tokens) is None:
             return
-        given = (question.run.token_ids, question.key, [value for _, value in question.named])
+        texts = [run.token_ids for run in question.runs]
+        given = (*texts, question.key, [value for _, value in question.named])
         if any(_is_longer(value, most) for value in given):
             raise PromptError(
                 f"This server takes texts of up to {most:,} tokens, the written ones included: "

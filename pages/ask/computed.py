@@ -6,6 +6,9 @@
     size_of = computed(count_parameters)                         # f(model)
     size = size_of("storyteller")
 
+    apart_at = computed(apart)                                   # f(model, trace, other, pairs)
+    found = apart_at(*run_a, *run_b, pairs)
+
 Questions are functions of `model_hooks` (see `model_hooks.host`); keys and answers are plain
 values. All kept answers share one budget of memory, and `forget` drops them all. A question reaches
 a model at one place, `host`: it may be in this process or on another machine.
@@ -86,12 +89,13 @@ class Ask:
     """A question that can be asked; `computed` makes them.
 
     Called with a model's name, for a question about a run with its token IDs and interventions
-    too, and then with the key.
+    too, for one that compares with the same of the other run, and then with the key.
     """
 
     def __init__(self, function: Callable[..., Any], says: str | None, keep: bool) -> None:
         self._name, self._says, self._keep = name_of(function), says, keep
         self._about_run = "trace" in parameters_of(function)[:2]
+        self._compares = "other" in parameters_of(function)[:3]
         functools.update_wrapper(self, function)
 
     def __call__(self, *given: Any, **named: Any) -> Any:
@@ -112,7 +116,9 @@ class Ask:
         """Return what is sent to the host."""
         run = Run(*given[:3]) if self._about_run else Run(given[0], ())
         key = given[3:] if self._about_run else given[1:]
-        return Question(self._name, run, key, tuple(sorted(named.items())))
+        other = Run(*key[:3]) if self._compares else None
+        key = key[3:] if self._compares else key
+        return Question(self._name, run, key, tuple(sorted(named.items())), other)
 
 
 class Watch:

@@ -4,7 +4,8 @@
     lens = lens_of(*run(), pos)
 
 Each ends the page with one friendly sentence where there is nothing to show: an empty prompt, one
-that is too long, a model that cannot be loaded, a part that this model lacks.
+that is too long, a model that cannot be loaded, a part that this model lacks. While the pinned run
+is looked at (`pages/ask/pair.py`), the sentence is an error instead.
 """
 
 import threading
@@ -24,7 +25,7 @@ from model_hooks.opening.progress import progress_of
 from model_hooks.read.recorded import decode_after, encode, info_of, run_length, tokens_of
 from pages.ask.computed import computed
 from pages.server.settings import settings
-from pages.state.visit import put, view
+from pages.state.visit import is_of_other, put, view
 from pages.text import escape_markdown
 from viz.numbers import whole_percent
 
@@ -82,6 +83,8 @@ def info() -> ModelInfo:
     try:
         return _info_of(view().model)
     except InlookError as error:
+        if is_of_other():
+            raise
         st.error(escape_markdown(str(error)), icon=":material/error:")
         st.caption("Choose another model in the sidebar; your prompt is kept.")
         st.stop()
@@ -91,6 +94,8 @@ def prompt_ids() -> tuple[int, ...]:
     """Return the prompt's token IDs."""
     info()
     if not view().prompt.strip():
+        if is_of_other():
+            raise PromptError("Its prompt is empty.")
         st.info(NO_PROMPT, icon=":material/edit:")
         st.stop()
     try:
@@ -153,6 +158,8 @@ def _made(token_ids: tuple[int, ...]) -> Run:
     try:
         _run_length(*asked)
     except InterventionError as error:
+        if is_of_other():
+            raise
         st.warning(escape_markdown(str(error)), icon=":material/error:")
         st.button("Switch everything on again", on_click=put, kwargs={"interventions": ()})
         st.stop()
@@ -168,5 +175,7 @@ def tokens_of_run() -> tuple[str, ...]:
 
 
 def _end_page(error: InlookError) -> NoReturn:
+    if is_of_other():
+        raise error
     st.error(escape_markdown(str(error)), icon=":material/error:")
     st.stop()

@@ -19,7 +19,10 @@ from pages.text import escape_markdown
 from pages.widgets.fragment import fragment
 from viz.numbers import counted
 
-OF_TEXT = ("model", "prompt", "turns", "written", "pos", "decoding", "use_cache", "interventions")
+OF_TEXT = (
+    *("model", "prompt", "turns", "written", "pos", "decoding", "use_cache", "interventions"),
+    "pinned",
+)
 """Fields that every page is about."""
 WITH_PAGE = Message[Callable[[], None]]("parts.with_page")
 """What to draw first whenever the page is drawn; it may lie elsewhere in the window."""
@@ -28,6 +31,7 @@ IN_WORDS = {
     "prompt": "the prompt",
     "turns": "the conversation",
     "written": "what was written",
+    "pinned": "the pinned run A",
 }
 """What readers call fields of a link."""
 

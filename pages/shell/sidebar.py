@@ -11,6 +11,7 @@ from pages.ask.session import info, open_model
 from pages.shell import take_away
 from pages.shell.keys import draw_keys
 from pages.shell.navigation import Place
+from pages.shell.pinning import draw_pinning
 from pages.shell.switched_off import draw_switched_off
 from pages.state.visit import uses, view
 from pages.text import visible
@@ -40,7 +41,9 @@ def draw(sections: Mapping[str, Iterable[Place]]) -> None:
     with st.sidebar:
         _page_links(sections)
         place = _model_picker()
-        switched_off, keys = st.container(), st.container()
+        switched_off = st.container()
+        draw_pinning()
+        keys = st.container()
     if open_model() is None:
         remember_own(view().model)
         with place.container():

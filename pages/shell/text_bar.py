@@ -22,6 +22,7 @@ from pages.ask.session import info, prompt_run_if_any
 from pages.server.settings import settings as allowed
 from pages.shell import conversation
 from pages.shell.navigation import Place
+from pages.shell.pair_bar import draw_pair_of_texts
 from pages.shell.parts import WITH_PAGE, uses_text
 from pages.shell.presets import presets_of
 from pages.state.mailbox import reported
@@ -161,6 +162,7 @@ def _draw_text(looks_ahead: bool) -> None:
         hears_keys=view().keys,
         buttons=KEYS_OF_BUTTONS,
     )
+    draw_pair_of_texts()
 
 
 def _next(draft: Draft) -> Next | None:

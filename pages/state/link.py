@@ -1,8 +1,8 @@
 """How a view is written into an address and read from one: by the types of its fields.
 
 Numbers, truth values, words of a `Literal`, texts, `X | None`, tuples of them and interventions are
-written so that people can read them; long texts are compressed. Each value that cannot be read is
-ignored by itself.
+written so that people can read them; long texts are compressed. A pinned run is one value, an
+address within the address. Each value that cannot be read is ignored by itself.
 """
 
 import base64
@@ -12,8 +12,9 @@ import types
 import typing
 import zlib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 from model_hooks import Intervention, intervention_kinds
 from pages.state.view import changed_copy, fields_of, value_of
@@ -39,11 +40,16 @@ def encode(view: Any) -> dict[str, str]:
 @functools.lru_cache(maxsize=KEPT)
 def _encoded(view: Any) -> Mapping[str, str]:
     """A page has a dozen links, and all visitors begin with the same view."""
+    return {n: _packed(text) if len(text) > LONG else text for n, text in _texts(view).items()}
+
+
+def _texts(view: Any) -> dict[str, str]:
+    """What differs from the defaults, by the names that it has in addresses."""
     default, found = type(view)(), {}
     for name, (of, metadata) in fields_of(type(view)).items():
         if (value := value_of(view, name)) != value_of(default, name):
             text = metadata.get("none", NONE) if value is None else _write(of, value)
-            found[_address_name(name, metadata)] = _packed(text) if len(text) > LONG else text
+            found[_address_name(name, metadata)] = text
     return found
 
 
@@ -114,6 +120,8 @@ def _write(of: Any, value: Any) -> str:
     if inner is Intervention:
         parts = [_write(kind, getattr(value, name)) for name, kind in _parts_of(type(value))]
         return _escaped(",".join([type(value).name, *parts]))
+    if is_dataclass(inner):
+        return _escaped(urlencode(_texts(value) or {"": ""}))
     if isinstance(value, bool):
         return str(int(value))
     return _escaped(value) if isinstance(value, str) else str(value)
@@ -130,6 +138,8 @@ def _read(of: Any, text: str) -> Any:
         return items
     if inner is Intervention:
         return _read_intervention(_unescaped(text))
+    if is_dataclass(inner):
+        return _read_whole(inner, _unescaped(text))
     if typing.get_origin(inner) is typing.Literal or inner is bool:
         options = arguments or (False, True)
         written = {_write(inner, option): option for option in options}
@@ -139,6 +149,17 @@ def _read(of: Any, text: str) -> Any:
     if not math.isfinite(float(text)):
         raise ValueError(f"{text} is not a finite number")
     return inner(text)
+
+
+def _read_whole(kind: Any, text: str) -> Any:
+    """Read a value of several fields; where one of them is damaged, it is another value."""
+    if not text:
+        raise ValueError("nothing is told")
+    pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
+    found, damaged = _decoded(kind, dict(pairs))
+    if damaged:
+        raise ValueError(f"{', '.join(damaged)} cannot be read")
+    return found
 
 
 def _read_tuple(item: Any, text: str) -> tuple:

@@ -42,29 +42,37 @@ OF_TOKEN = {"belongs_to": ("model", "prompt", "pos")}
 
 
 @dataclass(frozen=True)
-class View:
-    """What is looked at on every page; the pages' own parts come on top (`whole_view`)."""
+class Selection:
+    """Which run every page is about: a model, its text, and how it is run and written on."""
 
     model: str = DEFAULT_MODEL
     prompt: str = DEFAULT_PROMPT
-    pos: int | None = field(default=None, metadata=OF_TEXT)
-    """A token's position from 0; None is the last one, which makes the prediction."""
-    layer: int = field(default=4, metadata=CARRIED)
-    """With `head`, the one that copies the name in the first prompt; others take the nearest."""
-    head: int | None = field(default=4, metadata={**CARRIED, "none": "mean"})
-    """None is the mean over all heads."""
     decoding: Decoding = field(default=Decoding(), metadata={"flat": True})
     use_cache: bool = True
-    n_per_run: int = 20
-    """Tokens that one run writes at the most."""
-    keys: bool = True
-    """Whether single letters are commands."""
     interventions: tuple[Intervention, ...] = field(default=(), metadata=OF_MODEL)
     """What is switched off, on every page."""
     written: tuple[int, ...] = field(default=(), metadata=OF_TEXT)
     """IDs of the tokens generated after the prompt."""
     turns: tuple[str, ...] = field(default=(), metadata=OF_TEXT)
     """The conversation that the prompt was made of, as `user:Hi`; none where it is a plain text."""
+
+
+@dataclass(frozen=True)
+class View(Selection):
+    """What is looked at on every page; the pages' own parts come on top (`whole_view`)."""
+
+    pinned: Selection | None = None
+    """Run A, which stays as it is while the selection above goes on as run B; None: no pair."""
+    pos: int | None = field(default=None, metadata=OF_TEXT)
+    """A token's position from 0; None is the last one, which makes the prediction."""
+    layer: int = field(default=4, metadata=CARRIED)
+    """With `head`, the one that copies the name in the first prompt; others take the nearest."""
+    head: int | None = field(default=4, metadata={**CARRIED, "none": "mean"})
+    """None is the mean over all heads."""
+    n_per_run: int = 20
+    """Tokens that one run writes at the most."""
+    keys: bool = True
+    """Whether single letters are commands."""
     watched: tuple[int, ...] | None = field(default=None, metadata=OF_MODEL)
     """Token IDs of words to watch; None for the most probable ones."""
     typed: str = field(default="", metadata=OF_MODEL)
@@ -72,6 +80,11 @@ class View:
 
 
 _PARTS: dict[str, type] = {}
+
+
+def selection_of(of: View) -> Selection:
+    """Return which run a view is about."""
+    return Selection(**{one.name: getattr(of, one.name) for one in fields(Selection)})
 
 
 def of_page(name: str) -> Callable[[type[Part]], type[Part]]:

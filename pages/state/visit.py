@@ -9,7 +9,10 @@ No clock: the address is believed in a new session and when the browser says tha
 through the history. In every other run the session's view is the truth and the address follows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -19,7 +22,15 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation,
 
 from pages.state.link import decode, encode, names_in, unreadable
 from pages.state.mailbox import Message
-from pages.state.view import FIRST_LOOKS, View, changed_copy, fields_of, name_of_part, value_of
+from pages.state.view import (
+    FIRST_LOOKS,
+    Selection,
+    View,
+    changed_copy,
+    fields_of,
+    name_of_part,
+    value_of,
+)
 
 _VIEW, _PAGE, _PUT_AWAY, _DRAWN, _PARENTS, _PARTS, _UNSAID, _IS_WHOLE = (
     f"visit.{name}"
@@ -30,6 +41,7 @@ PARTS_ALONE = True
 _SET = "set"
 UNREADABLE = Message[tuple[str, ...]]("visit.unreadable")
 """Fields that a visitor's link told and that could not be read."""
+_OTHER: ContextVar[View | None] = ContextVar("visit.other", default=None)
 Part = TypeVar("Part")
 
 
@@ -60,7 +72,31 @@ def end() -> None:
 
 
 def view() -> View:
-    """Return what this visitor sees."""
+    """Return what this visitor sees; inside of `looking_at`, the other run."""
+    return _OTHER.get() or _own_view()
+
+
+@contextmanager
+def looking_at(other: Selection, pos: int | None) -> Iterator[None]:
+    """Have `view()` say that another run is looked at, and a position of it; nothing is changed.
+
+    So that whatever is asked or drawn about the visitor's run can be about the pinned one.
+    """
+    own = _own_view()
+    seen = {one.name: getattr(other, one.name) for one in fields(Selection)}
+    token = _OTHER.set(replace(own, **seen, pos=pos))
+    try:
+        yield
+    finally:
+        _OTHER.reset(token)
+
+
+def is_of_other() -> bool:
+    """Whether the pinned run is looked at: what is wrong with it may not end the page."""
+    return _OTHER.get() is not None
+
+
+def _own_view() -> View:
     return st.session_state[_VIEW]
 
 
@@ -91,9 +127,9 @@ def put(
     Raises:
         ValueError: A value is out of its range.
     """
-    before = view()
+    before = _own_view()
     changes = {**some, **changes}
-    after = _followed(before, changed_copy(before, changes))
+    after = _followed(before, changed_copy(before, changes), changes)
     if after == before:
         return
     st.session_state[_VIEW] = after
@@ -127,7 +163,7 @@ def uses(*names: str) -> None:
 def link(**changes: Any) -> dict[str, str]:
     """Return query parameters for `st.page_link`: the view's, or those of a changed one."""
     told = {_SET: "~".join(changes)} if changes else {}
-    return encode(changed_copy(view(), changes)) | told
+    return encode(changed_copy(_own_view(), changes)) | told
 
 
 def current_fragment() -> str | None:
@@ -196,14 +232,16 @@ def _lies_in(fragment: str | None, outer: str | None) -> bool:
     return fragment == outer
 
 
-def _followed(before: View, after: View) -> View:
-    """Let fields follow those that they belong to, which come before them.
+def _followed(before: View, after: View, told: Collection[str]) -> View:
+    """Let fields follow those that they belong to, which come before them, unless they were told.
 
     What belongs to a model is put away with it, and comes back with it.
     """
     for name, (_, metadata) in fields_of(type(after)).items():
         owners = metadata.get("belongs_to", ())
-        if _differs(before, after, name) or not any(_differs(before, after, o) for o in owners):
+        if name in told or _differs(before, after, name):
+            continue
+        if not any(_differs(before, after, owner) for owner in owners):
             continue
         put_away = st.session_state.setdefault(_PUT_AWAY, {})
         if not metadata.get("forgotten"):

@@ -3,7 +3,7 @@
 import string
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Literal
 
 import pytest
@@ -21,7 +21,7 @@ from model_hooks import (
     ShareKVHeads,
 )
 from pages.state.link import decode, encode, is_long, unreadable
-from pages.state.view import changed_copy, fields_of, value_of, whole_view
+from pages.state.view import Selection, changed_copy, fields_of, value_of, whole_view
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,14 @@ class Outer:
     decoding: Decoding = field(default=Decoding(), metadata={"flat": True})
     inner: Inner = Inner()
 
+
+PINNED = Selection(
+    prompt="50% ~a*b&c=d%7E ü\n" * 30,
+    decoding=Decoding("sample", temperature=0.7, seed=3),
+    interventions=(AblateHead(1, 0), Knockout(4, 1)),
+    written=(5, 6),
+    turns=("user:Hi & bye",),
+)
 
 texts = some.text(max_size=400)
 outers = some.builds(
@@ -152,6 +160,19 @@ def test_damaged_interventions_switch_nothing_off(text):
     assert decode(whole_view(), {"interventions": text}).interventions == ()
 
 
+@pytest.mark.parametrize("pinned", [Selection(), Selection(model="other"), PINNED])
+def test_a_pinned_run_comes_back(pinned):
+    view = changed_copy(whole_view()(), {"pinned": pinned, "model": "third"})
+    assert decode(whole_view(), encode(view)) == view
+
+
+@pytest.mark.parametrize("text", ["", "temperature=-1", "written=1.x", "model", "*AAAA"])
+def test_a_damaged_pinned_run_is_none_and_the_rest_is_there(text):
+    address = {"pinned": text, "layer": "2"}
+    assert decode(whole_view(), address) == decode(whole_view(), {"layer": "2"})
+    assert unreadable(whole_view(), address) == ("pinned",)
+
+
 def test_every_field_of_every_page_can_be_written_and_read():
     kind = whole_view()
     folders = {place.folder for group in entry.PAGES.values() for place in group}
@@ -182,4 +203,6 @@ def _some_value(of):
         return tuple(_some_value(kinds[0]) for _ in range(2))
     if of is Intervention:
         return AblateHead(1, 0)
+    if is_dataclass(of):
+        return PINNED
     return {int: 3, float: 0.5, str: "~a*b%7E", bool: True}[of]

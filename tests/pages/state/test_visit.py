@@ -76,6 +76,11 @@ def test_text_and_prompt_that_change_together_are_both_taken(visit):
     assert after(visit(), prompt="Hello", written=(5,)).written == (5,)
 
 
+def test_what_is_told_stays_though_what_it_belongs_to_changes(visit):
+    app = visit(written="1.2.3")
+    assert after(app, prompt="Hello", written=(1, 2, 3)).written == (1, 2, 3)
+
+
 def test_a_model_gets_back_what_was_chosen_for_it(visit):
     app = visit(layer="5", watched="7.8")
     assert after(app, model="small").layer == 5

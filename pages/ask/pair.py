@@ -1,0 +1,163 @@
+"""What is asked of both runs, A and B? And where do their texts share a place?
+
+Run B is what the visitor looks at, run A is what was pinned. A page asks of both what it would ask
+of one, with the same function:
+
+    found = of_both(lambda: _attention(*run(), layer, head))    # Both: found.b, found.a
+    draw_each(found, draw_matrix)                               # pages/widgets/compared.py
+    difference = of_pair(_apart, pairs)                         # a question that takes both runs
+
+Without a pinned run, `of_both` asks once and `found.a` is None.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from model_hooks import ComparisonError, InlookError
+from model_hooks.host import Run
+from model_hooks.read.between import vocabulary_of
+from model_hooks.read.recorded import bytes_of_tokens
+from model_hooks.text.alignment import Places, align, align_by_characters, partner_of
+from pages.ask.computed import Ask, computed
+from pages.ask.session import run
+from pages.state.visit import looking_at, view
+
+Found = TypeVar("Found")
+Other = TypeVar("Other")
+KEPT = 64
+"""Pairs of texts whose alignment is kept."""
+
+_vocabulary = computed(vocabulary_of)
+_bytes_of = computed(bytes_of_tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class Both(Generic[Found]):
+    """The same of run B and, where a run is pinned and has it, of run A."""
+
+    b: Found
+    a: Found | None = None
+    lacks: str | None = None
+    """Why A has none, where that is about this question alone."""
+
+    @property
+    def each(self) -> tuple[Found, ...]:
+        """What was found, A's first."""
+        return (self.b,) if self.a is None else (self.a, self.b)
+
+    def of(self, take: Callable[[Found], Other]) -> "Both[Other]":
+        """Return a part of what was found."""
+        return Both(take(self.b), None if self.a is None else take(self.a), self.lacks)
+
+
+def of_both(ask: Callable[[], Found]) -> Both[Found]:
+    """Ask something about the visitor's run, and the same about the pinned one.
+
+    Args:
+        ask: Asks about whatever run `session.run()` returns, at the position of `view()`.
+    """
+    found = ask()
+    if not has_pair():
+        return Both(found)
+    try:
+        with in_a():
+            return Both(found, ask())
+    except InlookError as error:
+        return Both(found, lacks=str(error))
+
+
+def has_pair() -> bool:
+    """Whether a run is pinned, and can be run."""
+    return view().pinned is not None and problem_of_a() is None
+
+
+def problem_of_a() -> str | None:
+    """Say why the pinned run cannot be run; None where it can, or where none is pinned."""
+    if (pinned := view().pinned) is None:
+        return None
+    try:
+        with looking_at(pinned, None):
+            run()
+    except InlookError as error:
+        return str(error)
+    return None
+
+
+@contextmanager
+def in_a() -> Iterator[None]:
+    """Look at the pinned run, at the place of the position that is looked at.
+
+    Raises:
+        ComparisonError: A's text has nothing there.
+    """
+    pinned = view().pinned
+    assert pinned is not None, "nothing is pinned"
+    with looking_at(pinned, _pos_in_a()):
+        yield
+
+
+def runs() -> tuple[Run, Run]:
+    """Return run A and run B, once they have been made.
+
+    Raises:
+        InlookError: A cannot be run.
+    """
+    pinned = view().pinned
+    assert pinned is not None, "nothing is pinned"
+    asked = run()
+    with looking_at(pinned, None):
+        return run(), asked
+
+
+def of_pair(question: Ask, *key: Any) -> Any:
+    """Ask a question that compares both runs.
+
+    Raises:
+        InlookError: They cannot be compared; the message says why.
+    """
+    a, b = runs()
+    return question(*a, *b, *key)
+
+
+def places() -> Places:
+    """Return where the texts of A and B share a place.
+
+    Raises:
+        InlookError: A cannot be run.
+    """
+    return _aligned(*runs())
+
+
+def is_one_vocabulary() -> bool:
+    """Whether the token IDs of A and B mean the same tokens."""
+    return _is_one_vocabulary(*runs())
+
+
+def _aligned(a: Run, b: Run) -> Places:
+    if _is_one_vocabulary(a, b):
+        return _align(a.token_ids, b.token_ids)
+    return _align_by_characters(*(_bytes_of(one.model_name, one.token_ids) for one in (a, b)))
+
+
+def _is_one_vocabulary(a: Run, b: Run) -> bool:
+    return a.model_name == b.model_name or _vocabulary(a.model_name) == _vocabulary(b.model_name)
+
+
+_align = functools.lru_cache(maxsize=KEPT)(align)
+_align_by_characters = functools.lru_cache(maxsize=KEPT)(align_by_characters)
+
+
+def _pos_in_a() -> int | None:
+    """The position in A that shares a place with the chosen one; the last one with the last."""
+    a, b = runs()
+    pos = view().pos
+    if pos is None or pos >= len(b.token_ids) - 1:
+        return None
+    if (partner := partner_of(_aligned(a, b), pos)) is None:
+        raise ComparisonError(
+            f"Token {pos} has no place in A's text: choose one that stands in both."
+        )
+    return partner
