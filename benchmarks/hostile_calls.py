@@ -59,6 +59,7 @@ LEFT_OUT = {
     "write_again": "is asked with what was written",
 }
 MAY_LACK_NUMBERS = {
+    "between.apart",
     "logits_of",
     "activation_function",
     "choice.surprisals",

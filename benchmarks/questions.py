@@ -39,6 +39,7 @@ PAGES = Path(__file__).parents[1] / "pages"
 TOGETHER = ("layer", "part", "head")
 """Arguments of which every combination is tried; of the others, one is varied at a time."""
 MAY_LACK_NUMBERS = {
+    "Apart": {"surprise"},
     "Contributions": {"by_head"},
     "FeedforwardLens": {"logits", "probabilities"},
     "Growth": {"with_previous"},

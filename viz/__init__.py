@@ -45,6 +45,7 @@ from viz.layers import layer_thumbnails
 from viz.lens import lens_table, watched_words
 from viz.merges import merge_ladder
 from viz.norms import norm_comparison, norm_steps_strips
+from viz.pair import difference_heatmap, distance_bars, lines_by_place, place_labels
 from viz.positions import (
     LossLine,
     bias_by_distance,
@@ -87,6 +88,8 @@ __all__ = [
     "choices_replay",
     "color_limit",
     "converted_and_trained",
+    "difference_heatmap",
+    "distance_bars",
     "dot_product",
     "drawn_counts",
     "encoder_decoder",
@@ -101,6 +104,7 @@ __all__ = [
     "layer_losses",
     "layer_thumbnails",
     "lens_table",
+    "lines_by_place",
     "logit_parts",
     "loss_by_position",
     "loss_changes",
@@ -118,6 +122,7 @@ __all__ = [
     "pair_terms",
     "pair_use",
     "parameter_bars",
+    "place_labels",
     "position_similarity",
     "position_vectors",
     "probability_by_token",

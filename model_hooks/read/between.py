@@ -47,6 +47,9 @@ class Apart:
     best_a: Int[np.ndarray, "place"]
     """The token that A expects most."""
     best_b: Int[np.ndarray, "place"]
+    surprise: Float[np.ndarray, "2 2 place"]
+    """In bits, of the token that comes next in A's text and in B's (first index), to A and to B
+    (second index); NaN where a text ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +112,18 @@ def apart(model: HookedModel, trace: Trace, other: Other, pairs: Pairs) -> Apart
     """
     check_vocabularies(model, other.model)
     found: dict[str, list[np.ndarray]] = {
-        name: [] for name in ("kl_ab", "kl_ba", "total_variation", "best_a", "best_b")
+        name: [] for name in ("kl_ab", "kl_ba", "total_variation", "best_a", "best_b", "surprise")
     }
-    for log_a, log_b in _log_probs(Other(model, trace), other, pairs):
+    for some, log_a, log_b in _log_probs(Other(model, trace), other, pairs):
+        of_next = _surprise(trace, [a for a, _ in some], log_a, log_b)
+        of_others = _surprise(other.trace, [b for _, b in some], log_a, log_b)
+        found["surprise"].append(np.stack([of_next, of_others]))
         found["kl_ab"].append(kl_bits(log_a, log_b))
         found["kl_ba"].append(kl_bits(log_b, log_a))
         found["total_variation"].append(total_variation(np.exp(log_a), np.exp(log_b)))
         found["best_a"].append(log_a.argmax(-1))
         found["best_b"].append(log_b.argmax(-1))
-    return Apart(**{name: read_only(np.concatenate(rows)) for name, rows in found.items()})
+    return Apart(**{name: read_only(np.concatenate(rows, -1)) for name, rows in found.items()})
 
 
 def lens_apart(
@@ -206,13 +212,30 @@ def _positions(pairs: Pairs, n_a: int, n_b: int) -> tuple[list[int], list[int]]:
     return of_a, [check_index("position", pos, n_b, PromptError) for _, pos in pairs]
 
 
-def _log_probs(a: Other, b: Other, pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _surprise(
+    trace: Trace,
+    positions: list[int],
+    log_a: Float[np.ndarray, "pos token"],
+    log_b: Float[np.ndarray, "pos token"],
+) -> Float[np.ndarray, "2 pos"]:
+    """Bits of what comes next in a run's text, to A and to B."""
+    bits = np.full((2, len(positions)), np.nan)
+    for row, pos in enumerate(positions):
+        if pos % len(trace) + 1 < len(trace):
+            token_id = int(trace.token_ids[pos % len(trace) + 1])
+            bits[:, row] = -log_a[row, token_id], -log_b[row, token_id]
+    return bits / np.log(2) + 0.0
+
+
+def _log_probs(
+    a: Other, b: Other, pairs: Pairs
+) -> Iterator[tuple[Pairs, Float[np.ndarray, "pos token"], Float[np.ndarray, "pos token"]]]:
     """Yield the log-probabilities after some pairs of positions, and then after the next ones."""
     of_a, of_b = _positions(pairs, len(a.trace), len(b.trace))
     step = min(rows_at_once(a.model), rows_at_once(b.model))
     for start in range(0, len(pairs), step):
         some = slice(start, start + step)
-        yield _after(a, of_a[some]), _after(b, of_b[some])
+        yield pairs[some], _after(a, of_a[some]), _after(b, of_b[some])
 
 
 def _after(run: Other, positions: list[int]) -> Float[np.ndarray, "pos token"]:

@@ -29,7 +29,7 @@ _tokens_of = computed(tokens_of)
 
 def draw_pair_of_texts() -> None:
     """Draw the text of A over that of B, token by token, if a run is pinned."""
-    if view().pinned is None:
+    if (pinned := view().pinned) is None:
         return
     if (problem := problem_of_a()) is not None:
         st.warning(
@@ -39,7 +39,7 @@ def draw_pair_of_texts() -> None:
         )
         return
     a, b = (_tokens_of(one.model_name, one.token_ids) for one in runs())
-    said = what_differs(view().pinned, selection_of(view()))
+    said = what_differs(pinned, selection_of(view()))
     st.html(pair_html(places(), a, b, view().pos, said))
 
 

@@ -64,6 +64,11 @@ def test_two_texts_are_as_far_apart_as_the_plain_models_outputs(hooked):
     )
     assert (found.best_a == p.argmax(-1)).all()
     assert (found.best_b == q.argmax(-1)).all()
+    for whose, run in enumerate((a, b)):
+        assert np.isnan(found.surprise[whose, :, -1]).all()
+        for to, log_probs in enumerate((p, q)):
+            expected = -log_probs[np.arange(len(run) - 1), run.token_ids[1:]] / np.log(2)
+            assert found.surprise[whose, to, :-1] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_run_against_itself_and_a_model_loaded_twice_are_exactly_nothing_apart(tokenizer):
