@@ -84,8 +84,8 @@ def vocabulary_of(model: HookedModel) -> str:
 
 
 def kl_bits(
-    log_p: Float[np.ndarray, "... token"], log_q: Float[np.ndarray, "... token"]
-) -> Float[np.ndarray, "..."]:
+    log_p: Float[np.ndarray, "row token"], log_q: Float[np.ndarray, "row token"]
+) -> Float[np.ndarray, "row"]:
     """Return KL(p||q) in bits, of natural log-probabilities (Kullback and Leibler 1951).
 
     How many more bits a token costs on average whoever expects q where p is true.
@@ -97,8 +97,8 @@ def kl_bits(
 
 
 def total_variation(
-    p: Float[np.ndarray, "... token"], q: Float[np.ndarray, "... token"]
-) -> Float[np.ndarray, "..."]:
+    p: Float[np.ndarray, "row token"], q: Float[np.ndarray, "row token"]
+) -> Float[np.ndarray, "row"]:
     """Return half the sum of absolute differences of two distributions, from 0 to 1."""
     return np.abs(p - q).sum(-1) / 2
 

@@ -3,18 +3,16 @@
 Run B is what the visitor looks at, run A is what was pinned. A page asks of both what it would ask
 of one, with the same function:
 
-    found = of_both(lambda: _attention(*run(), layer, head))    # Both: found.b, found.a
-    draw_each(found, draw_matrix)                               # pages/widgets/compared.py
-    difference = of_pair(_apart, pairs)                         # a question that takes both runs
+    a, b = of_both(lambda: _attention(*run(), layer, head))
+    found = of_pair(_apart, pairs)                     # a question that compares both runs
 
-Without a pinned run, `of_both` asks once and `found.a` is None.
+How both are drawn is in `pages/widgets/compared.py`.
 """
 
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from model_hooks import ComparisonError, InlookError
 from model_hooks.host import Run
@@ -26,7 +24,6 @@ from pages.ask.session import run
 from pages.state.visit import looking_at, view
 
 Found = TypeVar("Found")
-Other = TypeVar("Other")
 KEPT = 64
 """Pairs of texts whose alignment is kept."""
 
@@ -34,39 +31,18 @@ _vocabulary = computed(vocabulary_of)
 _bytes_of = computed(bytes_of_tokens)
 
 
-@dataclass(frozen=True, eq=False)
-class Both(Generic[Found]):
-    """The same of run B and, where a run is pinned and has it, of run A."""
-
-    b: Found
-    a: Found | None = None
-    lacks: str | None = None
-    """Why A has none, where that is about this question alone."""
-
-    @property
-    def each(self) -> tuple[Found, ...]:
-        """What was found, A's first."""
-        return (self.b,) if self.a is None else (self.a, self.b)
-
-    def of(self, take: Callable[[Found], Other]) -> "Both[Other]":
-        """Return a part of what was found."""
-        return Both(take(self.b), None if self.a is None else take(self.a), self.lacks)
-
-
-def of_both(ask: Callable[[], Found]) -> Both[Found]:
-    """Ask something about the visitor's run, and the same about the pinned one.
+def of_both(ask: Callable[[], Found]) -> tuple[Found, Found]:
+    """Ask something about the pinned run, and the same about the visitor's: A's answer, and B's.
 
     Args:
         ask: Asks about whatever run `session.run()` returns, at the position of `view()`.
+
+    Raises:
+        InlookError: One of them has no answer.
     """
-    found = ask()
-    if not has_pair():
-        return Both(found)
-    try:
-        with in_a():
-            return Both(found, ask())
-    except InlookError as error:
-        return Both(found, lacks=str(error))
+    with in_a():
+        of_a = ask()
+    return of_a, ask()
 
 
 def has_pair() -> bool:
@@ -79,7 +55,7 @@ def problem_of_a() -> str | None:
     if (pinned := view().pinned) is None:
         return None
     try:
-        with looking_at(pinned, None):
+        with looking_at(pinned):
             run()
     except InlookError as error:
         return str(error)
@@ -95,7 +71,7 @@ def in_a() -> Iterator[None]:
     """
     pinned = view().pinned
     assert pinned is not None, "nothing is pinned"
-    with looking_at(pinned, _pos_in_a()):
+    with looking_at(pinned, _pos_in_a(), same_tokens=is_one_vocabulary()):
         yield
 
 
@@ -108,7 +84,7 @@ def runs() -> tuple[Run, Run]:
     pinned = view().pinned
     assert pinned is not None, "nothing is pinned"
     asked = run()
-    with looking_at(pinned, None):
+    with looking_at(pinned):
         return run(), asked
 
 

@@ -18,6 +18,7 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import pick_layer
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.press import press
 from pages.widgets.quantity import LENS, shown
 from pages.widgets.tail import read_from
 from viz import feedforward_steps
@@ -139,7 +140,7 @@ def _draw_steps(scene: Scene, lens: FeedforwardLens, layer: int, measure: Measur
     )
     best = best_layer(lens)
     if best is not None and best != layer:
-        st.button(
+        press(
             f"Look into layer {best}",
             icon=":material/search:",
             key="feedforward_best",

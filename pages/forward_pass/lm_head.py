@@ -10,6 +10,7 @@ from pages.forward_pass.seen import Seen, code
 from pages.state.visit import put
 from pages.widgets.chart import chart
 from pages.widgets.drawing import drawing
+from pages.widgets.press import press
 from pages.widgets.provenance import numbers_from
 from pages.widgets.quantity import PROBABILITY, RANK, shown
 from pages.widgets.words import token_name
@@ -74,7 +75,7 @@ def _unused(seen: Seen, raw: Stage) -> None:
         f"in the prompt, {code(seen.tokens[seen.pos + 1])}. This lane gave it "
         f"**{gave}**, rank {rank}."
     )
-    st.button(
+    press(
         "Go to the lane that predicts",
         icon=":material/last_page:",
         key="forward.last",

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.lm_head.seen import Seen, bold, follow
+from pages.state.visit import keyed
 from pages.widgets.bind import bind
 from pages.widgets.candidates import candidate_chart, rows_of
 from pages.widgets.download import csv_button
@@ -17,7 +18,7 @@ N_TO_FOLLOW = 50
 
 def draw(seen: Seen) -> None:
     """Draw the candidates, and let the reader choose one to follow."""
-    st.container(key="answer").markdown(sentence(seen))
+    st.container(key=keyed("answer")).markdown(sentence(seen))
     candidate_chart(
         rows_of(seen.stages, seen.followed),
         seen.followed,

@@ -12,6 +12,7 @@ from pages.lm_head import (
     all_tokens,
     answer,
     beams,
+    between,
     draws,
     one_score,
     stages,
@@ -23,6 +24,7 @@ from pages.lm_head.choices import Tab
 from pages.lm_head.seen import Seen, look, stages_of
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
+from pages.widgets.compared import draw_between, draw_each
 from pages.widgets.controls import current_position, decoding_controls, pick_position
 from pages.widgets.heading import heading, page_title
 from pages.widgets.next_pages import try_next
@@ -35,6 +37,8 @@ class Section(NamedTuple):
     title: str
     help: str
     draw: Callable[[Seen], None]
+    of_both: bool = True
+    """Whether it is drawn of a pinned run, too; what writes for long is not."""
 
 
 SECTIONS: dict[Tab, Section] = {
@@ -51,9 +55,9 @@ SECTIONS: dict[Tab, Section] = {
     "surprisal": Section(
         "Surprisal", "How surprising was your text?", surprisal.HELP, surprisal.draw
     ),
-    "draws": Section("Draws", "Many draws from one distribution", draws.HELP, draws.draw),
-    "texts": Section("Many texts", "Greedy against sampling", texts.HELP, texts.draw),
-    "beams": Section("Beam search", "Several texts at once", beams.HELP, beams.draw),
+    "draws": Section("Draws", "Many draws from one distribution", draws.HELP, draws.draw, False),
+    "texts": Section("Many texts", "Greedy against sampling", texts.HELP, texts.draw, False),
+    "beams": Section("Beam search", "Several texts at once", beams.HELP, beams.draw, False),
 }
 NEXT_PAGES = {
     "generation": "**Generation**: write token by token with these options",
@@ -94,14 +98,26 @@ def _explore() -> None:
         seen = _seen(asked, tokens, pos)
         if seen is None:
             return
-        answer.draw(seen)
+        draw_each(lambda: answer.draw(_look()))
+    draw_between(between.draw_choice)
     labels = [section.label for section in SECTIONS.values()]
     opened = tabs("lm_head.tab", [*SECTIONS], labels=labels)
     for section, tab in zip(SECTIONS.values(), opened, strict=True):
         if tab.open:
             with tab:
                 heading(section.title, help=section.help)
-                _draw_section(section, seen)
+                if section.of_both:
+                    draw_each(lambda: _draw_section(section, _look()))  # noqa: B023 called here
+                else:
+                    _draw_section(section, seen)
+                if section is SECTIONS["surprisal"]:
+                    draw_between(between.draw_along)
+
+
+def _look() -> Seen:
+    """Look at the choice of the run that is looked at, at the chosen position."""
+    tokens = tokens_of_run()
+    return look(run(), tokens, current_position(len(tokens)))
 
 
 def _seen(asked: Run, tokens: tuple[str, ...], pos: int) -> Seen | None:

@@ -14,6 +14,7 @@ from pages.ask.computed import computed
 from pages.lm_head.choices import Choices
 from pages.state.visit import part, put, view
 from pages.text import escape_markdown, visible
+from pages.widgets.press import press
 from pages.widgets.words import token_name
 
 _stages_after = computed(stages_after)
@@ -102,7 +103,7 @@ def greedy_note(seen: Seen) -> None:
         f"**sampling** would do with temperature {seen.decoding.temperature:g}.",
         icon=":material/info:",
     )
-    st.button(
+    press(
         "Switch to sampling",
         key="lm_head.to_sampling",
         on_click=put,

@@ -13,6 +13,7 @@ from pages.text import escape_markdown, visible
 from pages.widgets.candidates import NO_NUMBERS
 from pages.widgets.components import token_strip
 from pages.widgets.download import csv_button
+from pages.widgets.press import press
 from pages.widgets.quantity import (
     LOSS,
     PROBABILITY,
@@ -48,7 +49,7 @@ def draw(seen: Seen) -> None:
     st.caption(note(found))
     st.markdown(sentence(seen, found))
     if seen.pos > 0:
-        st.button(
+        press(
             "Look at that choice",
             key="lm_head.before",
             icon=":material/arrow_back:",

@@ -42,6 +42,8 @@ _SET = "set"
 UNREADABLE = Message[tuple[str, ...]]("visit.unreadable")
 """Fields that a visitor's link told and that could not be read."""
 _OTHER: ContextVar[View | None] = ContextVar("visit.other", default=None)
+OF_A = ".a"
+"""Ends the keys of what is drawn of the pinned run."""
 Part = TypeVar("Part")
 
 
@@ -77,18 +79,43 @@ def view() -> View:
 
 
 @contextmanager
-def looking_at(other: Selection, pos: int | None) -> Iterator[None]:
-    """Have `view()` say that another run is looked at, and a position of it; nothing is changed.
+def looking_at(
+    other: Selection, pos: int | None = None, *, same_tokens: bool = True
+) -> Iterator[None]:
+    """Have `view()` say that another run is looked at; nothing is changed.
 
     So that whatever is asked or drawn about the visitor's run can be about the pinned one.
+
+    Args:
+        other: The run.
+        pos: The position in it that is looked at.
+        same_tokens: Whether a token ID means the same there.
     """
     own = _own_view()
     seen = {one.name: getattr(other, one.name) for one in fields(Selection)}
-    token = _OTHER.set(replace(own, **seen, pos=pos))
+    token = _OTHER.set(_fitting(own, replace(own, **seen, pos=pos), same_tokens))
     try:
         yield
     finally:
         _OTHER.reset(token)
+
+
+def _fitting(own: View, other: View, same_tokens: bool) -> View:
+    """Take back what means nothing there: positions of another text, tokens of another model."""
+    same_text = same_tokens and (own.prompt, own.written) == (other.prompt, other.written)
+    changes = {}
+    for name, (_, metadata) in fields_of(type(other)).items():
+        of_text = bool(metadata.get("forgotten")) and "prompt" in metadata["belongs_to"]
+        of_tokens = "model" in metadata.get("belongs_to", ()) and not metadata.get("carried")
+        lost = (of_text and not same_text) or (of_tokens and not of_text and not same_tokens)
+        if lost and name != "pos" and not hasattr(Selection, name):
+            changes[name] = value_of(type(other)(), name)
+    return changed_copy(other, changes)
+
+
+def keyed(key: str) -> str:
+    """Return the key of what is drawn: of the pinned run, it is another one."""
+    return f"{key}{OF_A}" if is_of_other() else key
 
 
 def is_of_other() -> bool:

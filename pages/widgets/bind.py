@@ -11,6 +11,8 @@ A browser goes on showing what it keeps under a widget's id; only under an id th
 does it show the script's `value`, `index` or `default`. Hence two rules: every run gives each
 widget the view's value as that argument, and a value that did not come from the widget itself gets
 a new id, for the key ends in a generation. No single message has to arrive, nor at some moment.
+
+While the pinned run is drawn beside the visitor's, no widget is: its value holds for both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +22,7 @@ from typing import Any
 import streamlit as st
 
 from pages.state.view import value_of
-from pages.state.visit import page_name, put, uses, view
+from pages.state.visit import is_of_other, page_name, put, uses, view
 
 _SLOTS = "bind.slots"
 _KEPT = 8
@@ -89,6 +91,8 @@ def bind(
         read = _reader(options)
         limits = [format_func(option) for option in options]
         arguments |= {"options": range(len(options)), "format_func": limits.__getitem__}
+    if is_of_other():
+        return value if blank else read(raw)
     if not blank:
         value = _within_reach(field, value, read(raw), keeps)
     uses(field)
@@ -121,6 +125,8 @@ def tabs(
 
 def expander(label: str, field: str, *, slot: str = "", **arguments: Any) -> Any:
     """Draw an expander for a field that says whether it is open."""
+    if is_of_other():
+        return st.expander(label, expanded=value_of(view(), field))
     uses(field)
     place, is_open = f"{page_name()}.{field}.expander{slot}", value_of(view(), field)
     key, took, born = _place(place, field, is_open, label, bool)

@@ -11,18 +11,22 @@ Plotly's script is the one inside the plotly package; the app itself serves it (
 
 import gzip
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import plotly
+import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pages.state.mailbox import reported
+from pages.state.visit import is_of_other, keyed
 from pages.widgets.components import component
 from pages.widgets.drawing import AnyFigure, Drawing, drawing_of
+from pages.widgets.one_scale import wait, waits
 
 _ADDRESS = "vendor/plotly.min.js"
 _chart = component("chart", isolate_styles=False)
@@ -61,8 +65,11 @@ def chart(
         view: What the axes show. While it stays the same, so does the reader's zoom, and the room
             beside the axes unless given labels need more; by default a new figure is shown whole.
     """
+    drawn = figure if isinstance(figure, Drawing) else drawing_of(figure)
+    name, key = key, keyed(key)
+    if is_of_other():
+        alt, on_click, on_cell = f"Run A, pinned: {alt}", None, None
     clickable = on_click is not None or on_cell is not None
-    data = chart_data(figure, key, alt, view) | {"clickable": clickable}
 
     def clicked() -> None:
         if (told := reported(key, "clicked")) is None:
@@ -73,7 +80,15 @@ def chart(
         elif on_cell and point.cell:
             on_cell((int(point.cell[0]), int(point.cell[1])))
 
-    _chart(key=key, data=data, **({"on_clicked_change": clicked} if clickable else {}))
+    told: dict[str, Any] = {"on_clicked_change": clicked} if clickable else {}
+    place = st.empty() if waits() else nullcontext()
+
+    def emit(drawn: Drawing) -> None:
+        with place:
+            data = chart_data(drawn, key, alt, view) | {"clickable": clickable}
+            _chart(key=key, data=data, **told)
+
+    wait(name, drawn, emit)
 
 
 def chart_data(

@@ -1,64 +1,61 @@
-"""How are two runs shown side by side? A on the left, B on the right, and what lies between.
+"""How are two runs shown side by side? A and B by the same function, on one scale, and B - A.
 
-draw_each(found, lambda shown, suffix: chart(..., key=f"attention_matrix{suffix}"))
+    draw_each(lambda: matrix.draw(run(), ...))     # once, or, with a pinned run, once of each
+    draw_between(lambda: ...)                      # only with a pinned run
+
+Of the pinned run, controls are not drawn again: `bind` gives their values alone, and nothing there
+can be clicked.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from typing import TypeVar
 
 import streamlit as st
 
 from model_hooks import InlookError
 from model_hooks.opening.names import short_name
-from pages.ask.pair import Both, has_pair, in_a
+from pages.ask.pair import has_pair, in_a
 from pages.state.visit import view
 from pages.text import escape_markdown
+from pages.widgets.one_scale import collected, emit_on_one_scale
 
-Found = TypeVar("Found")
-OF_A = ".a"
-"""Ends the keys of what is drawn of run A."""
+Drawn = TypeVar("Drawn")
 
 
-def draw_each(
-    found: Both[Found], draw: Callable[[Found, str], None], *, wide: bool = False
-) -> None:
-    """Draw the same of both runs, or of the only one.
+def draw_each(draw: Callable[[], Drawn], *, wide: bool = False) -> Drawn:
+    """Draw the same of both runs, or of the only one; return what it returns of B.
 
     Args:
-        found: What to draw.
-        draw: Draws it of one run, which `view()` is about, with what to end its keys with.
+        draw: Draws it of the run that `session.run()` and `view()` are about.
         wide: Draw A over B instead of beside it.
     """
-    if found.a is None:
-        draw(found.b, "")
-        if found.lacks:
-            st.caption(f"A is not shown here: {escape_markdown(found.lacks)}")
-        return
+    if not has_pair():
+        return draw()
     left, right = (st.container(), st.container()) if wide else st.columns(2, gap="medium")
-    for place, shown, suffix in ((left, found.a, OF_A), (right, found.b, "")):
-        with place, in_a() if suffix else nullcontext():
-            st.markdown(heading(suffix))
-            draw(shown, suffix)
-
-
-def heading(suffix: str) -> str:
-    """Say which run stands below, and of which model, as Markdown."""
-    badge = ":violet-badge[A, pinned]" if suffix else ":blue-badge[B]"
-    return f"{badge} {escape_markdown(short_name(view().model))}"
-
-
-@contextmanager
-def difference() -> Iterator[None]:
-    """Draw what lies between the runs; where nothing can be subtracted, say why instead."""
-    try:
-        yield
-    except InlookError as error:
-        st.caption(f"No B - A here: {escape_markdown(str(error))}")
+    of_a = []
+    with left:
+        try:
+            with in_a(), collected() as of_a:
+                st.markdown(_heading(":violet-badge[A, pinned]"))
+                draw()
+        except InlookError as error:
+            st.caption(f"A is not shown here: {escape_markdown(str(error))}")
+    with right, collected() as of_b:
+        st.markdown(_heading(":blue-badge[B]"))
+        drawn = draw()
+    emit_on_one_scale(of_a, of_b)
+    return drawn
 
 
 def draw_between(draw: Callable[[], None]) -> None:
     """Draw what lies between A and B, if there is a pair; one sentence where there is nothing."""
-    if has_pair():
-        with difference():
-            draw()
+    if not has_pair():
+        return
+    try:
+        draw()
+    except InlookError as error:
+        st.info(f"No B - A here: {escape_markdown(str(error))}", icon=":material/difference:")
+
+
+def _heading(badge: str) -> str:
+    return f"{badge} {escape_markdown(short_name(view().model))}"

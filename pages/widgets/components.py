@@ -23,6 +23,7 @@ import streamlit as st
 from jaxtyping import Float, UInt8
 
 from pages.state.mailbox import reported
+from pages.state.visit import is_of_other, keyed
 from pages.text import visible
 from pages.widgets.drawn import Drawn, note
 from pages.widgets.scripts import script, style
@@ -105,6 +106,7 @@ def token_strip(
     Returns:
         The selected position, or None.
     """
+    key, on_pick = keyed(key), None if is_of_other() else on_pick
     n_tokens = len(tokens)
     selected = _remembered(key, selected)
     if selected is not None and not 0 <= selected < n_tokens:
@@ -213,6 +215,7 @@ def head_grid(
     Returns:
         The selected (layer, head), or None.
     """
+    key, on_pick = keyed(key), None if is_of_other() else on_pick
     selected = _remembered(key, selected)
     names = list(range(len(tiles))) if layers is None else [int(i) for i in layers]
     captions = None
@@ -267,6 +270,7 @@ def head_lines(
     Returns:
         The selected query's position, or None.
     """
+    key, on_pick = keyed(key), None if is_of_other() else on_pick
     weights = np.asarray(weights)
     if weights.shape != (len(tokens), len(tokens)):
         raise ValueError(f"weights {weights.shape} do not fit {len(tokens)} tokens")

@@ -7,6 +7,8 @@ from unicodedata import normalize
 import pandas as pd
 import streamlit as st
 
+from pages.state.visit import is_of_other, keyed
+
 _BEGINS_A_FORMULA = frozenset("=+-@\t\r")
 """For a spreadsheet, in their wide forms too."""
 
@@ -19,12 +21,13 @@ def csv_button(frame: pd.DataFrame | Callable[[], pd.DataFrame], name: str) -> N
             when somebody asks for the file.
         name: The file's name without its ending, and the button's key.
     """
+    key = keyed(f"{name}.csv")
     st.download_button(
         "Data as CSV",
         lambda: csv_of(frame() if callable(frame) else frame),
-        f"{name}.csv",
+        f"{name}_a.csv" if is_of_other() else f"{name}.csv",
         "text/csv",
-        key=f"{name}.csv",
+        key=key,
         type="tertiary",
         icon=":material/download:",
         on_click="ignore",

@@ -3,6 +3,8 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.state.visit import keyed
+
 
 def wide_figure(name: str, min_width: int = 720) -> DeltaGenerator:
     """Return a container that scrolls sideways on a screen too narrow for its figure.
@@ -11,7 +13,7 @@ def wide_figure(name: str, min_width: int = 720) -> DeltaGenerator:
         name: The figure's key.
         min_width: Pixels that the figure needs.
     """
-    key = f"{name}_scroll"
+    key = keyed(f"{name}_scroll").replace(".", "-")
     st.html(
         f"<style>.st-key-{key} {{ overflow-x: auto; }} "
         f".st-key-{key} > * {{ min-width: {min_width}px; }}</style>"

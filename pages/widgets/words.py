@@ -15,7 +15,7 @@ from model_hooks.read.lens import word_token_ids
 from model_hooks.read.recorded import each_token, tokens_inside
 from pages.ask.computed import computed
 from pages.state.view import value_of
-from pages.state.visit import put, view
+from pages.state.visit import is_of_other, put, view
 from pages.text import escape_markdown, visible
 from pages.widgets.bind import bind
 
@@ -155,6 +155,8 @@ def _typed_word(
     is_full: bool,
 ) -> Word | None:
     """Draw the box to type in; return what is in it, if the vocabulary can spell it."""
+    if is_of_other():
+        return None
     text = bind(
         place.text_input,
         label,
