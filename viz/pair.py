@@ -21,14 +21,16 @@ WRITTEN_UP_TO = 12
 MOST_LABELS = 60
 
 
-def place_labels(a: Sequence[str | None], b: Sequence[str | None]) -> list[str]:
+def place_labels(a: Sequence[str | None], b: Sequence[str | None], start: int = 0) -> list[str]:
     """Label the places of two texts: one token where both have it, else `cat → dog`.
 
     Args:
         a: The token of A at each place, None for a gap.
         b: The same of B.
+        start: The number of the first place.
     """
-    return [f"{i}: {_label(one, other)}" for i, (one, other) in enumerate(zip(a, b, strict=True))]
+    tokens = zip(a, b, strict=True)
+    return [f"{i}: {_label(one, other)}" for i, (one, other) in enumerate(tokens, start)]
 
 
 def _label(a: str | None, b: str | None) -> str:
@@ -67,17 +69,20 @@ def difference_heatmap(
         raise ValueError(f"{values.shape} do not fit the labels")
     write = _signed_share if shares else signed
     largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-    texts = [["" if np.isnan(v) else write(v) for v in row] for row in values.tolist()]
+    written: Mark = {}
+    if len(columns) <= WRITTEN_UP_TO:
+        texts = [["" if np.isnan(v) else write(v) for v in row] for row in values.tolist()]
+        written = {"text": texts, "texttemplate": "%{text}"}
+    number = "%{z:+.3~%}" if shares else "%{z:+.3~g}"
     picture = diverging(
         values.astype(np.float32),
         largest if largest > LEAST_LIMIT else 1.0,
         x=list(columns),
         y=list(rows),
-        text=texts,
-        texttemplate="%{text}" if len(columns) <= WRITTEN_UP_TO else None,
         hoverongaps=False,
-        hovertemplate=hover(f"{row_title}: %{{y}}<br>{column_title}: %{{x}}<br>B - A: %{{text}}"),
+        hovertemplate=hover(f"{row_title}: %{{y}}<br>{column_title}: %{{x}}<br>B - A: {number}"),
         colorbar=bar_below(f"B - A of the {measure}", nticks=5, tickformat=".2~g"),
+        **written,
     )
     return Figure(picture, _table_layout(rows, columns, row_title, column_title))
 
@@ -106,6 +111,7 @@ def lines_by_place(
     names: Sequence[str],
     measure: str,
     selected: int | None = None,
+    along: str = "place in the text",
 ) -> Figure:
     """Draw some numbers of each place of two texts, as one line each.
 
@@ -115,6 +121,7 @@ def lines_by_place(
         names: What each line is.
         measure: What the numbers are, with their unit.
         selected: The place to mark.
+        along: What the places are.
     """
     drawn: list[Mark] = []
     for name, values, look in zip(names, lines, theme.LOOKS, strict=False):
@@ -126,7 +133,7 @@ def lines_by_place(
     shown = ticks(labels[::step], range(0, len(labels), step))
     band = [] if selected is None else [_line_at(selected)]
     layout = {
-        "xaxis": fixed("place in the text", tickangle=-60, **shown),
+        "xaxis": fixed(along, tickangle=-60, **shown),
         "yaxis": fixed(measure, rangemode="tozero"),
         "shapes": band,
         "height": 380,

@@ -181,6 +181,23 @@ def heads_apart(trace: Trace, other: Other, pairs: Pairs) -> HeadsApart:
     return HeadsApart(a.attention_layers, read_only(np.array(rows)))
 
 
+def on_places(
+    weights: Float[np.ndarray, "pos pos"], positions: list[int | None]
+) -> Float[np.ndarray, "place place"]:
+    """Return attention weights by places instead of positions; NaN where nothing may be read.
+
+    Args:
+        weights: One row per query.
+        positions: The position at each place, None for a gap.
+    """
+    there = [place for place, pos in enumerate(positions) if pos is not None]
+    at = [pos for pos in positions if pos is not None]
+    found = np.full((len(positions), len(positions)), np.nan)
+    seen = np.where(np.tri(len(weights), dtype=bool), weights, np.nan)
+    found[np.ix_(there, there)] = seen[np.ix_(at, at)]
+    return read_only(found)
+
+
 def check_heads(a: Trace, b: Trace) -> None:
     """Refuse two runs whose heads have no partners.
 

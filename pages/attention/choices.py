@@ -25,6 +25,8 @@ class Choices:
     """What happens to the weights that remain."""
     span: tuple[int, int] | None = field(default=None, metadata=OF_TEXT)
     """First and last token to draw; None is all of them."""
+    head_of_a: str = ""
+    """Layer and head of the pinned run, as `4.3`, where it is another one than that of B."""
     tab: Tab = "several"
     key: int | None = field(default=None, metadata=OF_TEXT)
     """The key whose arithmetic is followed; None is the one that is read most."""

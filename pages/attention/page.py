@@ -1,15 +1,29 @@
 """Attention: which earlier tokens does each head read from?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks.host import Run
+from pages.ask.pair import has_pair
 from pages.ask.session import info, run, tokens_of_run
-from pages.attention import ablation, all_heads, arithmetic, matrix, one_query, several, sharpest
+from pages.attention import (
+    ablation,
+    all_heads,
+    arithmetic,
+    between,
+    matrix,
+    one_query,
+    several,
+    sharpest,
+)
 from pages.attention.choices import Tab
+from pages.state.visit import is_of_other
 from pages.text import visible
 from pages.widgets.bind import tabs
+from pages.widgets.compared import draw_between, draw_each
 from pages.widgets.controls import current_position
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import heading, page_title
@@ -52,27 +66,55 @@ def _explore(asked: Run, tokens: Sequence[str]) -> None:
     """Draw everything below the question; a click reruns nothing else."""
     answer = st.container(key="answer")
     say_window(window_around(len(tokens), current_position(len(tokens))), len(tokens))
-    grid, one_head = st.columns([11, 12], gap="large")
+    grid, one_head = _side_by_side()
     with grid:
-        layer, head = all_heads.draw(asked, info())
+        draw_each(lambda: all_heads.draw(run(), info()))
+    matrices: dict[bool, tuple[matrix.Shown, slice]] = {}
+
+    def draw_matrix() -> None:
+        found = matrix.draw(run(), info(), tokens_of_run(), *between.head_looked_at())
+        matrices[is_of_other()] = found
+
+    def draw_query() -> int:
+        found = matrices[is_of_other()]
+        return one_query.draw(run(), tokens_of_run(), *found, *between.head_looked_at())
+
     with one_head:
-        shown, span = matrix.draw(asked, info(), tokens, layer, head)
-    query = one_query.draw(asked, tokens, shown, span, layer, head)
-    labels = [visible(token) for token in tokens]
+        if has_pair():
+            between.pick_head_of_a()
+        draw_each(draw_matrix)
+        draw_between(between.draw)
+    query = draw_each(draw_query)
+    layer, head = between.head_looked_at()
     with answer:
-        sharpest.draw(asked, labels, layer, head, query)
-    _deeper(asked, tokens, labels, shown, layer, head, query)
+        sharpest.draw(asked, [visible(token) for token in tokens], layer, head, query)
+    _deeper({of_other: shown for of_other, (shown, _) in matrices.items()})
 
 
-def _deeper(
-    asked: Run,
-    tokens: Sequence[str],
-    labels: Sequence[str],
-    shown: matrix.Shown,
-    layer: int,
-    head: int | None,
-    query: int,
-) -> None:
+def _side_by_side() -> Sequence[DeltaGenerator]:
+    """Return places for the grid and for one head; with a pair, each takes the whole width."""
+    if has_pair():
+        return st.container(), st.container()
+    return st.columns([11, 12], gap="large")
+
+
+def _deeper(shown: Mapping[bool, matrix.Shown]) -> None:
+    """Draw what lies below the lines.
+
+    Args:
+        shown: What the matrix shows, of the visitor's run (False) and of the pinned one (True).
+    """
+
+    def draw_tab(name: Tab) -> None:
+        asked, tokens = run(), tokens_of_run()
+        labels, query = [visible(token) for token in tokens], current_position(len(tokens))
+        if name == "several":
+            several.draw(tokens, shown[is_of_other()], query)
+        elif name == "arithmetic":
+            arithmetic.draw(asked, labels, *between.head_looked_at(), query)
+        else:
+            ablation.draw(asked, labels, *between.head_looked_at(), query)
+
     names = [title for title, _ in DEEPER.values()]
     for (name, (title, help_text)), tab in zip(
         DEEPER.items(), tabs("attention.tab", [*DEEPER], labels=names), strict=True
@@ -81,9 +123,4 @@ def _deeper(
             continue
         with tab:
             heading(title, help=help_text)
-            if name == "several":
-                several.draw(tokens, shown, query)
-            elif name == "arithmetic":
-                arithmetic.draw(asked, labels, layer, head, query)
-            else:
-                ablation.draw(asked, labels, layer, head, query)
+            draw_each(partial(draw_tab, name))

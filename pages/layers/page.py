@@ -1,25 +1,26 @@
 """Layers: when does the prediction form?"""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
 from model_hooks import InlookError
 from model_hooks.host import Run
-from model_hooks.parts.abilities import Abilities
 from model_hooks.read.recorded import abilities_of
 from pages.ask.computed import computed
 from pages.ask.session import info, run, tokens_of_run
-from pages.layers import growth, halves, parts, reading, table, watched
+from pages.layers import between, growth, halves, parts, reading, table, watched
 from pages.layers.choices import Tab
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
 from pages.widgets.bind import tabs
+from pages.widgets.compared import draw_between, draw_each
 from pages.widgets.controls import current_position, pick_layer, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import heading, page_title
 from pages.widgets.next_pages import try_next
-from pages.widgets.words import pick_words, token_name
+from pages.widgets.words import pick_words, token_name, watched_ids
 
 # What lies below the table, one at a time: a click redraws only what is seen.
 DEEPER: dict[Tab, tuple[str, str]] = {
@@ -62,19 +63,25 @@ def _explore(asked: Run, tokens: Sequence[str]) -> None:
         return
     name = token_name(read.final_id)
     in_words.markdown(reading.answer(read, info(), name, visible(tokens[pos]), view().decoding))
-    abilities = _abilities(asked.model_name)
-    table.draw(asked, info(), abilities, tokens, pos)
-    reading.check_last_row(read, info())
-    words = pick_words(read.log_probs[-1])
-    _deeper(asked, abilities, read, words, pos)
+    heading("The guess after each layer", help=table.HELP)
+    draw_each(_draw_table, wide=True)
+    draw_between(lambda: between.draw(pos))
+    pick_words(read.log_probs[-1])
+    _deeper()
+
+
+def _draw_table() -> None:
+    """Draw the lens of the run that is looked at."""
+    asked, tokens = run(), tokens_of_run()
+    pos = current_position(len(tokens))
+    table.draw(asked, info(), _abilities(asked.model_name), tokens, pos)
+    reading.check_last_row(reading.read(asked, pos), info())
 
 
 @fragment
-def _deeper(
-    asked: Run, abilities: Abilities, read: reading.Reading, words: list[int], pos: int
-) -> None:
+def _deeper() -> None:
     """Draw what lies below the table; another layer leaves all above as it is."""
-    layer = pick_layer(info())
+    pick_layer(info())
     names = [title for title, _ in DEEPER.values()]
     for (name, (title, help_text)), tab in zip(
         DEEPER.items(), tabs("layers.tab", [*DEEPER], labels=names), strict=True
@@ -83,11 +90,20 @@ def _deeper(
             continue
         with tab:
             heading(title, help=help_text)
-            if name == "words":
-                watched.draw(info(), abilities, read, words, layer)
-            elif name == "halves":
-                halves.draw(info(), abilities, read, layer)
-            elif name == "parts":
-                parts.draw(asked, info(), abilities, read, words, pos, layer)
-            else:
-                growth.draw(asked, info(), pos, layer)
+            draw_each(partial(_draw_tab, name))
+
+
+def _draw_tab(name: Tab) -> None:
+    """Draw what a tab shows of the run that is looked at."""
+    asked, pos = run(), current_position(len(tokens_of_run()))
+    layer, abilities = min(view().layer, info().n_layers - 1), _abilities(asked.model_name)
+    read = reading.read(asked, pos)
+    words = watched_ids(read.log_probs[-1])
+    if name == "words":
+        watched.draw(info(), abilities, read, words, layer)
+    elif name == "halves":
+        halves.draw(info(), abilities, read, layer)
+    elif name == "parts":
+        parts.draw(asked, info(), abilities, read, words, pos, layer)
+    else:
+        growth.draw(asked, info(), pos, layer)

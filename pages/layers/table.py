@@ -19,7 +19,6 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
-from pages.widgets.heading import heading
 from pages.widgets.tail import read_from
 from pages.widgets.wide import wide_figure
 from pages.widgets.words import token_texts
@@ -58,7 +57,6 @@ def draw(
     asked: Run, info: ModelInfo, abilities: Abilities, tokens: Sequence[str], pos: int
 ) -> None:
     """Draw the table and its controls; a click on a cell looks at its token and layer."""
-    heading("The guess after each layer", help=HELP)
     show, span, by_half = _controls(asked, info, abilities, len(tokens), pos)
     try:
         lens: Lens = _lens(*asked, span.start, span.stop, by_half)
