@@ -16,6 +16,7 @@ MIN_HEIGHT, MAX_HEIGHT = 260, 560
 LABEL_CHARACTER_PX, COLOUR_BAR_PX = 4.5, 64
 LEAST_LIMIT = 1e-6
 """Where all differences are smaller, colours stand for up to 1, so that nothing looks like much."""
+LEAST_WRITTEN = 0.005
 WRITTEN_UP_TO = 12
 """Up to so many columns the numbers stand in the cells."""
 MOST_LABELS = 60
@@ -67,10 +68,10 @@ def difference_heatmap(
     """
     if values.shape != (len(rows), len(columns)):
         raise ValueError(f"{values.shape} do not fit the labels")
-    write = _signed_share if shares else signed
     largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
     written: Mark = {}
     if len(columns) <= WRITTEN_UP_TO:
+        write = _whole_percent if shares else signed
         texts = [["" if np.isnan(v) else write(v) for v in row] for row in values.tolist()]
         written = {"text": texts, "texttemplate": "%{text}"}
     number = "%{z:+.3~%}" if shares else "%{z:+.3~g}"
@@ -87,8 +88,9 @@ def difference_heatmap(
     return Figure(picture, _table_layout(rows, columns, row_title, column_title))
 
 
-def _signed_share(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{percent(value)}"
+def _whole_percent(share: float) -> str:
+    """For narrow cells: nothing where it rounds to nothing."""
+    return f"{share:+.0%}" if abs(share) >= LEAST_WRITTEN else ""
 
 
 def _table_layout(

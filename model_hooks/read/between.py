@@ -153,7 +153,7 @@ def lens_apart(
         difference[:, place] = np.exp(log_b[:, final]) - np.exp(log_a[:, final])
         guesses[:, :, place] = log_a.argmax(-1), log_b.argmax(-1)
     parted = tuple(_for_good(row) for row in (guesses[0] != guesses[1]).T)
-    return LensApart(points, *map(read_only, (ab, ba, difference)), parted)
+    return LensApart(points, read_only(ab), read_only(ba), read_only(difference), parted)
 
 
 def heads_apart(trace: Trace, other: Other, pairs: Pairs) -> HeadsApart:

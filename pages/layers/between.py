@@ -10,7 +10,6 @@ from model_hooks.text.alignment import both
 from pages.ask.computed import computed
 from pages.ask.pair import of_pair, places, runs
 from pages.ask.session import info
-from pages.layers.reading import point_name
 from pages.layers.table import row_labels, window
 from pages.text import escape_markdown, visible
 from pages.widgets.chart import chart
@@ -39,7 +38,8 @@ def draw(pos: int) -> None:
     pairs = tuple(pair for pair in both(places()) if pair[1] in shown)
     found: LensApart = of_pair(_lens_apart, pairs)
     tokens = [_tokens_of(one.model_name, one.token_ids) for one in (a, b)]
-    labels = place_labels(*([visible(tokens[i][pair[i]]) for pair in pairs] for i in range(2)))
+    ends = [[visible(tokens[i][pair[i]]) for pair in pairs] for i in range(2)]
+    labels = place_labels(ends[0], ends[1])
     rows = row_labels(found.points, info())
     st.subheader("B - A after each layer", help=HELP)
     figure = drawing(
@@ -67,9 +67,9 @@ def where_they_part(at: int | None, points: tuple[Point, ...], label: str) -> st
     """Say after which layer two runs guess differently for good at a place."""
     place = escape_markdown(label.partition(": ")[2])
     if at is None:
-        return f"After **{place}**, A and B end on the same token: for good, they do not part."
-    name = "the embedding" if at == 0 else point_name(points[at], info())
-    return f"After **{place}**, A and B part for good **at {escape_markdown(name)}**."
+        return f"After **{place}**, A and B end on the same token: they do not part."
+    name = "the embedding" if at == 0 else f"layer {points[at].layer}"
+    return f"After **{place}**, the guesses of A and B part for good **at {name}**."
 
 
 def table_of(found: LensApart, rows: list[str], labels: list[str]) -> pd.DataFrame:

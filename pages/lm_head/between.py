@@ -125,7 +125,7 @@ def draw_along() -> None:
     found: Apart = of_pair(_apart, pairs)
     tokens = [_tokens_of(one.model_name, one.token_ids) for one in asked]
     ends = [[visible(tokens[i][pair[i]]) for pair in pairs] for i in range(2)]
-    labels = place_labels(*ends)
+    labels = place_labels(ends[0], ends[1])
     chosen = view().pos
     at = len(pairs) - 1 if chosen is None else _index([b for _, b in pairs], chosen)
     st.subheader("How far apart, along both texts", help=f"{ALONG_HELP} {DISTANCE_HELP}")

@@ -1,12 +1,14 @@
 """LM head: how do scores become a choice?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from model_hooks import InlookError
 from model_hooks.host import Run
+from pages.ask.pair import has_pair
 from pages.ask.session import info, run, tokens_of_run
 from pages.lm_head import (
     all_tokens,
@@ -90,7 +92,7 @@ def _explore() -> None:
     """
     asked, tokens = run(), tokens_of_run()
     pos = current_position(len(tokens))
-    drawing, options = st.columns([2.4, 1], gap="large")
+    drawing, options = _places()
     with options:
         pick_position(tokens, label="Choice after")
         decoding_controls(info(), lambda way: stages_of(asked, way, pos))
@@ -112,6 +114,14 @@ def _explore() -> None:
                     _draw_section(section, seen)
                 if section is SECTIONS["surprisal"]:
                     draw_between(between.draw_along)
+
+
+def _places() -> Sequence[DeltaGenerator]:
+    """Return where the candidates stand, and where the options do."""
+    if not has_pair():
+        return st.columns([2.4, 1], gap="large")
+    options = st.expander("How B picks the next token")
+    return st.container(), options
 
 
 def _look() -> Seen:

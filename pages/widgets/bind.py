@@ -15,16 +15,20 @@ a new id, for the key ends in a generation. No single message has to arrive, nor
 While the pinned run is drawn beside the visitor's, no widget is: its value holds for both.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.state.view import value_of
 from pages.state.visit import is_of_other, page_name, put, uses, view
 
 _SLOTS = "bind.slots"
+_PLACE: ContextVar[DeltaGenerator | None] = ContextVar("bind.place", default=None)
 _KEPT = 8
 """Generations of a widget whose late reports are told from clicks."""
 _VALUE_ARGUMENT = {
@@ -100,11 +104,24 @@ def bind(
     key, took, _ = _place(name, field, raw, limits, read)
     arguments[_VALUE_ARGUMENT.get(widget.__name__, "value")] = raw
     told: dict[str, Any] = {"on_change": _take, "args": took, "kwargs": {"also": also}}
-    reported = widget(label, key=key, **told, **arguments)
+    place = _PLACE.get()
+    with nullcontext() if place is None else place:
+        draw = widget if place is None else getattr(st, widget.__name__)
+        reported = draw(label, key=key, **told, **arguments)
     if reported != raw:  # the browser knows better, as after the server was started anew
         _take(*took, reported, also=also)
         st.rerun()
     return value
+
+
+@contextmanager
+def controls_in(place: DeltaGenerator) -> Iterator[None]:
+    """Have what is bound stand in a place of its own: over both of two pictures, say."""
+    token = _PLACE.set(place)
+    try:
+        yield
+    finally:
+        _PLACE.reset(token)
 
 
 def tabs(

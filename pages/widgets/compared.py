@@ -3,8 +3,8 @@
     draw_each(lambda: matrix.draw(run(), ...))     # once, or, with a pinned run, once of each
     draw_between(lambda: ...)                      # only with a pinned run
 
-Of the pinned run, controls are not drawn again: `bind` gives their values alone, and nothing there
-can be clicked.
+Controls are drawn once, over both: of the pinned run, `bind` gives their values alone, and nothing
+can be clicked there.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from model_hooks.opening.names import short_name
 from pages.ask.pair import has_pair, in_a
 from pages.state.visit import view
 from pages.text import escape_markdown
+from pages.widgets.bind import controls_in
 from pages.widgets.one_scale import collected, emit_on_one_scale
 
 Drawn = TypeVar("Drawn")
@@ -31,6 +32,7 @@ def draw_each(draw: Callable[[], Drawn], *, wide: bool = False) -> Drawn:
     """
     if not has_pair():
         return draw()
+    controls = st.container(horizontal=True, vertical_alignment="bottom")
     left, right = (st.container(), st.container()) if wide else st.columns(2, gap="medium")
     of_a = []
     with left:
@@ -40,7 +42,7 @@ def draw_each(draw: Callable[[], Drawn], *, wide: bool = False) -> Drawn:
                 draw()
         except InlookError as error:
             st.caption(f"A is not shown here: {escape_markdown(str(error))}")
-    with right, collected() as of_b:
+    with right, controls_in(controls), collected() as of_b:
         st.markdown(_heading(":blue-badge[B]"))
         drawn = draw()
     emit_on_one_scale(of_a, of_b)

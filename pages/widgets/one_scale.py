@@ -103,11 +103,13 @@ def _share_axis(name: str, a: Any, b: Any) -> None:
     axes = a["layout"][name], b["layout"][name]
     if any(not _counts(axis) for axis in axes) or len({_title(axis) for axis in axes}) > 1:
         return
-    ranges = [axis.get("range") or _reach(name, of) for axis, of in zip(axes, (a, b), strict=True)]
-    if any(not _is_of_values(one) for one in ranges):
+    found = [axis.get("range") or _reach(name, of) for axis, of in zip(axes, (a, b), strict=True)]
+    ranges = [one for one in found if one is not None and _is_of_values(one)]
+    if len(ranges) < len(found):
         return
     larger = max(range(2), key=lambda i: abs(ranges[i][1] - ranges[i][0]))
-    low, high = min(map(min, ranges)), max(map(max, ranges))
+    ends = [end for one in ranges for end in one]
+    low, high = min(ends), max(ends)
     shared = [high, low] if ranges[larger][0] > ranges[larger][1] else [low, high]
     ticks = {key: axes[larger][key] for key in _TICKS if key in axes[larger]}
     for axis in axes:
@@ -122,10 +124,9 @@ def _title(axis: Any) -> str:
     return (axis.get("title") or {}).get("text", "")
 
 
-def _is_of_values(limits: Any) -> bool:
+def _is_of_values(limits: list[Any]) -> bool:
     """Whether an axis has numbers; rows, columns and layers are counted from -0.5."""
-    numbers = limits is not None and all(isinstance(one, int | float) for one in limits)
-    return numbers and -0.5 not in limits
+    return all(isinstance(one, int | float) for one in limits) and -0.5 not in limits
 
 
 def _reach(name: str, figure: Any) -> list[float] | None:

@@ -18,7 +18,7 @@ def test_a_difference_is_drawn_on_a_scale_that_is_the_same_on_both_sides():
     drawn = table(values).data[0]
     assert (drawn.zmin, drawn.zmax) == (-0.5, 0.5)
     assert np.array_equal(drawn.z, values.astype(np.float32), equal_nan=True)
-    assert [list(row) for row in drawn.text] == [["+50.0%", "-25.0%"], ["", "0%"]]
+    assert [list(row) for row in drawn.text] == [["+50%", "-25%"], ["", ""]]
 
 
 def test_to_swap_flips_every_sign():
