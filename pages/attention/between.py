@@ -20,6 +20,7 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import pick_head, pick_layer
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from pages.widgets.long_text import WHOLE_UP_TO
 from viz import difference_heatmap, distance_bars, place_labels
 
@@ -80,7 +81,7 @@ def draw() -> None:
         raise ComparisonError(f"Texts of more than {WHOLE_UP_TO:,} tokens are not subtracted.")
     _draw_difference(places())
     found: HeadsApart = of_pair(_heads_apart, both(places()))
-    st.subheader("Which heads differ most?", help=HEADS_HELP)
+    heading("Which heads differ most?", help=HEADS_HELP)
     frame = table_of(found)
     most = frame.head(N_HEADS)
     ids = [int(layer) * found.distance.shape[1] + int(head) for layer, head in _heads_in(most)]
@@ -132,7 +133,7 @@ def _draw_difference(found: Places) -> None:
     )
     names = [f"layer {layer}, {_name(head)}" for layer, head in _heads()]
     same = names[0] == names[1]
-    st.subheader(f"B - A, {names[1]}" if same else f"B ({names[1]}) - A ({names[0]})", help=HELP)
+    heading(f"B - A, {names[1]}" if same else f"B ({names[1]}) - A ({names[0]})", help=HELP)
     chart(
         drawing(
             difference_heatmap,

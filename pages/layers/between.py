@@ -15,6 +15,7 @@ from pages.text import escape_markdown, visible
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from viz import difference_heatmap, lines_by_place, place_labels
 
 HELP = (
@@ -41,7 +42,7 @@ def draw(pos: int) -> None:
     ends = [[visible(tokens[i][pair[i]]) for pair in pairs] for i in range(2)]
     labels = place_labels(ends[0], ends[1])
     rows = row_labels(found.points, info())
-    st.subheader("B - A after each layer", help=HELP)
+    heading("B - A after each layer", help=HELP)
     figure = drawing(
         difference_heatmap,
         found.difference,

@@ -22,6 +22,7 @@ from pages.widgets.chart import chart
 from pages.widgets.controls import current_position
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.heading import heading
 from viz import before_after_bars, lines_by_place, most_changed, place_labels
 from viz.numbers import bits, percent, signed
 
@@ -128,7 +129,7 @@ def draw_along() -> None:
     labels = place_labels(ends[0], ends[1])
     chosen = view().pos
     at = len(pairs) - 1 if chosen is None else _index([b for _, b in pairs], chosen)
-    st.subheader("How far apart, along both texts", help=f"{ALONG_HELP} {DISTANCE_HELP}")
+    heading("How far apart, along both texts", help=f"{ALONG_HELP} {DISTANCE_HELP}")
     names = ("KL(A||B)", "KL(B||A)")
     chart(
         drawing(lines_by_place, labels, (found.kl_ab, found.kl_ba), names, "bits", at),
