@@ -15,9 +15,11 @@ from model_hooks.errors import (
     ModelTooLargeError,
     NotCausalError,
     NotRecordableError,
+    NotSiblingsError,
     PromptError,
     TraceFileError,
 )
+from model_hooks.experiments.tuned import at_scale, weight_changes
 from model_hooks.info import ModelInfo
 from model_hooks.loading import bundled_models, load_model, load_tokenizer
 from model_hooks.model import HookedModel
@@ -68,6 +70,7 @@ __all__ = [
     "NeuronTrace",
     "NotCausalError",
     "NotRecordableError",
+    "NotSiblingsError",
     "PromptError",
     "Routing",
     "ShareKVHeads",
@@ -76,10 +79,12 @@ __all__ = [
     "TokenizerView",
     "Trace",
     "TraceFileError",
+    "at_scale",
     "bundled_models",
     "intervention_kinds",
     "load_model",
     "load_tokenizer",
     "load_trace",
     "save_trace",
+    "weight_changes",
 ]

@@ -70,6 +70,14 @@ def check_array(what: str, values: Any, n_dims: int, error: type[Exception]) -> 
     return array
 
 
+def check_real(what: str, value: Any, error: type[Exception], least: float, most: float) -> float:
+    """Return a number from `least` to `most` as a plain one, or raise `error`."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not least <= value <= most:
+        raise error(f"{what} must be a number from {least:g} to {most:g}, not {value!r:.40}.")
+    return float(value)
+
+
 def check_switch(what: str, value: Any, error: type[Exception]) -> bool:
     """Return whether something is on, or raise `error` for what says neither."""
     if not isinstance(value, bool | np.bool_):

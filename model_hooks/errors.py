@@ -49,6 +49,10 @@ class InterventionError(InlookError, ValueError):
     """Something to change that this model or text lacks, or that cannot be changed in it."""
 
 
+class NotSiblingsError(ModelError, ValueError):
+    """Two models of which one is no fine-tuned copy of the other, or a scale out of its range."""
+
+
 class TraceFileError(InlookError):
     """A file that a trace cannot be read from, or a place that it cannot be written to."""
 

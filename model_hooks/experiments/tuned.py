@@ -1,0 +1,139 @@
+"""What did fine-tuning change in a model? Its weights against those it began with.
+
+The model before is called base, the one after it tuned. How far apart their predictions are on a
+text is asked of any two models (`read/between.py`).
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from model_hooks.arrays import check_real
+from model_hooks.errors import NotSiblingsError
+from model_hooks.model import HookedModel
+from model_hooks.opening.alone import building
+
+MOST = 2.0
+"""How many times its change a model can get."""
+_LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+class WeightChange(NamedTuple):
+    """How far one array of weights moved."""
+
+    name: str
+    """As in the checkpoint."""
+    layer: int | None
+    """None outside of the blocks."""
+    part: str
+    """The name without the layer's number, the same in every layer."""
+    shape: tuple[int, ...]
+    relative: float | None
+    """Frobenius norm of the difference over that of the base; None where the base holds zeros
+    alone and the tuned one does not."""
+
+
+def check_siblings(base: HookedModel, tuned: HookedModel) -> None:
+    """Refuse two models of which one cannot have become the other by training.
+
+    Raises:
+        NotSiblingsError: Their arrays of weights have other names or shapes.
+    """
+    a, b = _shapes(base.model), _shapes(tuned.model)
+    if a == b:
+        return
+    alone = sorted(a.keys() ^ b.keys())
+    other = next((name for name in a if name in b and a[name] != b[name]), None)
+    if other is not None:
+        why = f"{other} is of shape {_by(a[other])} in one and {_by(b[other])} in the other"
+    else:
+        why = f"only one of them has {alone[0]}"
+    raise NotSiblingsError(
+        f"{tuned.info.name} is no fine-tuned {base.info.name}: {why}. Take two models of the same "
+        "architecture."
+    )
+
+
+@torch.no_grad()
+def weight_changes(base: HookedModel, tuned: HookedModel) -> tuple[WeightChange, ...]:
+    """Return how far each array of weights moved, in the model's own order.
+
+    Raises:
+        NotSiblingsError: They are no base and its fine-tuned copy.
+    """
+    check_siblings(base, tuned)
+    after = dict(tuned.model.named_parameters())
+    return tuple(
+        _change(name, before, after[name]) for name, before in base.model.named_parameters()
+    )
+
+
+@torch.no_grad()
+def weights_at(base: HookedModel, tuned: HookedModel, scale: Any) -> dict[str, Tensor]:
+    """Return base + scale x (tuned - base) for every array of weights, by its name.
+
+    At 0 and at 1 these are the very weights of the two, bit for bit (task arithmetic, Ilharco et
+    al. 2023, "Editing Models with Task Arithmetic", section 2).
+
+    Raises:
+        NotSiblingsError: They are no base and its fine-tuned copy, or the scale is not from 0 to 2.
+    """
+    check_siblings(base, tuned)
+    scale = check_real("scale", scale, NotSiblingsError, 0.0, MOST)
+    before, after = base.model.state_dict(), tuned.model.state_dict()
+    if scale in (0.0, 1.0):
+        return {name: one.clone() for name, one in (after if scale else before).items()}
+    return {name: _between(one, after[name], scale) for name, one in before.items()}
+
+
+def at_scale(base: HookedModel, tuned: HookedModel, scale: Any) -> HookedModel:
+    """Return a model with the weights `weights_at` returns: 0 is the base, 1 the tuned one.
+
+    Raises:
+        NotSiblingsError: They are no base and its fine-tuned copy, or the scale is not from 0 to 2.
+    """
+    weights = weights_at(base, tuned, scale)
+    name = f"{base.info.name} + {scale:g} x ({tuned.info.name} - {base.info.name})"
+    with building:
+        plain = plain_copy(base.model)
+        plain.load_state_dict(weights)
+        return HookedModel.wrap(plain, base.tokenizer, name)
+
+
+def plain_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """Return a model of the same config and format without any hooks, its weights yet to come."""
+    config = type(model.config).from_dict(model.config.to_dict())
+    made = AutoModelForCausalLM.from_config(config, dtype=model.dtype, trust_remote_code=False)
+    made.generation_config = model.generation_config
+    return made.to(model.device).eval()
+
+
+def _change(name: str, before: Tensor, after: Tensor) -> WeightChange:
+    of_base = float(torch.linalg.vector_norm(before, dtype=torch.float64))
+    moved = float(torch.linalg.vector_norm(after.to(before.device).double() - before.double()))
+    found = _LAYER.search(name)
+    return WeightChange(
+        name=name,
+        layer=None if found is None else int(found[0]),
+        part=name if found is None else name[: found.start()] + "*" + name[found.end() :],
+        shape=tuple(before.shape),
+        relative=moved / of_base if of_base else (None if moved else 0.0),
+    )
+
+
+def _between(before: Tensor, after: Tensor, scale: float) -> Tensor:
+    after = after.to(before.device)
+    if not before.is_floating_point():  # such as counters, which training leaves alone
+        return before.clone()
+    return before + scale * (after - before)
+
+
+def _shapes(model: PreTrainedModel) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(one.shape) for name, one in model.named_parameters()}
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "one number"
