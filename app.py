@@ -11,11 +11,13 @@ from pages.server.health import HEALTH_ROUTES
 from pages.server.quiet import keep_words_out, say_sorry
 from pages.server.settings import settings
 from pages.server.silent import end_silent_connections
-from pages.shell import sidebar, take_away, text_bar
+from pages.shell import lesson_panel, sidebar, take_away, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
 from pages.state.visit import begin, end
+from pages.teach.moves import enter as enter_lesson
+from pages.teach.moves import is_in_lesson
 from pages.widgets.chart import PLOTLY_ROUTE
 
 # One line per page: folder, title, address. Each address differs from its folder's name: Streamlit
@@ -24,6 +26,7 @@ PAGES = {
     "Overview": [
         Place("forward_pass", "Forward pass", "from-prompt-to-next-token"),
         Place("generation", "Generation", "why-this-token", looks_ahead=True),
+        Place("lessons", "Lessons", "guess-before-you-see", has_text=False),
     ],
     "Inside the model": [
         Place("tokenizer", "Tokenizer", "text-to-tokens"),
@@ -43,6 +46,7 @@ PAGES = {
         Place("positions", "Positions", "where-is-each-token"),
     ],
 }
+FRONT = "forward_pass"
 LOOK = Path(__file__).parent / "pages/widgets/browser"
 import_pages(PAGES)
 
@@ -50,11 +54,18 @@ import_pages(PAGES)
 def draw() -> None:
     """Draw one visitor's view: sidebar, text and page."""
     place, page = opened(PAGES)
-    st.set_page_config(page_title=f"{place.title} · Inlook", page_icon="🔎", layout="wide")
+    st.set_page_config(
+        page_title=f"{place.title} · Inlook",
+        page_icon="🔎",
+        layout="wide",
+        initial_sidebar_state="collapsed" if is_in_lesson() else "auto",
+    )
     st.html(LOOK / "page.css")
     st.logo(LOOK / "logo.svg", size="large")
     begin(whole_view(), place.folder)
+    enter_lesson(place.folder, FRONT)
     sidebar.draw(PAGES)
+    lesson_panel.draw()
     write_on = text_bar.draw(place)
     offered = take_away.draw_page(page.run)
     write_on()

@@ -108,6 +108,25 @@ def write_tokens(
             return
 
 
+def write_all(
+    model: Writer,
+    prompt_ids: Ids,
+    decoding: Decoding,
+    n_tokens: int,
+    use_cache: bool = True,
+    interventions: tuple[Intervention, ...] = (),
+) -> tuple[WrittenStep, ...]:
+    """Write up to `n_tokens` after a prompt, and return them all at once.
+
+    Raises:
+        PromptError: The text cannot be run, or the context is full.
+        DecodingError: The options ask for more than the vocabulary has.
+        InterventionError: This model lacks what is to be switched off.
+    """
+    written = write_tokens(model, prompt_ids, (), decoding, n_tokens, use_cache, interventions)
+    return tuple(written)
+
+
 def write_again(
     model: Writer,
     prompt_ids: Ids,

@@ -12,6 +12,7 @@ from pages.forward_pass.choices import Choices, StageName
 from pages.forward_pass.flow import Card, draw_flow
 from pages.forward_pass.seen import Seen, look
 from pages.state.visit import part, put, uses
+from pages.teach.moves import open_lesson
 from pages.widgets.bind import bind
 from pages.widgets.controls import pick_position
 from pages.widgets.fragment import fragment
@@ -66,7 +67,7 @@ def draw() -> None:
         page_title("Forward pass")
         if tours:
             tour.buttons(names, number)
-        else:
+        elif open_lesson() is None:
             welcome.ways_in()
     if tours:
         uses("forward_pass.stage")

@@ -22,8 +22,6 @@ WHAT_IT_IS = (
 STORYTELLER = "it has read children's stories and nothing else."
 TWIN = "a small model that has read children's stories, trained alike to compare designs."
 SMOLLM2_IS = "a small model that has read much of the web, and was taught to answer questions."
-ORDER = ("tokenizer", "attention", "layers", "generation", "kv_cache")
-"""The pages of a first lesson, after this one."""
 
 
 def about() -> str:
@@ -72,9 +70,10 @@ def _own_model() -> None:
 def _for_teachers() -> None:
     st.markdown("**A link for the class**: it opens what you see now, on every screen.")
     st.code(f"{st.context.url}?{urlencode(link())}", language=None, wrap_lines=True)
-    st.markdown("**A first lesson**, page by page:")
-    for page in ORDER:
-        link_page(page)
+    st.markdown(
+        "**Twelve lessons** that check themselves on the live model, with notes and a handout each:"
+    )
+    link_page("lessons", "To the lessons", ":material/school:")
     st.markdown(
         "**At the projector**: fold the sidebar away («), enlarge the page with Ctrl and +, and "
         "write with the keys: `N` one token, `B` back, `G` many. Ask for a guess before each `N`."

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.navigation.page import StreamlitPage
 
 from pages.shell.parts import page_part
+from pages.state.visit import link
+from pages.teach.moves import GO_TO
 from pages.widgets.heading import page_title
 from pages.widgets.next_pages import declare_pages, link_pages
 
@@ -34,6 +36,8 @@ class Place(NamedTuple):
     """Whether the page itself shows how a token is picked: then the text bar does not."""
     looks_ahead: bool = False
     """Whether a token is looked at as it is picked: then the one to come can be chosen, too."""
+    has_text: bool = True
+    """Whether the page is about the text: then the text bar stands over it."""
     has_long_runs: bool = False
     """Whether something on the page runs for long, and a click there ends it."""
 
@@ -55,13 +59,15 @@ def opened(sections: Mapping[str, Iterable[Place]]) -> tuple[Place, StreamlitPag
     places = [place for group in sections.values() for place in group]
     pages: dict[str, StreamlitPage] = {}
     for place in places:
-        draw = page_part(draw_of(place), has_long_runs=place.has_long_runs)
+        draw = page_part(draw_of(place), place.title, has_long_runs=place.has_long_runs)
         pages[place.folder] = st.Page(
             draw, title=place.title, url_path=place.address, default=place is places[0]
         )
     unknown = st.Page(_draw_unknown, title="No such page", url_path=UNKNOWN, visibility="hidden")
     declare_pages(pages)
     asked_for = st.navigation([*pages.values(), unknown], position="hidden")
+    if (to := pages.get(GO_TO.take() or "")) and to != asked_for:
+        st.switch_page(to, query_params=link())
     for place in places:
         if pages[place.folder] == asked_for:
             return place, asked_for

@@ -15,8 +15,10 @@ from pages.ask import writing
 from pages.state.mailbox import Message
 from pages.state.view import View, fields_of
 from pages.state.visit import UNREADABLE, uses
+from pages.teach.moves import guess_due
 from pages.text import escape_markdown
 from pages.widgets.fragment import fragment
+from pages.widgets.heading import page_title
 from viz.numbers import counted
 
 OF_TEXT = (
@@ -26,6 +28,10 @@ OF_TEXT = (
 """Fields that every page is about."""
 WITH_PAGE = Message[Callable[[], None]]("parts.with_page")
 """What to draw first whenever the page is drawn; it may lie elsewhere in the window."""
+GUESS_FIRST = (
+    "**Guess first.** What this page shows is drawn as soon as you press **Show what happens** "
+    "in the lesson, with a guess or without one."
+)
 IN_WORDS = {
     "model": "the model",
     "prompt": "the prompt",
@@ -37,17 +43,18 @@ IN_WORDS = {
 
 
 @cache
-def page_part(draw: Callable[[], None], *, has_long_runs: bool) -> Callable[[], None]:
+def page_part(draw: Callable[[], None], title: str, *, has_long_runs: bool) -> Callable[[], None]:
     """Return what draws a page, after what went wrong with the text.
 
     Args:
         draw: Draws the page.
+        title: Its title, which stands there while the rest waits for a guess.
         has_long_runs: Whether something on the page runs for long and can be stopped there: then
             the page is no part, and every click draws the whole window.
     """
 
     def page() -> None:
-        (_draw_page if has_long_runs else _page)(draw, WITH_PAGE.take())
+        (_draw_page if has_long_runs else _page)(draw, title, WITH_PAGE.take())
 
     return page
 
@@ -57,7 +64,7 @@ def uses_text() -> None:
     uses(*(name for name in fields_of(View) if name.partition(".")[0] in OF_TEXT))
 
 
-def _draw_page(draw: Callable[[], None], draw_first: Callable[[], None] | None) -> None:
+def _draw_page(draw: Callable[[], None], title: str, draw_first: Callable[[], None] | None) -> None:
     uses_text()
     if draw_first is not None:
         draw_first()
@@ -65,7 +72,11 @@ def _draw_page(draw: Callable[[], None], draw_first: Callable[[], None] | None) 
         st.error(escape_markdown(problem), icon=":material/error:")
     if names := UNREADABLE.peek():
         st.warning(damage(names), icon=":material/link_off:")
-    draw()
+    if guess_due() is None:
+        draw()
+    else:
+        page_title(title)
+        st.info(GUESS_FIRST, icon=":material/visibility_off:")
     for said in (writing.PROBLEM, UNREADABLE):
         said.take()  # not before: a page that is drawn twice says it twice
 

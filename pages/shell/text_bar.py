@@ -28,7 +28,8 @@ from pages.shell.presets import presets_of
 from pages.state.mailbox import reported
 from pages.state.view import View, fields_of
 from pages.state.visit import put, redraw, redraw_window, uses, view
-from pages.text import escape_markdown, visible
+from pages.teach.moves import guess_due
+from pages.text import code_span, escape_markdown, visible
 from pages.widgets.bind import bind
 from pages.widgets.components import text_strip
 from pages.widgets.controls import cache_control, decoding_controls, settings_of
@@ -67,6 +68,8 @@ def draw(page: Place) -> Callable[[], None]:
     That comes last, when all else stands: so whatever ends it, Streamlit's own Stop too, leaves a
     page that works.
     """
+    if not page.has_text:
+        return lambda: None
     began, stretch = time.monotonic(), writing.taken_run()
     asked, runs = prompt_run_if_any(), stretch is not None
     with st.container(key="text_bar", gap="xsmall"):
@@ -137,10 +140,14 @@ def _draft() -> Draft | None:
 
 def _draw_text(looks_ahead: bool) -> None:
     uses_text()
+    due = guess_due()
+    if due is not None and due.hides_text:
+        st.markdown(f"The text: {code_span(visible(view().prompt))}")
+        return
     draft = _draft()
     tokens = () if draft is None else _tokens_of(draft.model_name, draft.token_ids)
     n_tokens, pos = len(tokens), view().pos
-    follows = None if draft is None else _next(draft)
+    follows = None if draft is None or due is not None else _next(draft)
     if pos is None:
         to_come = looks_ahead and draft is not None and not draft.steps
         pos = n_tokens if to_come else n_tokens - 1
@@ -243,7 +250,7 @@ def _examples() -> None:
 def _draw_length() -> None:
     """Say how long the text is, and how long it may be."""
     uses("model", "prompt", "written")
-    if (draft := _draft()) is None:
+    if (draft := _draft()) is None or guess_due() is not None:
         return
     n_tokens, context_size = len(draft.token_ids), info().context_size
     if context_size is None:

@@ -77,6 +77,30 @@ def _decoded(kind: type[Viewed], address: Mapping[str, str]) -> tuple[Viewed, tu
     return found, tuple(damaged)
 
 
+def field_value(kind: type, name: str, told: Any) -> Any:
+    """Return the value of a field as people write it: a text, a number, a list of such.
+
+    Raises:
+        KeyError: A view of this kind has no such field.
+        ValueError: The field cannot have that value.
+    """
+    of, _ = fields_of(kind)[name]
+    if _without_none(of) is str and isinstance(told, str):
+        return told
+    if isinstance(told, list | tuple):
+        items = [_told(one) for one in told]
+        is_numbers = typing.get_args(_without_none(of))[:1] == (int,)
+        told = ".".join(items) or "." if is_numbers else "".join(f"{one}~" for one in items)
+    try:
+        return _read(of, _told(told))
+    except (KeyError, OverflowError, TypeError) as error:
+        raise ValueError(f"{told!r} cannot be read") from error
+
+
+def _told(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
 def names_in(kind: type, text: str) -> list[str]:
     """Return which fields of a view a list of names in an address names."""
     known = fields_of(kind)

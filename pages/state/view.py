@@ -41,6 +41,24 @@ OF_TOKEN = {"belongs_to": ("model", "prompt", "pos")}
 """Put away when another token is looked at, and given back with it."""
 
 
+OF_STEP = {"belongs_to": ("course.lesson", "course.step")}
+"""Put away when another step of a lesson is opened, and given back with it."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where somebody stands in a lesson, and what was guessed there."""
+
+    lesson: str = ""
+    """The lesson's name; empty for none."""
+    step: int = 1
+    guess: str = field(default="", metadata=OF_STEP)
+    shown: bool = field(default=False, metadata=OF_STEP)
+    """Whether what was asked for is seen by now."""
+    hints: int = field(default=0, metadata=OF_STEP)
+    """How many are unfolded."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which run every page is about: a model, its text, and how it is run and written on."""
@@ -77,6 +95,7 @@ class View(Selection):
     """Token IDs of words to watch; None for the most probable ones."""
     typed: str = field(default="", metadata=OF_MODEL)
     """A word that was typed to be watched, as long as it is not one token."""
+    course: Course = field(default=Course(), metadata={"flat": True})
 
 
 _PARTS: dict[str, type] = {}

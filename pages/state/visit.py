@@ -156,7 +156,21 @@ def put(
     """
     before = _own_view()
     changes = {**some, **changes}
-    after = _followed(before, changed_copy(before, changes), changes)
+    _become(_followed(before, changed_copy(before, changes), changes), now)
+
+
+def show(whole: View, *, now: bool = True) -> None:
+    """See all of another view, such as a lesson's; what belongs together is not touched.
+
+    Args:
+        whole: The view.
+        now: As in `put`.
+    """
+    _become(whole, now)
+
+
+def _become(after: View, now: bool) -> None:
+    before = _own_view()
     if after == before:
         return
     st.session_state[_VIEW] = after

@@ -21,7 +21,8 @@ BUILDS_ON = {
     "state": {"state"},
     "ask": {"server", "state", "ask"},
     "widgets": {"server", "state", "ask", "widgets"},
-    "shell": {"server", "state", "ask", "widgets", "shell"},
+    "teach": {"state", "ask", "teach"},
+    "shell": {"server", "state", "ask", "widgets", "teach", "shell"},
 }
 """Which folders of `pages` each may import; a page may import all of those and itself."""
 
@@ -65,7 +66,7 @@ def folder_of(module):
 
 def arrows(source, folder):
     """The folders of `pages` that a module imports and may not."""
-    allowed = BUILDS_ON.get(folder, {"server", "state", "ask", "widgets", folder})
+    allowed = BUILDS_ON.get(folder, {"server", "state", "ask", "widgets", "teach", folder})
     targets = set()
     for module, name in imported(ast.parse(source)):
         targets.add(folder_of(f"{module}.{name}" if module == "pages" else module))

@@ -25,7 +25,8 @@ ABOUT_OTHERS = {
     "kv_cache": "two runs of its own, after the text",
 }
 SHORTCUT = re.compile(r"""shortcut(?:=|\()["']([^"']+)["']""")
-PAGES = [place.folder for group in entry.PAGES.values() for place in group]
+PLACES = [place for group in entry.PAGES.values() for place in group]
+PAGES = [place.folder for place in PLACES if place.has_text]
 
 
 @pytest.fixture

@@ -1,0 +1,158 @@
+"""The lesson beside the page: what to look for, a guess to make first, and what came out."""
+
+import streamlit as st
+
+from model_hooks.opening.names import short_name
+from pages.state.view import View
+from pages.state.visit import put, uses, view
+from pages.teach import moves
+from pages.teach.lesson import Guess, Lesson, Step
+from pages.teach.truth import false_claims, filled, look, offered_guesses, verdict, view_of
+from pages.text import escape_markdown
+from pages.widgets.bind import bind
+from pages.widgets.fragment import fragment
+
+ASKING = "Asking the model…"
+SAYS = {
+    "yes": ":green-badge[:material/check: Right]",
+    "nearly": ":orange-badge[:material/check: Nearly]",
+    "no": ":blue-badge[:material/lightbulb: Not so]",
+    "unknown": ":gray-badge[:material/visibility: Shown]",
+}
+UNITS = {"share": " (in %)", "bits": " (in bits)", "bytes": " (in bytes)"}
+HINTS = ("A nudge", "Another hint", "Show me")
+
+
+def draw() -> None:
+    """Draw the panel, if a lesson is open."""
+    if view().course.lesson and moves.open_lesson() is None:
+        st.warning(f"There is no lesson “{escape_markdown(view().course.lesson)}” here.")
+    if moves.open_lesson() is not None:
+        _panel()
+
+
+def _draw_panel() -> None:
+    lesson, step = moves.open_lesson(), moves.open_step()
+    if lesson is None or step is None:
+        return
+    with st.container(key="lesson_panel"):
+        _heading(lesson, number := lesson.nearest(view().course.step))
+        st.markdown(f"**{step.title}**")
+        if moves.model_changed():
+            _other_model()
+        _step(lesson, step)
+        _ways_on(lesson, number)
+
+
+def _heading(lesson: Lesson, number: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="lesson_heading"):
+        st.caption(f"{lesson.title} · step {number} of {len(lesson.steps)}", width="stretch")
+        st.button(
+            "",
+            key="lesson.end",
+            icon=":material/close:",
+            help="End the lesson: the page stays as it is.",
+            type="tertiary",
+            on_click=moves.end_lesson,
+        )
+
+
+def _other_model() -> None:
+    st.caption(
+        f":material/info: You have **{escape_markdown(short_name(view().model))}** open, and this "
+        "step was written with another model. Its answers are computed anew, and it says what "
+        "does not hold here."
+    )
+    st.button("Open its model", key="lesson.own_model", on_click=moves.own_model)
+
+
+def _step(lesson: Lesson, step: Step) -> None:
+    uses("course.shown", "course.guess", "course.hints", "model")
+    is_shown = view().course.shown or step.guess is None
+    seen = view_of(lesson, view().course.step, view().model)
+    found = {}
+    if is_shown or "{" in step.text:
+        with st.spinner(ASKING):
+            found = look(step, seen)
+    st.markdown(filled(step.text, found))
+    if step.guess is not None:
+        st.markdown(f":material/help: **{step.guess.question}**")
+        if not is_shown:
+            _ask(step, step.guess, seen)
+            return
+        came = verdict(step.guess, view().course.guess, found)
+        said = f"You said {came.guess}. " if came.guess else ""
+        st.markdown(f"{SAYS[came.is_right]} {said}The model: **{came.truth}**.")
+    if step.reveal:
+        st.markdown(filled(step.reveal, found))
+    if faults := false_claims(step, found):
+        st.warning(
+            "With this model not all of this step holds: " + "; ".join(faults) + ".",
+            icon=":material/report:",
+        )
+
+
+def _ask(step: Step, guess: Guess, seen: View) -> None:
+    """Draw what a guess is made with, and the hints."""
+    _guess_widget(guess, seen)
+    n_hints = view().course.hints
+    for hint in step.hints[:n_hints]:
+        st.markdown(f":material/lightbulb: {hint}")
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            "Show what happens",
+            key="lesson.reveal",
+            type="primary",
+            on_click=moves.reveal,
+            help="With a guess or without one.",
+        )
+        if n_hints < len(step.hints):
+            st.button(
+                f"{HINTS[n_hints]} ({n_hints + 1} of {len(step.hints)})",
+                key="lesson.hint",
+                on_click=put,
+                args=({"course.hints": n_hints + 1},),
+            )
+
+
+def _guess_widget(guess: Guess, seen: View) -> None:
+    label = f"Your guess{UNITS.get(guess.kind, '')}"
+    if offered := offered_guesses(guess, seen):
+        widget = st.radio if guess.kind == "choice" else st.selectbox
+        options, write = list(offered), offered.__getitem__
+        bind(widget, label, "course.guess", options=options, format_func=write, blank=True)
+        return
+    word = "a word or a piece of one" if guess.kind == "token" else "a number"
+    bind(st.text_input, label, "course.guess", placeholder=f"Type {word}", max_chars=60)
+
+
+def _ways_on(lesson: Lesson, number: int) -> None:
+    with st.container(horizontal=True, gap="small", key="lesson_ways"):
+        _go(lesson, number - 1, "Back", ":material/arrow_back:")
+        if number < len(lesson.steps):
+            _go(lesson, number + 1, "Next step", ":material/arrow_forward:")
+        else:
+            st.button("Finish", key="lesson.finish", type="primary", on_click=moves.finish)
+        st.button(
+            "",
+            key="lesson.view",
+            icon=":material/replay:",
+            help="Back to the lesson's view: its page, model and prompt, whatever you clicked.",
+            on_click=moves.back_to_view,
+        )
+
+
+def _go(lesson: Lesson, number: int, label: str, icon: str) -> None:
+    due = moves.guess_due() is not None
+    st.button(
+        label,
+        key=f"lesson.{label.split()[0].lower()}",
+        icon=icon,
+        type="primary" if label != "Back" and not due else "secondary",
+        disabled=number < 1,
+        on_click=moves.go_to_step,
+        args=(lesson.name, max(number, 1)),
+    )
+
+
+_panel = fragment(_draw_panel, key="lesson")

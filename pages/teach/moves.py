@@ -1,0 +1,122 @@
+"""Where does this visitor stand in a lesson, and how do they get from step to step?
+
+The view's `course` says it, so that a link, a reload and the browser's history bring it back.
+"""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from pages.state.kept import Kept
+from pages.state.mailbox import Message
+from pages.state.view import Course, View, whole_view
+from pages.state.visit import put, redraw_window, show, uses, view
+from pages.teach.lesson import Guess, Lesson, Step
+from pages.teach.reading import lessons
+from pages.teach.truth import view_of
+
+GO_TO = Message[str]("lessons.go_to")
+"""The folder of a page that is to be opened before anything is drawn."""
+LIST = "lessons"
+"""The page that lists them."""
+_STOOD = Kept[dict[tuple[str, int], Course]]("lessons.stood")
+"""What was guessed at each step: whoever goes back finds it."""
+_BEGUN = Kept[bool]("lessons.begun")
+
+
+def open_lesson() -> Lesson | None:
+    """Return the lesson that is open, if there is one of that name."""
+    uses("course.lesson", "course.step")
+    return lessons().get(view().course.lesson)
+
+
+def open_step() -> Step | None:
+    """Return the step that is open."""
+    lesson = open_lesson()
+    return lesson and lesson.step(view().course.step)
+
+
+def guess_due() -> Guess | None:
+    """Return what is to be guessed before the picture is drawn; None once it may be seen."""
+    uses("course.shown")
+    step = open_step()
+    return None if step is None or view().course.shown else step.guess
+
+
+def go_to_step(name: str, number: int) -> None:
+    """Open a step of a lesson, with its page and its view; a callback."""
+    lesson = lessons()[name]
+    stood = _STOOD.get() or {}
+    here = view().course
+    stood = {**stood, (here.lesson, here.step): here}
+    _STOOD.put(stood)
+    known = stood.get((name, number), Course(name, number))
+    show(replace(view_of(lesson, number), course=known), now=False)
+    GO_TO.leave(lesson.step(number).page)
+    redraw_window()
+
+
+def back_to_view() -> None:
+    """Open the step's page and view again, whatever was clicked since; a callback."""
+    if (lesson := open_lesson()) is None:
+        return
+    here = view().course
+    show(replace(view_of(lesson, here.step), course=here), now=False)
+    GO_TO.leave(lesson.step(here.step).page)
+    redraw_window()
+
+
+def end_lesson() -> None:
+    """Close the lesson; the page stays as it is; a callback."""
+    show(replace(view(), course=Course()), now=False)
+    redraw_window()
+
+
+def finish() -> None:
+    """Close the lesson and go back to the list of all; a callback."""
+    show(replace(view(), course=Course()), now=False)
+    GO_TO.leave(LIST)
+    redraw_window()
+
+
+def reveal() -> None:
+    """Show what was asked for; a callback."""
+    put({"course.shown": True})
+
+
+def enter(page: str, front: str) -> None:
+    """Take a visitor who comes by a lesson's link to its step.
+
+    A link of a lesson names nothing else. One that says more (a reload, a step that was sent to
+    somebody) is believed as it stands.
+    """
+    if _BEGUN.get():
+        return
+    _BEGUN.put(True)
+    here: View = view()
+    if (lesson := open_lesson()) is None or page != front:
+        return
+    if replace(here, course=Course()) == whole_view()():
+        show(replace(view_of(lesson, here.course.step), course=here.course), now=False)
+        GO_TO.leave(lesson.step(here.course.step).page)
+        st.rerun()
+
+
+def model_changed() -> bool:
+    """Whether another model is open than the one that the step is written for."""
+    lesson = open_lesson()
+    if lesson is None:
+        return False
+    uses("model")
+    return view().model != view_of(lesson, view().course.step).model
+
+
+def own_model() -> None:
+    """Open the model that the step is written for; a callback."""
+    if (lesson := open_lesson()) is not None:
+        put(model=view_of(lesson, view().course.step).model)
+
+
+def is_in_lesson() -> bool:
+    """Tell by the address whether a lesson is open, before the view is known."""
+    return "lesson" in st.query_params
