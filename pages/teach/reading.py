@@ -178,7 +178,7 @@ def _condition(place: _Place, told: Any, names: Mapping[str, str]) -> Condition:
     if len(relations) != 1 or told.keys() - {"value", "within", relations[0]}:
         raise place.fault(f"a claim is a value and one of {', '.join(RELATIONS)}: {told!r}.")
     (relation,) = relations
-    value, to = told["value"] if "value" in told else "", told[relation]
+    value, to = told.get("value", ""), told[relation]
     if value not in names:
         raise place.fault(f"a claim is about `{value}`, and `values` has no such value.")
     is_name = relation in ("above", "below") and isinstance(to, str)
