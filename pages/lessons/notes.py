@@ -91,7 +91,7 @@ def _answers(step: Step, found: dict[str, Found]) -> None:
     if step.reveal:
         st.markdown(filled(step.reveal, found))
     if step.hints:
-        st.caption("Hints: " + " · ".join(step.hints))
+        st.caption("Hints: " + " · ".join(filled(hint, found) for hint in step.hints))
     if step.discuss:
         st.markdown(f":material/forum: **Ask the class:** {filled(step.discuss, found)}")
     if faults := false_claims(step, found):

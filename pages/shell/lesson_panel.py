@@ -1,5 +1,7 @@
 """The lesson beside the page: what to look for, a guess to make first, and what came out."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from model_hooks.opening.names import short_name
@@ -70,15 +72,15 @@ def _step(lesson: Lesson, step: Step) -> None:
     uses("course.shown", "course.guess", "course.hints", "model")
     is_shown = view().course.shown or step.guess is None
     seen = view_of(lesson, view().course.step, view().model)
-    found = {}
-    if is_shown or "{" in step.text:
+    hints, found = step.hints[: view().course.hints], {}
+    if is_shown or any("{" in text for text in (step.text, *hints)):
         with st.spinner(ASKING):
             found = look(step, seen)
     st.markdown(filled(step.text, found))
     if step.guess is not None:
         st.markdown(f":material/help: **{step.guess.question}**")
         if not is_shown:
-            _ask(step, step.guess, seen)
+            _ask(step.guess, seen, [filled(hint, found) for hint in hints], len(step.hints))
             return
         came = verdict(step.guess, view().course.guess, found)
         said = f"You said {came.guess}. " if came.guess else ""
@@ -92,11 +94,10 @@ def _step(lesson: Lesson, step: Step) -> None:
         )
 
 
-def _ask(step: Step, guess: Guess, seen: View) -> None:
-    """Draw what a guess is made with, and the hints."""
+def _ask(guess: Guess, seen: View, hints: Sequence[str], n_hints: int) -> None:
+    """Draw what a guess is made with, and the hints that were asked for."""
     _guess_widget(guess, seen)
-    n_hints = view().course.hints
-    for hint in step.hints[:n_hints]:
+    for hint in hints:
         st.markdown(f":material/lightbulb: {hint}")
     with st.container(horizontal=True, gap="small"):
         st.button(
@@ -106,12 +107,12 @@ def _ask(step: Step, guess: Guess, seen: View) -> None:
             on_click=moves.reveal,
             help="With a guess or without one.",
         )
-        if n_hints < len(step.hints):
+        if (n := len(hints)) < n_hints:
             st.button(
-                f"{HINTS[n_hints]} ({n_hints + 1} of {len(step.hints)})",
+                f"{HINTS[n]} ({n + 1} of {n_hints})",
                 key="lesson.hint",
                 on_click=put,
-                args=({"course.hints": n_hints + 1},),
+                args=({"course.hints": n + 1},),
             )
 
 

@@ -102,7 +102,7 @@ ONE_RUN: Mapping[str, Kind] = {
     "context": Kind("number", context),
     "tokens": Kind("number", n_tokens),
     "pieces": Kind("number", n_pieces, {"of": str}),
-    "pieces_text": Kind("text", pieces, {"of": str}),
+    "pieces_text": Kind("pieces", pieces, {"of": str}),
     "most_read": Kind("place", most_read),
     "most_weight": Kind("share", most_weight),
 }

@@ -15,7 +15,7 @@ from pages.state.view import View, changed_copy, whole_view
 from pages.teach.answers import KINDS, answer
 from pages.teach.lesson import Condition, Guess, Lesson, Option, Step, Value
 from pages.teach.subject import Answer, Subject
-from pages.text import code_span, visible
+from pages.text import code_span, escape_markdown, visible
 from viz.numbers import bits, percent, size_text, three_digits
 
 OVERRIDES = ("model", "prompt", "pos", "layer", "head")
@@ -94,8 +94,12 @@ def subject_of(value: Value, seen: View) -> tuple[Subject, dict[str, Any]]:
 
 def written(gives: str, value: Answer, about: Subject) -> str:
     """Write an answer for people, as Markdown."""
-    if gives in ("token", "text"):
+    if gives == "token":
         return code_span(visible(str(value)))
+    if gives == "text":
+        return f"“{escape_markdown(' '.join(str(value).split()))}”"
+    if gives == "pieces":
+        return " ".join(code_span(visible(piece)) for piece in str(value).split("|"))
     if gives == "place":
         return f"{code_span(visible(about.tokens()[int(value)]))} (token {value})"
     write = {"share": percent, "bits": bits, "bytes": size_text, "number": _number}

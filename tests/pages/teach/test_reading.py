@@ -89,6 +89,7 @@ def test_what_cannot_be_is_refused_with_file_step_and_line(tmp_path, good, bad, 
 
 
 def test_every_lesson_that_comes_along_is_read():
+    assert list(lessons())[:2] == ["tokens", "from-prompt-to-next-token"]
     assert len(lessons()) == len(list(FOLDER.glob("*.toml")))
     for lesson in lessons().values():
         assert 5 <= lesson.minutes <= 20
