@@ -251,6 +251,7 @@ def _draw_length() -> None:
     """Say how long the text is, and how long it may be."""
     uses("model", "prompt", "written")
     if (draft := _draft()) is None or guess_due() is not None:
+        st.empty()  # a part may only write where the whole window did
         return
     n_tokens, context_size = len(draft.token_ids), info().context_size
     if context_size is None:

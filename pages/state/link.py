@@ -90,15 +90,17 @@ def field_value(kind: type, name: str, told: Any) -> Any:
     if isinstance(told, list | tuple):
         items = [_told(one) for one in told]
         is_numbers = typing.get_args(_without_none(of))[:1] == (int,)
-        told = ".".join(items) or "." if is_numbers else "".join(f"{one}~" for one in items)
+        text = ".".join(items) or "." if is_numbers else "".join(f"{one}~" for one in items)
+    else:
+        text = NONE if told == NONE else _told(told)
     try:
-        return _read(of, _told(told))
+        return _read(of, text)
     except (KeyError, OverflowError, TypeError) as error:
         raise ValueError(f"{told!r} cannot be read") from error
 
 
 def _told(value: Any) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
+    return str(int(value)) if isinstance(value, bool) else _escaped(str(value))
 
 
 def names_in(kind: type, text: str) -> list[str]:

@@ -281,7 +281,7 @@ DEEPER: Mapping[str, Kind] = {
     "flash_difference": Kind("number", flash_difference),
     "vector_length": Kind("number", vector_length, {"after": int}),
     "mean_surprisal": Kind("bits", mean_surprisal, {"start": int, "stop": int}),
-    "bits_per_byte": Kind("number", bits_per_byte),
+    "bits_per_byte": Kind("bits per byte", bits_per_byte),
     "word_that_matters": Kind("token", word_that_matters),
     "probability_without": Kind("share", probability_without, {"place": int}),
     "costliest_layer": Kind("layer", costliest_layer, {"part": str}),

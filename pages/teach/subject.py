@@ -91,7 +91,8 @@ class Kind(NamedTuple):
     """One question that can be asked."""
 
     gives: str
-    """`token`, `text`, `pieces`, `number`, `share`, `bits`, `bytes`, `layer`, `head` or `place`."""
+    """`token`, `text`, `pieces`, `number`, `share`, `bits`, `bits per byte`, `bytes`, `layer`,
+    `head` or `place`."""
     answer: Callable[..., Answer]
     takes: Mapping[str, Any] = {}
     """Its arguments: a type where it must be given, else what it is by default."""

@@ -5,7 +5,7 @@ holds(claim, found), verdict(step.guess, " Tim", found)
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -16,13 +16,21 @@ from pages.teach.answers import KINDS, answer
 from pages.teach.lesson import Condition, Guess, Lesson, Option, Step, Value
 from pages.teach.subject import Answer, Subject
 from pages.text import code_span, escape_markdown, visible
-from viz.numbers import bits, percent, size_text, three_digits
+from viz.numbers import bits, percent, three_digits
 
 OVERRIDES = ("model", "prompt", "pos", "layer", "head")
 """Of the subject: what any value may look at instead of what the step shows."""
 OPTIONS = ("temperature", "top_k", "top_p", "min_p", "seed")
 """Of decoding: a value that sets one samples."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+WRITE: Mapping[str, Callable[[float], str]] = {
+    "share": percent,
+    "bits": bits,
+    "bits per byte": lambda number: f"{number:.3f} bits per byte",
+    "bytes": lambda number: f"{number:,.0f} bytes",
+    "number": lambda number: f"{number:,.0f}" if number == int(number) else three_digits(number),
+}
+"""How numbers are written, by what a question gives."""
 CLOSE = 3.0
 """A number within so many tolerances is nearly right."""
 
@@ -102,12 +110,7 @@ def written(gives: str, value: Answer, about: Subject) -> str:
         return " ".join(code_span(visible(piece)) for piece in str(value).split("|"))
     if gives == "place":
         return f"{code_span(visible(about.tokens()[int(value)]))} (token {value})"
-    write = {"share": percent, "bits": bits, "bytes": size_text, "number": _number}
-    return write[gives](float(value)) if gives in write else f"{gives} {value}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else three_digits(value)
+    return WRITE[gives](float(value)) if gives in WRITE else f"{gives} {value}"
 
 
 def filled(text: str, found: Mapping[str, Found]) -> str:
