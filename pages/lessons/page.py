@@ -7,7 +7,8 @@ from pages.lessons.choices import Choices
 from pages.state.visit import part, put, uses
 from pages.teach import moves
 from pages.teach.lesson import Lesson
-from pages.teach.reading import lessons
+from pages.teach.reading import faulty, lessons
+from pages.text import escape_markdown
 from pages.widgets.heading import page_title
 from viz.numbers import counted
 
@@ -28,6 +29,8 @@ def draw() -> None:
     )
     for number, lesson in enumerate(lessons().values(), 1):
         _row(number, lesson)
+    for fault in faulty():
+        st.error(escape_markdown(fault), icon=":material/error:")
 
 
 def _row(number: int, lesson: Lesson) -> None:

@@ -50,15 +50,26 @@ class _Place:
         return LessonError(f"{self.path.name}{where}: {says}")
 
 
-@functools.cache
 def lessons() -> Mapping[str, Lesson]:
-    """Return all lessons by their names, in order.
+    """Return all lessons by their names, in order; those that cannot be read are left out."""
+    return _all()[0]
 
-    Raises:
-        LessonError: A file says something that cannot be.
-    """
-    found = [read_lesson(path) for path in sorted(FOLDER.glob("*.toml"))]
-    return {lesson.name: lesson for lesson in sorted(found, key=lambda one: one.order)}
+
+def faulty() -> tuple[str, ...]:
+    """Say what is wrong with each file that cannot be read."""
+    return _all()[1]
+
+
+@functools.cache
+def _all() -> tuple[Mapping[str, Lesson], tuple[str, ...]]:
+    found, faults = [], []
+    for path in sorted(FOLDER.glob("*.toml")):
+        try:
+            found.append(read_lesson(path))
+        except LessonError as error:
+            faults.append(str(error))
+    found.sort(key=lambda lesson: lesson.order)
+    return {lesson.name: lesson for lesson in found}, tuple(faults)
 
 
 def read_lesson(path: Path) -> Lesson:

@@ -26,6 +26,11 @@ def test_a_lesson_is_walked_through_and_kept_by_link(open_browser, app_url):
 
     press(page, "Next step")
     expect(page.get_by_role("heading", level=1)).to_have_text("LM head")
+    press(page, "Back")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Forward pass")
+    expect(page.locator(PANEL).get_by_text("You said")).to_contain_text("Ben")
+
+    press(page, "Next step")
     press(page, "A nudge")
     page.reload()
     settle(page)
@@ -33,15 +38,13 @@ def test_a_lesson_is_walked_through_and_kept_by_link(open_browser, app_url):
     page.locator(PANEL).get_by_text("No, another name").click()
     press(page, "Show what happens")
     expect(page.locator(PANEL).get_by_text("Right")).to_be_visible()
-    press(page, "Back")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Forward pass")
-    expect(page.locator(PANEL).get_by_text("You said")).to_contain_text("Ben")
 
 
 @pytest.mark.parametrize(("width", "beside"), [(1280, True), (400, False)])
 def test_the_panel_covers_nothing_of_the_page(open_browser, app_url, width, beside):
-    page = open_browser(f"{app_url}/?lesson=from-prompt-to-next-token&shown=1")
-    page.set_viewport_size({"width": width, "height": 800})
+    address = f"{app_url}/?lesson=from-prompt-to-next-token&shown=1"
+    page = open_browser(address, width=width, height=800)
+    expect(page.locator(PANEL).get_by_role("button", name="Next step")).to_be_visible()
     settle(page)
     panel = page.locator(PANEL).bounding_box()
     title = page.get_by_role("heading", level=1).bounding_box()

@@ -3,6 +3,7 @@
 import pytest
 
 import app  # noqa: F401 it imports all pages, which make the fields of a view known
+from pages.teach import reading
 from pages.teach.reading import FOLDER, LessonError, lessons, read_lesson
 
 GOOD = """
@@ -88,7 +89,19 @@ def test_what_cannot_be_is_refused_with_file_step_and_line(tmp_path, good, bad, 
         assert "step 2 (line " in message
 
 
+def test_a_file_that_is_wrong_leaves_the_others_alone(tmp_path, monkeypatch):
+    (tmp_path / "good.toml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "bad.toml").write_text("title = 1", encoding="utf-8")
+    monkeypatch.setattr(reading, "FOLDER", tmp_path)
+    reading._all.cache_clear()
+    assert list(lessons()) == ["good"]
+    assert [one.startswith("bad.toml: ") for one in reading.faulty()] == [True]
+    monkeypatch.undo()
+    reading._all.cache_clear()
+
+
 def test_every_lesson_that_comes_along_is_read():
+    assert reading.faulty() == ()
     assert list(lessons())[:2] == ["tokens", "from-prompt-to-next-token"]
     assert len(lessons()) == len(list(FOLDER.glob("*.toml")))
     for lesson in lessons().values():
