@@ -22,6 +22,11 @@ SAYS = {
     "unknown": ":gray-badge[:material/visibility: Shown]",
 }
 UNITS = {"share": " (in %)", "bits": " (in bits)", "bytes": " (in bytes)"}
+BESIDE = """<style>@media (min-width: 1100px) {
+  .stMainBlockContainer { padding-right: 24rem; padding-left: 2rem; } }</style>"""
+"""The page leaves room for the panel as long as there is one."""
+LOW = "<style>@media (max-width: 1099px) { .st-key-lesson_panel { max-height: 55vh; } }</style>"
+"""Over the page, the panel leaves room for it once there is something to see."""
 HINTS = ("A nudge", "Another hint", "Show me")
 
 
@@ -37,6 +42,7 @@ def _draw_panel() -> None:
     lesson, step = moves.open_lesson(), moves.open_step()
     if lesson is None or step is None:
         return
+    st.html(BESIDE if moves.guess_due() else BESIDE + LOW)
     with st.container(key="lesson_panel"):
         _heading(lesson, number := lesson.nearest(view().course.step))
         st.markdown(f"**{step.title}**")
