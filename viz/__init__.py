@@ -64,6 +64,7 @@ from viz.rotation import (
     wavelength_lines,
 )
 from viz.training import Curve, final_losses, loss_curves
+from viz.tuned import change_heatmap
 from viz.vectors import color_limit, vector_strip
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "block_structure",
     "candidates",
     "candidates_bars",
+    "change_heatmap",
     "choices_replay",
     "color_limit",
     "converted_and_trained",

@@ -36,15 +36,20 @@ class WeightChange(NamedTuple):
     alone and the tuned one does not."""
 
 
+def are_siblings(base: HookedModel, tuned: HookedModel) -> bool:
+    """Tell whether one can have become the other by training: same names and shapes of weights."""
+    return _shapes(base.model) == _shapes(tuned.model)
+
+
 def check_siblings(base: HookedModel, tuned: HookedModel) -> None:
     """Refuse two models of which one cannot have become the other by training.
 
     Raises:
         NotSiblingsError: Their arrays of weights have other names or shapes.
     """
-    a, b = _shapes(base.model), _shapes(tuned.model)
-    if a == b:
+    if are_siblings(base, tuned):
         return
+    a, b = _shapes(base.model), _shapes(tuned.model)
     alone = sorted(a.keys() ^ b.keys())
     other = next((name for name in a if name in b and a[name] != b[name]), None)
     if other is not None:
@@ -99,14 +104,29 @@ def at_scale(base: HookedModel, tuned: HookedModel, scale: Any) -> HookedModel:
     name = f"{base.info.name} + {scale:g} x ({tuned.info.name} - {base.info.name})"
     with building:
         plain = plain_copy(base.model)
-        plain.load_state_dict(weights)
+        try:
+            plain.load_state_dict(weights)
+        except RuntimeError as error:
+            raise NotSiblingsError(
+                f"The weights of {base.info.name} do not fit a model that is built anew."
+            ) from error
         return HookedModel.wrap(plain, base.tokenizer, name)
 
 
 def plain_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """Return a model of the same config and format without any hooks, its weights yet to come."""
-    config = type(model.config).from_dict(model.config.to_dict())
-    made = AutoModelForCausalLM.from_config(config, dtype=model.dtype, trust_remote_code=False)
+    """Return a model of the same config and format without any hooks, its weights yet to come.
+
+    Raises:
+        NotSiblingsError: It cannot be built from its config, as one with packed weights.
+    """
+    try:
+        config = type(model.config).from_dict(model.config.to_dict())
+        made = AutoModelForCausalLM.from_config(config, dtype=model.dtype, trust_remote_code=False)
+    except Exception as error:
+        raise NotSiblingsError(
+            f"A model of this kind ({model.config.model_type}) cannot be built anew with other "
+            "weights, so there is none in between."
+        ) from error
     made.generation_config = model.generation_config
     return made.to(model.device).eval()
 

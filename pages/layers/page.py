@@ -10,7 +10,7 @@ from model_hooks.host import Run
 from model_hooks.read.recorded import abilities_of
 from pages.ask.computed import computed
 from pages.ask.session import info, run, tokens_of_run
-from pages.layers import between, growth, halves, parts, reading, table, watched
+from pages.layers import between, growth, halves, parts, reading, table, tuned, watched
 from pages.layers.choices import Tab
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
@@ -68,6 +68,7 @@ def _explore(asked: Run, tokens: Sequence[str]) -> None:
     draw_between(lambda: between.draw(pos))
     pick_words(read.log_probs[-1])
     _deeper()
+    draw_between(lambda: tuned.draw(pos))
 
 
 def _draw_table() -> None:
