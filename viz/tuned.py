@@ -12,7 +12,7 @@ from viz.marks import bar_below, cells, hover, largest
 
 WRITTEN_UP_TO = 14
 """Layers up to which the numbers stand in the cells."""
-MEASURE = "size of the change over the size of the weights"
+MEASURE = "relative change"
 
 
 def change_heatmap(

@@ -44,9 +44,9 @@ HELP = (
     "step for fine-tuning."
 )
 SHARE_HELP = (
-    "The weights are those of A plus a share of the difference B - A. At 0 this is A and at 1 it is "
-    "B, bit for bit; in between a part of the change is there, and beyond 1 more of it than training "
-    "made (*task arithmetic*, Ilharco et al. 2023)."
+    "The weights are those of A plus a share of the difference B - A. At 0 this is A and at 1 it "
+    "is B, bit for bit; in between a part of the change is there, and beyond 1 more of it than "
+    "training made (*task arithmetic*, Ilharco et al. 2023)."
 )
 
 _is_fine_tuned = computed(is_fine_tuned)

@@ -33,7 +33,7 @@ from pages.widgets.next_pages import link_page
 PROMPT_LETTERS = 200
 """Of the prompt, as it stands below a saved picture."""
 
-_follow = component("page_links")
+_follow = component("page_links", is_figure=False)
 
 
 def draw(sections: Mapping[str, Iterable[Place]]) -> None:

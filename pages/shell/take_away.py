@@ -14,11 +14,12 @@ from model_hooks.host import Run
 from model_hooks.opening.names import short_name
 from model_hooks.read.saved import trace_file, trace_file_bytes
 from pages.ask.computed import computed
+from pages.ask.pair import problem_of_a
 from pages.ask.session import run, text_so_far
 from pages.server.settings import settings
 from pages.shell.navigation import Place
 from pages.state.mailbox import Message
-from pages.state.visit import view
+from pages.state.visit import looking_at, view
 from pages.widgets.drawn import Drawn, collecting
 from pages.widgets.html_file import html_file
 from pages.widgets.sentence import errors_are_sentences
@@ -97,10 +98,19 @@ def _figures(place: Place, drawn: tuple[Drawn, ...]) -> None:
 
 
 def _written(place: Place, drawn: Iterable[Drawn]) -> Callable[[], str]:
-    changed = ", ".join(one.describe() for one in view().interventions)
-    about = {"Model": short_name(view().model), "Text": text_so_far()}
-    about |= {"Changed in the model": changed} if changed else {}
+    about = _about("")
+    if (pinned := view().pinned) is not None and problem_of_a() is None:
+        with looking_at(pinned):
+            of_a = _about(" of A, pinned")
+        about = of_a | _about(" of B")
     return lambda: html_file(drawn, f"{place.title} · Inlook", about)
+
+
+def _about(whose: str) -> dict[str, str]:
+    """What a run is, by what it is called."""
+    changed = ", ".join(one.describe() for one in view().interventions)
+    about = {f"Model{whose}": short_name(view().model), f"Text{whose}": text_so_far()}
+    return about | ({f"Changed in the model{whose}": changed} if changed else {})
 
 
 def _run() -> None:

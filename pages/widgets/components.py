@@ -39,8 +39,16 @@ MAX_ROW_BYTES = 128_000
 """What the rows of a strip may weigh; those of a long text grow with the square of its length."""
 
 
-def component(name: str, *, isolate_styles: bool = True) -> Callable[..., Any]:
-    """Register the component whose script and style lie in `browser/` under this name."""
+def component(
+    name: str, *, isolate_styles: bool = True, is_figure: bool = True
+) -> Callable[..., Any]:
+    """Register the component whose script and style lie in `browser/` under this name.
+
+    Args:
+        name: The name.
+        isolate_styles: Whether its style touches nothing else.
+        is_figure: Whether it shows something that is worth taking away.
+    """
     mounted = st.components.v2.component(
         f"inlook_{name}",
         css=style(name),
@@ -51,14 +59,16 @@ def component(name: str, *, isolate_styles: bool = True) -> Callable[..., Any]:
     def draw(*, key: str, data: Any = None, says: str = "", **callbacks: Any) -> None:
         told = data if isinstance(data, dict) else {}
         says = says or told.get("alt") or told.get("label", "")
-        note(key, Drawn(name, data, says, isolate_styles))
+        if is_figure:
+            says = f"Run A, pinned: {says}" if is_of_other() and name != "chart" else says
+            note(key, Drawn(name, data, says, isolate_styles))
         mounted(key=key, data=data, **callbacks)
 
     return draw
 
 
 _token_strip = component("token_strip")
-_text_strip = component("text_strip")
+_text_strip = component("text_strip", is_figure=False)
 _head_grid = component("head_grid")
 _head_lines = component("head_lines")
 

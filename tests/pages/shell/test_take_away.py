@@ -9,8 +9,10 @@ from model_hooks import HookedModel, load_trace
 from pages.server.settings import settings
 from pages.shell import take_away
 from pages.shell.navigation import Place
+from pages.state.view import Selection
 from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.conftest import opened
+from tests.pages.pairs import opened_with
 
 
 @pytest.fixture
@@ -92,3 +94,19 @@ def test_a_page_without_figures_says_so(offered, monkeypatch):
     take_away._figures(Place("none", "None", "nothing"), ())
     assert said == ["This page shows no figure now."]
     assert not offered
+
+
+def test_of_a_pair_both_are_taken_and_named(model, offered):
+    asked(opened_with("attention", Selection(prompt="the dog"), layer=1))
+    html = offered["html"]()
+    assert re.search("Text of A, pinned</dt><dd>the dog<", html)
+    assert re.search("Text of B</dt><dd>the cat sat on the mat<", html)
+    captions = re.findall("<h2>(.*?)</h2>", html)
+    of_a = [one.removeprefix("Run A, pinned: ") for one in captions if one.startswith("Run A")]
+    assert of_a
+    assert set(of_a) <= set(captions)
+
+
+def test_the_text_itself_is_no_figure_of_a_page(model, offered):
+    asked(opened("layers"))
+    assert "inlookComponents.text_strip" not in offered["html"]()
