@@ -18,6 +18,18 @@ from model_hooks.opening.alone import building
 
 MOST = 2.0
 """How many times its change a model can get."""
+DESIGN = (
+    "family",
+    "activation",
+    "norm",
+    "norm_placement",
+    "position",
+    "parallel",
+    "n_heads",
+    "experts_per_token",
+    "tied_embeddings",
+)
+"""What a model is built as and its weights do not tell, by the fields of `ModelInfo`."""
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -37,29 +49,36 @@ class WeightChange(NamedTuple):
 
 
 def are_siblings(base: HookedModel, tuned: HookedModel) -> bool:
-    """Tell whether one can have become the other by training: same names and shapes of weights."""
-    return _shapes(base.model) == _shapes(tuned.model)
+    """Tell whether one can have become the other by training: the same design and weights."""
+    return _difference(base, tuned) is None
 
 
 def check_siblings(base: HookedModel, tuned: HookedModel) -> None:
     """Refuse two models of which one cannot have become the other by training.
 
     Raises:
-        NotSiblingsError: Their arrays of weights have other names or shapes.
+        NotSiblingsError: They are of different designs.
     """
-    if are_siblings(base, tuned):
-        return
+    if (why := _difference(base, tuned)) is not None:
+        raise NotSiblingsError(
+            f"{tuned.info.name} is no fine-tuned {base.info.name}: {why}. Take two models of the "
+            "same architecture."
+        )
+
+
+def _difference(base: HookedModel, tuned: HookedModel) -> str | None:
+    """Say in what two models differ that training does not change."""
     a, b = _shapes(base.model), _shapes(tuned.model)
-    alone = sorted(a.keys() ^ b.keys())
-    other = next((name for name in a if name in b and a[name] != b[name]), None)
-    if other is not None:
-        why = f"{other} is of shape {_by(a[other])} in one and {_by(b[other])} in the other"
-    else:
-        why = f"only one of them has {alone[0]}"
-    raise NotSiblingsError(
-        f"{tuned.info.name} is no fine-tuned {base.info.name}: {why}. Take two models of the same "
-        "architecture."
-    )
+    if alone := sorted(a.keys() ^ b.keys()):
+        return f"only one of them has {alone[0]}"
+    for name, shape in a.items():
+        if shape != b[name]:
+            return f"{name} is of shape {_by(shape)} in one and {_by(b[name])} in the other"
+    for what in DESIGN:
+        one, other = getattr(base.info, what), getattr(tuned.info, what)
+        if one != other:
+            return f"{what.replace('_', ' ')} is {one} in one and {other} in the other"
+    return None
 
 
 @torch.no_grad()

@@ -36,6 +36,8 @@ from viz import change_heatmap, lines_by_place, place_labels
 from viz.numbers import percent
 
 N_TOKENS = 6
+ON_THEIR_OWN = 0.9
+"""Two unrelated matrices of one size differ by the root of 2 times that size."""
 OUTSIDE = "outside"
 """The column of weights that lie in no layer."""
 HELP = (
@@ -78,10 +80,17 @@ def in_words(changes: Sequence[WeightChange], a: str, b: str) -> str:
     if not moved:
         return f"The weights of {escape_markdown(b)} are those of {escape_markdown(a)}: none moved."
     most = max(moved, key=lambda one: one.relative or 0.0)
+    usual = float(np.median([one.relative or 0.0 for one in changes if len(one.shape) > 1]))
+    apart = (
+        " Half of all matrices moved by about their own size or more: as far as two models are "
+        "apart that were trained on their own."
+        if usual > ON_THEIR_OWN
+        else ""
+    )
     return (
         f"From {escape_markdown(a)} to {escape_markdown(b)}, **{len(moved)} of {len(changes)}** "
         f"arrays of weights moved; {code_span(most.name)} moved most, by "
-        f"**{percent(most.relative or 0.0)}** of its size."
+        f"**{percent(most.relative or 0.0)}** of its size.{apart}"
     )
 
 

@@ -5,16 +5,16 @@ draws is collected on the way, and the file is written when it is fetched.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
-from model_hooks.host import Run
 from model_hooks.opening.names import short_name
 from model_hooks.read.saved import trace_file, trace_file_bytes
 from pages.ask.computed import computed
-from pages.ask.pair import problem_of_a
+from pages.ask.pair import has_pair, runs
 from pages.ask.session import run, text_so_far
 from pages.server.settings import settings
 from pages.shell.navigation import Place
@@ -29,7 +29,7 @@ ASKED = Message[bool]("take_away.asked")
 MOST_BYTES = 2 * 10**9
 MOST_BYTES_PUBLIC = 64 * 10**6
 """Of a trace's file, on a server for strangers: it is made in memory."""
-TRACE_NAME = "inlook-trace.safetensors"
+TRACE_NAME, TRACE_NAME_A = "inlook-trace.safetensors", "inlook-trace-a.safetensors"
 LINES = f"""\
 from model_hooks import load_trace
 
@@ -99,7 +99,7 @@ def _figures(place: Place, drawn: tuple[Drawn, ...]) -> None:
 
 def _written(place: Place, drawn: Iterable[Drawn]) -> Callable[[], str]:
     about = _about("")
-    if (pinned := view().pinned) is not None and problem_of_a() is None:
+    if (pinned := view().pinned) is not None and has_pair():
         with looking_at(pinned):
             of_a = _about(" of A, pinned")
         about = of_a | _about(" of B")
@@ -115,28 +115,29 @@ def _about(whose: str) -> dict[str, str]:
 
 def _run() -> None:
     st.subheader("The run behind it")
-    asked = run()
-    size = _trace_file_bytes(*asked)
+    asked = {"Run as a file": (TRACE_NAME, run())}
+    if has_pair():
+        of_a, of_b = runs()
+        asked = {"Run B as a file": (TRACE_NAME, of_b), "Run A as a file": (TRACE_NAME_A, of_a)}
+    size = sum(_trace_file_bytes(*one) for _, one in asked.values())
     most = MOST_BYTES_PUBLIC if settings().public else MOST_BYTES
     if size > most:
         st.caption(
-            f"All that this run computed takes {size_text(size)}, and files of up to "
-            f"{size_text(most)} are made here: shorten the text."
+            f"All that was computed here takes {size_text(size)}, and files of up to "
+            f"{size_text(most)} are made: shorten the text."
         )
         return
     st.caption(
         f"All that the model computed for this text, about {size_text(size)}: every attention "
         "weight, query, key, value and state of the residual stream, with what each number is."
     )
-    _button("Run as a file", TRACE_NAME, "application/octet-stream", lambda: _file_of(asked))
+    with st.container(horizontal=True):
+        for label, (name, one) in asked.items():
+            _button(label, name, "application/octet-stream", partial(_trace_file, *one))
     st.caption("Python reads it with a few lines, where Inlook's folder `model_hooks` is:")
     st.code(LINES, language="python")
     with st.expander("Without Inlook"):
         st.code(LINES_ALONE, language="python")
-
-
-def _file_of(asked: Run) -> bytes:
-    return _trace_file(*asked)
 
 
 def _button(label: str, name: str, mime: str, data: Callable[[], Any]) -> None:

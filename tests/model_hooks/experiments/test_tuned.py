@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
-from model_hooks import HookedModel, NotSiblingsError, at_scale, weight_changes
+from model_hooks import HookedModel, NotSiblingsError, at_scale, load_model, weight_changes
 from model_hooks.experiments.tuned import weights_at
+from model_hooks.opening.names import without_adapter
 from tests.conftest import tiny_gpt2, tiny_llama, with_random_weights
 from tests.tiny_models import build, tiny_tokenizer
 
@@ -27,12 +29,12 @@ def nudged(model):
     model.lm_head.weight.add_(noise)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def base(tokenizer):
     return wrapped(tiny_llama, tokenizer)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tuned(tokenizer):
     return wrapped(tiny_llama, tokenizer, nudged, "tuned")
 
@@ -126,6 +128,32 @@ def test_models_of_other_architectures_are_refused(base, tokenizer):
 
     with pytest.raises(NotSiblingsError, match=r"shape 7 x 16 in one and 9 x 16"):
         at_scale(base, wrapped(wider, tokenizer), 1)
+
+
+def test_the_same_weights_in_another_design_are_refused(base, tokenizer):
+    def with_relu():
+        model = tiny_llama()
+        return type(model)(type(model.config)(**{**model.config.to_dict(), "hidden_act": "relu"}))
+
+    with pytest.raises(NotSiblingsError, match="activation is silu in one and relu"):
+        weight_changes(base, wrapped(with_relu, tokenizer))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft's own
+def test_an_adapter_has_changed_what_it_sits_on(tmp_path, tokenizer):
+    model = with_random_weights(tiny_llama)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    settings = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    adapted = get_peft_model(model, settings)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+    adapted.save_pretrained(tmp_path)
+    with_it, without = load_model(str(tmp_path)), load_model(without_adapter(str(tmp_path)))
+    moved = [one.part for one in weight_changes(without, with_it) if one.relative]
+    assert moved == ["model.layers.*.self_attn.q_proj.weight"] * 2
 
 
 @pytest.mark.parametrize("scale", [-0.1, 2.1, float("nan"), None, "1", True])

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from model_hooks import HookedModel
+from model_hooks.experiments.tuned import WeightChange
+from pages.layers.tuned import in_words
 from pages.state.view import Selection
 from tests.conftest import tiny_gpt2, tiny_llama, with_random_weights
 from tests.pages.charts import numbers
@@ -40,6 +42,15 @@ def test_what_moved_and_what_a_share_of_it_does(pair):
     at_base = charts_of(app)["inlook-layers-share-kl"].figure["data"][0]["y"]
     assert not numbers(at_base).any()
     assert "as it does in A" in said(app)
+
+
+def test_models_trained_apart_are_called_so():
+    def moved(relative):
+        return [WeightChange("a.0.b", 0, "a.*.b", (2, 2), relative)] * 3
+
+    assert "on their own" in in_words(moved(1.41), "A", "B")
+    assert "on their own" not in in_words(moved(0.1), "A", "B")
+    assert "none moved" in in_words(moved(0.0), "A", "B")
 
 
 @pytest.mark.parametrize("model", ["base", "other"])

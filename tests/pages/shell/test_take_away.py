@@ -1,6 +1,8 @@
 """What a page shows can be taken away from it: its figures, and the run that they are of."""
 
+import json
 import re
+import struct
 from dataclasses import replace
 
 import pytest
@@ -29,10 +31,15 @@ def offered(monkeypatch):
 
     def button(label, data, name, *arguments, **named):
         if not name.endswith(".csv"):
-            found[name.rpartition(".")[2]] = data
+            found[name if name.endswith("-a.safetensors") else name.rpartition(".")[2]] = data
 
     monkeypatch.setattr(take_away.st, "download_button", button)
     return found
+
+
+def metadata_of(data):
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length])["__metadata__"]
 
 
 def asked(app):
@@ -105,6 +112,11 @@ def test_of_a_pair_both_are_taken_and_named(model, offered):
     of_a = [one.removeprefix("Run A, pinned: ") for one in captions if one.startswith("Run A")]
     assert of_a
     assert set(of_a) <= set(captions)
+    tokens = [
+        json.loads(metadata_of(offered[name]())["tokens"])
+        for name in ("inlook-trace-a.safetensors", "safetensors")
+    ]
+    assert tokens == [["the", "dog"], ["the", "cat", "sat", "on", "the", "mat"]]
 
 
 def test_the_text_itself_is_no_figure_of_a_page(model, offered):
