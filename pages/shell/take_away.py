@@ -83,7 +83,7 @@ def _show(place: Place, drawn: tuple[Drawn, ...]) -> None:
 
 
 def _figures(place: Place, drawn: tuple[Drawn, ...]) -> None:
-    st.subheader("The figures of this page")
+    st.markdown("**The figures of this page**")
     if not drawn:
         st.caption("This page shows no figure now.")
         return
@@ -114,7 +114,7 @@ def _about(whose: str) -> dict[str, str]:
 
 
 def _run() -> None:
-    st.subheader("The run behind it")
+    st.markdown("**The run behind it**")
     asked = {"Run as a file": (TRACE_NAME, run())}
     if has_pair():
         of_a, of_b = runs()

@@ -105,6 +105,9 @@ def test_on_paper_it_is_light_and_no_wider_than_a_sheet(taken, open_file):
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     page.wait_for_timeout(500)
     assert chart.evaluate("(box) => box._fullLayout.paper_bgcolor").lower() == "#11161d"
+    for painted in (".tile", ".token"):  # a browser prints no backgrounds unless it is told
+        adjust = "(one) => getComputedStyle(one).printColorAdjust"
+        assert page.locator(painted).first.evaluate(adjust) == "exact"
     assert page.pdf().startswith(b"%PDF")
 
 
