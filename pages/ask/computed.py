@@ -37,6 +37,10 @@ from pages.server.turns import Turns
 KEPT_BYTES = 80 * 2**20
 """What all kept answers may take."""
 N_THREADS = threads_setting()
+QUICK = 2e8
+"""Parameters times tokens: about such a run nobody need be told to wait. To be ready to say so,
+Streamlit starts a thread each time, which costs as much as many an answer."""
+_SIZES: dict[str, int] = {}
 
 
 @runtime_checkable
@@ -103,7 +107,7 @@ class Ask:
         question = self.question(given, named)
         if not self._keep:
             return host().answer(question)
-        if self._says is None or question in _KEPT:
+        if self._says is None or question in _KEPT or is_quick(question.run):
             return _answer(question)
         with st.spinner(self._says):
             return _answer(question)
@@ -165,6 +169,17 @@ def computed(function: Callable[..., Any], *, says: str | None = None, keep: boo
         ValueError: A host could not find the function.
     """
     return Ask(function, says, keep)
+
+
+def note_size(model_name: str, n_parameters: int) -> None:
+    """Note how large a model is that has been opened."""
+    _SIZES[model_name] = n_parameters
+
+
+def is_quick(run: Run) -> bool:
+    """Tell whether a run is over before anybody wonders."""
+    size = _SIZES.get(run.model_name)
+    return size is not None and size * max(1, len(run.token_ids)) <= QUICK
 
 
 def streamed(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:

@@ -23,7 +23,7 @@ from model_hooks import InlookError, InterventionError, ModelInfo, PromptError
 from model_hooks.host import Run
 from model_hooks.opening.progress import progress_of
 from model_hooks.read.recorded import decode_after, encode, info_of, run_length, tokens_of
-from pages.ask.computed import computed
+from pages.ask.computed import computed, is_quick, note_size
 from pages.server.settings import settings
 from pages.state.visit import is_of_other, put, view
 from pages.text import escape_markdown
@@ -49,12 +49,16 @@ def open_model() -> str | None:
     """Load the selected model, showing how far it is; return why it cannot be, or None."""
     name = view().model
     try:
+        if name in _OPENED and is_quick(Run(name, ())):
+            _info_of(name)
+            return None
         with st.spinner("Loading the model…"):
             if name in _OPENED:
                 _info_of(name)
             else:
                 _open_watched(name)
                 _OPENED.add(name)
+                note_size(name, _info_of(name).n_parameters)
     except InlookError as error:
         return str(error)
     return None

@@ -238,3 +238,14 @@ def iter_of(*values, at_end=lambda: None):
         yield from values
     finally:
         at_end()
+
+
+def test_nobody_is_told_to_wait_for_a_small_model_that_was_opened(monkeypatch):
+    monkeypatch.setattr(asking, "_SIZES", {})
+    assert not asking.is_quick(Run("small", (1, 2)))  # it may have to be loaded first
+    asking.note_size("small", 3_000_000)
+    asking.note_size("large", 1_000_000_000)
+    assert asking.is_quick(Run("small", (1, 2)))
+    assert not asking.is_quick(Run("small", (1,) * 1000))
+    assert not asking.is_quick(Run("large", (1, 2)))
+    assert not asking.is_quick(Run("large", ()))
