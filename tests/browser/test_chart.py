@@ -50,8 +50,9 @@ def test_toolbar_is_complete_after_the_chart_changed_and_by_keyboard(page, tmp_p
     expect(chart.locator(".barlayer")).to_be_visible()
     chart.get_by_role("button", name="Download plot as a PNG").focus()
     svg = chart.get_by_role("button", name="Download plot as an SVG")
-    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
     expect(svg).to_be_focused()
+    expect(chart.locator(".modebar-btn[tabindex='0']")).to_have_count(1)
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     assert download.value.suggested_filename.endswith(".svg")

@@ -1,5 +1,6 @@
 // Draws a Plotly figure, and updates it in place when it changes: nothing is torn down, so a click is
 // painted sooner, nothing flickers, and the reader's zoom can stay.
+import { hearKeys, oneStop } from "./chart_buttons.js";
 import { clicked, coloured, dress, look, plainLabel, saved, TEXT_PX } from "./chart_look.js";
 import { variables } from "./theme.js";
 
@@ -44,6 +45,7 @@ function create(parentElement) {
   box.className = "inlook-chart waiting";
   box.setAttribute("role", "figure");
   parentElement.append(box);
+  hearKeys(box);
   const chart = { box, drawn: false };
   chart.size = new ResizeObserver(() => draw(chart));
   chart.size.observe(box);
@@ -116,6 +118,7 @@ async function react(chart, Plotly, figure, size, family) {
   }
   chart.drawn = true;
   await drawing;
+  oneStop(box);
   if (frame && !fits) {
     const { l, r, t, b } = box._fullLayout._size;
     chart.margin = { l, r, t, b, pad: figure.layout.margin?.pad };
