@@ -9,7 +9,7 @@ from jaxtyping import Float
 from model_hooks.host import Run
 from model_hooks.read.heads import weights_of_query
 from pages.ask.computed import computed
-from pages.attention.matrix import Shown
+from pages.attention.matrix import Shown, name_of
 from pages.state.visit import put
 from pages.text import escape_markdown, visible
 from pages.widgets import quantity
@@ -32,6 +32,7 @@ def draw(
 ) -> int:
     """Draw what one query reads; return its position."""
     heading("One query")
+    name = name_of(layer, head)
     query, shares, start = current_position(len(tokens)), shown.shares, shown.start
     drawn, row = tokens[start : start + len(shares)], query - start
     token_strip(
@@ -41,7 +42,7 @@ def draw(
         rows=shares,
         start=start,
         on_pick=lambda picked: put(pos=start + picked),
-        label="Query token",
+        label=f"What {name} reads from one query",
     )
     known = rows_to_send(len(drawn), row)
     if len(known) < len(drawn):
@@ -66,11 +67,11 @@ def draw(
         )
     if shown.measure == "size":
         st.caption("Here and below: each key's share of all sizes in the query's row.")
-    _lines(tokens, shown, lines_span(span, query), query)
+    _lines(tokens, shown, lines_span(span, query), query, name)
     return query
 
 
-def _lines(tokens: Sequence[str], shown: Shown, span: slice, query: int) -> None:
+def _lines(tokens: Sequence[str], shown: Shown, span: slice, query: int, name: str) -> None:
     shares, start = shown.shares, shown.start
     inside = slice(span.start - start, span.stop - start)
     row = np.zeros(len(tokens), shares.dtype)
@@ -85,6 +86,7 @@ def _lines(tokens: Sequence[str], shown: Shown, span: slice, query: int) -> None
         selected=query - span.start,
         threshold=min(LEAST_DRAWN, 0.5 * float(row.max())),
         on_pick=lambda pos: put(pos=span.start + pos),
+        label=f"What {name} reads from each query",
     )
 
 

@@ -2,13 +2,13 @@
 import { focusable } from "./chips.js";
 import { moved } from "./keys.js";
 
-const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
+const ALONG = { ArrowLeft: -1, ArrowRight: 1 };
 
 export function hearKeys(box) {
   box.addEventListener("keydown", (event) => {
     const buttons = buttonsOf(box);
     const from = buttons.indexOf(event.target);
-    const to = from < 0 ? null : moved(event.key, from, buttons.length, STEPS);
+    const to = from < 0 ? null : moved(event.key, from, buttons.length, ALONG);
     if (to === null) return;
     focusable(buttons, buttons[to]);
     buttons[to].focus();

@@ -1,4 +1,5 @@
 // How does a Plotly figure get the look of the page, and what does a click on it say?
+import { LETTER_PX, LINE_PX, wrapped } from "./caption.js";
 import { colourList } from "./theme.js";
 
 export const TEXT_PX = 14;
@@ -102,9 +103,6 @@ export function clicked(points) {
   return { x, y, cell, customdata: (isList ? customdata[0] : customdata) ?? null };
 }
 
-const LINE_PX = 20;
-const LETTER_PX = 8;
-
 // A figure as it is saved: with what it shows, of which model and text, on lines of their own below.
 export function saved({ data, layout }, { alt, about }) {
   const width = layout.width;
@@ -119,21 +117,6 @@ export function saved({ data, layout }, { alt, about }) {
   const annotations = [...(layout.annotations ?? []), caption];
   const height = layout.height + below;
   return { data, layout: { ...layout, margin, annotations, height, updatemenus: [], sliders: [] } };
-}
-
-// A text cut into lines of so many letters at the most, between words where there are any.
-export function wrapped(text, letters) {
-  const found = [];
-  for (const word of text.split(" ").flatMap((one) => cutWord(one, letters))) {
-    const last = found.length - 1;
-    if (last >= 0 && found[last].length + 1 + word.length <= letters) found[last] += ` ${word}`;
-    else found.push(word);
-  }
-  return found;
-}
-
-function cutWord(word, letters) {
-  return word.match(new RegExp(`.{1,${letters}}`, "gsu")) ?? [];
 }
 
 function escaped(text) {

@@ -3,6 +3,7 @@ import { named } from "./chips.js";
 import { element } from "./dom.js";
 import { candidateBars, flowLayout, layerBands } from "./flow_layout.js";
 import { flowMarks } from "./flow_marks.js";
+import { pictured } from "./picture.js";
 import { colourList, variables } from "./theme.js";
 
 const instances = new WeakMap();
@@ -13,7 +14,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!flow) {
     const root = element("div", "flow");
     root.setAttribute("role", "group");
-    parentElement.append(root);
+    parentElement.append(pictured(root));
     flow = { root, width: 0 };
     instances.set(parentElement, flow);
     flow.observer = new ResizeObserver(() => {

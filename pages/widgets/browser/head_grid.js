@@ -2,6 +2,7 @@
 import { focusable } from "./chips.js";
 import { element } from "./dom.js";
 import { movedInGrid } from "./keys.js";
+import { pictured } from "./picture.js";
 import { colourList, variables } from "./theme.js";
 
 const instances = new WeakMap();
@@ -53,7 +54,7 @@ function create(parentElement) {
   tip.setAttribute("aria-hidden", "true");
   scroll.append(root);
   box.append(scroll, tip);
-  parentElement.append(box);
+  parentElement.append(pictured(box));
   const grid = { root, tip, tiles: [], selected: null };
   listen(grid);
   return grid;

@@ -2,6 +2,7 @@
 import { focusable } from "./chips.js";
 import { element } from "./dom.js";
 import { moved } from "./keys.js";
+import { pictured } from "./picture.js";
 
 const instances = new WeakMap();
 const ROW_PX = 22;
@@ -58,7 +59,7 @@ function create(parentElement) {
   lines.append(queries, svg, keys);
   scroll.append(lines);
   box.append(heads, scroll);
-  parentElement.append(box);
+  parentElement.append(pictured(box));
   const view = { lines, queries, keys, svg, scroll, selected: null };
   listen(view);
   return view;

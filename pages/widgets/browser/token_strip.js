@@ -2,6 +2,7 @@
 import { focusable, letters, named, reveal } from "./chips.js";
 import { element } from "./dom.js";
 import { moved } from "./keys.js";
+import { pictured } from "./picture.js";
 
 const instances = new WeakMap();
 const DIM_BELOW = 0.05;
@@ -55,7 +56,7 @@ export function shades({ weights, rows, selected, n }, hovered) {
 
 function create(parentElement) {
   const root = element("div", "box strip");
-  parentElement.append(root);
+  parentElement.append(pictured(root));
   const strip = { root, chips: [], selected: null };
   const posOf = (event) => Number(event.target.closest(".token")?.dataset.pos ?? -1);
   root.addEventListener("click", (event) => pick(strip, posOf(event)));

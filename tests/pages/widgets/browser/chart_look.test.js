@@ -9,7 +9,6 @@ import {
   merged,
   plainLabel,
   saved,
-  wrapped,
 } from "../../../../pages/widgets/browser/chart_look.js";
 
 const THEME = {
@@ -117,12 +116,4 @@ test("a saved figure says what it shows, of which model and text, below all that
   assert.equal(layout.height - drawn.layout.height, layout.margin.b - drawn.layout.margin.b);
   assert.ok(-caption.yshift >= drawn.layout.margin.b);
   assert.equal(drawn.layout.annotations, undefined);
-});
-
-test("a text is cut between words into lines that fit, and nowhere lost", () => {
-  const text = "one two three areallylongword";
-  const lines = wrapped(text, 8);
-  assert.ok(lines.every((line) => line.length <= 8));
-  assert.equal(lines.join("").replaceAll(" ", ""), text.replaceAll(" ", ""));
-  assert.deepEqual(wrapped("a b", 8), ["a b"]);
 });
