@@ -62,12 +62,10 @@ def test_the_file_holds_each_figure(ran):
     assert len(captions) >= 28
 
 
-def test_the_figures_that_it_draws_are_named_in_it():
-    """So that somebody who adds a figure about one run thinks of the notebook."""
+def test_it_draws_with_functions_that_there_are():
     drawn = set(re.findall(r"viz\.(\w+)", "\n".join(cells())))
     assert drawn <= set(viz.__all__)
-    of_one_run = set(viz.__all__) - drawn
-    assert len(of_one_run) < 45
+    assert len(drawn) >= 28
 
 
 def test_nothing_that_it_showed_is_kept_in_it():

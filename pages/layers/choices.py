@@ -23,9 +23,9 @@ class Choices:
     """Which tokens of a long text the table shows."""
     tab: Tab = "words"
     measure: Measure = "probability"
-    share: int = 4
-    """Which share of a fine-tuning's change is looked at, by its number: 4 is all of it."""
     logit_of: int | None = field(default=None, metadata=OF_TOKEN)
     """The token ID whose logit is split; None is the one that the model ends on."""
     against: int | None = field(default=None, metadata=OF_TOKEN)
     """The token ID whose logit is subtracted, if any."""
+    share: int = 4
+    """Which share of a fine-tuning's change is looked at, by its number: 4 is all of it."""
