@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from model_hooks import InlookError
+from model_hooks import Decoding, InlookError
 from model_hooks.host import Run
-from model_hooks.read.recorded import ending_ids
-from model_hooks.write.writing import write_again, write_token, write_tokens
+from model_hooks.read.lens import word_token_ids
+from model_hooks.read.recorded import decode_after, ending_ids
+from model_hooks.write.writing import next_distribution, write_again, write_token, write_tokens
 from pages.ask.computed import computed, streamed
 from pages.ask.draft import Draft, Ids, Move, ids_of, taking
+from pages.ask.stops import Written, reason
 from pages.server.settings import settings
 from pages.state.mailbox import Message
 from pages.state.visit import put, view
@@ -30,6 +32,8 @@ class Stretch(NamedTuple):
 
 PROBLEM = Message[str]("writing.problem")
 """What went wrong in the last move."""
+STOPPED = Message[str]("writing.stopped")
+"""Why the last run ended before its time, as Markdown."""
 _MOVES = Message[tuple[Move, ...]]("writing.moves")
 """What is asked for and not made yet, in order: keys may be pressed faster than tokens come."""
 _TO_WRITE = Message[Stretch]("writing.to_write")
@@ -39,6 +43,9 @@ _write_token = computed(write_token, keep=False)
 _write_again = streamed(write_again)
 _write_tokens = streamed(write_tokens)
 _ending_ids = computed(ending_ids)
+_decode_after = computed(decode_after)
+_word_ids = computed(word_token_ids)
+_next_distribution = computed(next_distribution)
 
 
 def current_draft(asked: Run) -> Draft:
@@ -69,7 +76,8 @@ def write_on(asked: Run, stretch: Stretch, seconds: float) -> Iterator[Draft]:
     """Write a run's tokens, yielding the draft after each; leave what is not done in time.
 
     Each token is kept before the next one: a click may end the run wherever it is. Ends at a token
-    that ends the text, or with a problem to show when the context is full.
+    that ends the text or that the view wants to stop at, which `STOPPED` then tells, or with a
+    problem to show when the context is full.
 
     Args:
         asked: The prompt's run.
@@ -83,6 +91,9 @@ def write_on(asked: Run, stretch: Stretch, seconds: float) -> Iterator[Draft]:
         for n_left, step in zip(reversed(range(stretch.n_left)), steps, strict=False):
             draft = _keep(draft.moved((*draft.steps, step)), now=False)
             yield draft
+            if why := _why_stop(draft, asked, step.token_id in endings):
+                STOPPED.leave(why)
+                return
             if n_left and step.token_id not in endings and time.monotonic() > until:
                 _TO_WRITE.leave(stretch._replace(n_left=n_left))
                 return
@@ -145,6 +156,28 @@ def forget_branches() -> None:
     """Drop all branches but the current text."""
     if (draft := _kept()) is not None:
         st.session_state[_DRAFT] = draft.without_others()
+
+
+def _why_stop(draft: Draft, asked: Run, ends: bool) -> str | None:
+    """Say why a run stops after the newest token of a text; None where it goes on."""
+    stops, step = view().stops, draft.steps[-1]
+    before = after = ""
+    if stops.stop_text:
+        texts = [(draft.model_name, draft.prompt_ids, draft.written[:n]) for n in (-1, None)]
+        before, after = (_decode_after(*text) for text in texts)
+    rank = None
+    if stops.stop_word.strip() and stops.stop_rank is not None:
+        rank = _rank_before(draft, asked, stops.stop_word.strip())
+    return reason(stops, Written(step, before, after, ends, rank))
+
+
+def _rank_before(draft: Draft, asked: Run, word: str) -> int | None:
+    """Return the rank that a word, or its first token, had when the newest token was picked."""
+    if not (ids := _word_ids(draft.model_name, f" {word}")):
+        return None
+    text = draft.model_name, draft.prompt_ids, draft.written[:-1]
+    scores = _next_distribution(*text, Decoding(), *_way(asked))[0].scores
+    return int((scores > scores[ids[0]]).sum()) + 1
 
 
 def _kept() -> Draft | None:

@@ -70,6 +70,8 @@ def _draw_page(draw: Callable[[], None], title: str, draw_first: Callable[[], No
         draw_first()
     if problem := writing.PROBLEM.peek():
         st.error(escape_markdown(problem), icon=":material/error:")
+    if why := writing.STOPPED.peek():
+        st.info(f"The run stopped: {why}.", icon=":material/pause_circle:")
     if names := UNREADABLE.peek():
         st.warning(damage(names), icon=":material/link_off:")
     if guess_due() is None:
@@ -77,7 +79,7 @@ def _draw_page(draw: Callable[[], None], title: str, draw_first: Callable[[], No
     else:
         page_title(title)
         st.info(GUESS_FIRST, icon=":material/visibility_off:")
-    for said in (writing.PROBLEM, UNREADABLE):
+    for said in (writing.PROBLEM, writing.STOPPED, UNREADABLE):
         said.take()  # not before: a page that is drawn twice says it twice
 
 

@@ -19,18 +19,16 @@ from pages.ask import writing
 from pages.ask.computed import computed
 from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run_if_any
-from pages.server.settings import settings as allowed
-from pages.shell import conversation
+from pages.shell import conversation, how_long
 from pages.shell.navigation import Place
 from pages.shell.pair_bar import draw_pair_of_texts
 from pages.shell.parts import WITH_PAGE, uses_text
 from pages.shell.presets import presets_of
 from pages.state.mailbox import reported
-from pages.state.view import View, fields_of
+from pages.state.view import Stops, View, fields_of
 from pages.state.visit import put, redraw, redraw_window, uses, view
 from pages.teach.moves import guess_due
 from pages.text import code_span, escape_markdown, visible
-from pages.widgets.bind import bind
 from pages.widgets.components import text_strip
 from pages.widgets.controls import cache_control, decoding_controls, settings_of
 from pages.widgets.fragment import of_window
@@ -38,7 +36,6 @@ from pages.widgets.quantity import CHANCE, CONTEXT, TOKENS, shown
 from pages.widgets.words import token_name
 from viz.numbers import counted
 
-MOST_PER_RUN = 500
 EXAMPLE_LETTERS = 60
 """Of an example's prompt, in the menu."""
 TAIL_TOKENS = 60
@@ -263,8 +260,9 @@ def _draw_length() -> None:
 
 
 def _how_it_is_picked() -> None:
-    uses(*(name for name in fields_of(View) if name.startswith("decoding.")))
+    uses(*(name for name in fields_of(View) if name.startswith(("decoding.", "stops."))))
     settings = settings_of(view().decoding)
+    settings += ", stops" if view().stops != Stops() else ""
     how = st.popover(
         settings[:1].upper() + settings[1:],
         key="text_bar.how",
@@ -281,14 +279,7 @@ def _how_it_is_picked() -> None:
             return
         decoding_controls(of, _stages_if)
         cache_control()
-        bind(
-            st.number_input,
-            "Tokens per run",
-            "n_per_run",
-            min_value=1,
-            max_value=allowed().at_most("new_tokens", MOST_PER_RUN),
-            everywhere=True,
-        )
+        how_long.draw()
 
 
 def _growing(drafts: Iterator[Draft], stretch: writing.Stretch) -> Iterator[tuple[int, list[str]]]:

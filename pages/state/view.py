@@ -41,6 +41,24 @@ OF_TOKEN = {"belongs_to": ("model", "prompt", "pos")}
 """Put away when another token is looked at, and given back with it."""
 
 
+@dataclass(frozen=True)
+class Stops:
+    """What ends a run before all its tokens are written; see `pages/ask/stops.py`."""
+
+    stop_text: str = ""
+    """A text that was written; empty for none."""
+    stop_entropy: float | None = None
+    """More bits than these at the choice of a token."""
+    stop_surprise: float | None = None
+    """A token of more bits than these."""
+    stop_off_top: bool = False
+    """A token that was not the most probable one."""
+    stop_word: str = ""
+    """A word whose rank is watched; empty for none."""
+    stop_rank: int | None = None
+    """The worst rank that it may have."""
+
+
 OF_STEP = {"belongs_to": ("course.lesson", "course.step")}
 """Put away when another step of a lesson is opened, and given back with it."""
 
@@ -89,6 +107,7 @@ class View(Selection):
     """None is the mean over all heads."""
     n_per_run: int = 20
     """Tokens that one run writes at the most."""
+    stops: Stops = field(default=Stops(), metadata={"flat": True})
     keys: bool = True
     """Whether single letters are commands."""
     watched: tuple[int, ...] | None = field(default=None, metadata=OF_MODEL)
