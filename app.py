@@ -11,13 +11,13 @@ from pages.server.health import HEALTH_ROUTES
 from pages.server.quiet import keep_words_out, say_sorry
 from pages.server.settings import settings
 from pages.server.silent import end_silent_connections
-from pages.shell import lesson_panel, sidebar, take_away, text_bar
+from pages.shell import guess_panel, lesson_panel, sidebar, take_away, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
 from pages.state.visit import begin, end
+from pages.teach.moves import asks_for_guesses
 from pages.teach.moves import enter as enter_lesson
-from pages.teach.moves import is_in_lesson
 from pages.widgets.chart import PLOTLY_ROUTE
 
 # One line per page: folder, title, address. Each address differs from its folder's name: Streamlit
@@ -58,7 +58,7 @@ def draw() -> None:
         page_title=f"{place.title} · Inlook",
         page_icon="🔎",
         layout="wide",
-        initial_sidebar_state="collapsed" if is_in_lesson() else "auto",
+        initial_sidebar_state="collapsed" if asks_for_guesses() else "auto",
     )
     st.html(LOOK / "page.css")
     st.logo(LOOK / "logo.svg", size="large")
@@ -67,6 +67,7 @@ def draw() -> None:
     sidebar.draw(PAGES)
     write_on = text_bar.draw(place)
     lesson_panel.draw()
+    guess_panel.draw()
     offered = take_away.draw_page(page.run)
     write_on()
     offered(place)

@@ -11,6 +11,7 @@ from model_hooks.opening.names import short_name
 from pages.ask.session import info
 from pages.state.visit import link, put
 from pages.text import escape_markdown
+from pages.widgets.guess_switch import guess_first_switch
 from pages.widgets.models import bundled_model_menu, own_model_box, size_of
 from pages.widgets.next_pages import link_page
 from viz.numbers import counted
@@ -76,5 +77,6 @@ def _for_teachers() -> None:
     link_page("lessons", "To the lessons", ":material/school:")
     st.markdown(
         "**At the projector**: fold the sidebar away («), enlarge the page with Ctrl and +, and "
-        "write with the keys: `N` one token, `B` back, `G` many. Ask for a guess before each `N`."
+        "write with the keys: `N` one token, `B` back, `G` many."
     )
+    guess_first_switch()

@@ -9,6 +9,7 @@ from pages.teach import moves
 from pages.teach.lesson import Lesson
 from pages.teach.reading import faulty, lessons
 from pages.text import escape_markdown
+from pages.widgets.guess_switch import guess_first_switch
 from pages.widgets.heading import page_title
 from viz.numbers import counted
 
@@ -27,6 +28,7 @@ def draw() -> None:
         "locked: skip what you like, click what you like. All "
         f"{counted(len(lessons()), 'lesson')} take about {counted(n_minutes, 'minute')}."
     )
+    guess_first_switch()
     for number, lesson in enumerate(lessons().values(), 1):
         _row(number, lesson)
     for fault in faulty():

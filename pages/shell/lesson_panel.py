@@ -5,28 +5,15 @@ from collections.abc import Sequence
 import streamlit as st
 
 from model_hooks.opening.names import short_name
+from pages.shell.guessing import ASKING, SHOW, guess_widget, leave_room, say
 from pages.state.view import View
 from pages.state.visit import put, uses, view
 from pages.teach import moves
 from pages.teach.lesson import Guess, Lesson, Step
-from pages.teach.truth import false_claims, filled, look, offered_guesses, verdict, view_of
+from pages.teach.truth import false_claims, filled, look, verdict, view_of
 from pages.text import escape_markdown
-from pages.widgets.bind import bind
 from pages.widgets.fragment import fragment
 
-ASKING = "Asking the model…"
-SAYS = {
-    "yes": ":green-badge[:material/check: Right]",
-    "nearly": ":orange-badge[:material/check: Nearly]",
-    "no": ":blue-badge[:material/lightbulb: Not so]",
-    "unknown": ":gray-badge[:material/visibility: Shown]",
-}
-UNITS = {"share": " (in %)", "bits": " (in bits)", "bytes": " (in bytes)"}
-BESIDE = """<style>@media (min-width: 1100px) {
-  .stMainBlockContainer { padding-right: 24rem; padding-left: 2rem; } }</style>"""
-"""The page leaves room for the panel as long as there is one."""
-LOW = "<style>@media (max-width: 1099px) { .st-key-lesson_panel { max-height: 55vh; } }</style>"
-"""Over the page, the panel leaves room for it once there is something to see."""
 HINTS = ("A nudge", "Another hint", "Show me")
 
 
@@ -42,7 +29,7 @@ def _draw_panel() -> None:
     lesson, step = moves.open_lesson(), moves.open_step()
     if lesson is None or step is None:
         return
-    st.html(BESIDE if moves.guess_due() else BESIDE + LOW)
+    leave_room(moves.guess_due() is not None)
     with st.container(key="lesson_panel"):
         _heading(lesson, number := lesson.nearest(view().course.step))
         st.markdown(f"**{step.title}**")
@@ -88,9 +75,7 @@ def _step(lesson: Lesson, step: Step) -> None:
         if not is_shown:
             _ask(step.guess, seen, [filled(hint, found) for hint in hints], len(step.hints))
             return
-        came = verdict(step.guess, view().course.guess, found)
-        said = f"You said {came.guess}. " if came.guess else ""
-        st.markdown(f"{SAYS[came.is_right]} {said}The model: **{came.truth}**.")
+        say(verdict(step.guess, view().course.guess, found))
     if step.reveal:
         st.markdown(filled(step.reveal, found))
     if faults := false_claims(step, found):
@@ -102,12 +87,12 @@ def _step(lesson: Lesson, step: Step) -> None:
 
 def _ask(guess: Guess, seen: View, hints: Sequence[str], n_hints: int) -> None:
     """Draw what a guess is made with, and the hints that were asked for."""
-    _guess_widget(guess, seen)
+    guess_widget(guess, seen, "course.guess")
     for hint in hints:
         st.markdown(f":material/lightbulb: {hint}")
     with st.container(horizontal=True, gap="small"):
         st.button(
-            "Show what happens",
+            SHOW,
             key="lesson.reveal",
             type="primary",
             on_click=moves.reveal,
@@ -120,17 +105,6 @@ def _ask(guess: Guess, seen: View, hints: Sequence[str], n_hints: int) -> None:
                 on_click=put,
                 args=({"course.hints": n + 1},),
             )
-
-
-def _guess_widget(guess: Guess, seen: View) -> None:
-    label = f"Your guess{UNITS.get(guess.kind, '')}"
-    if offered := offered_guesses(guess, seen):
-        widget = st.radio if guess.kind == "choice" else st.selectbox
-        options, write = list(offered), offered.__getitem__
-        bind(widget, label, "course.guess", options=options, format_func=write, blank=True)
-        return
-    word = "a word or a piece of one" if guess.kind == "token" else "a number"
-    bind(st.text_input, label, "course.guess", placeholder=f"Type {word}", max_chars=60)
 
 
 def _ways_on(lesson: Lesson, number: int) -> None:

@@ -15,7 +15,7 @@ from pages.ask import writing
 from pages.state.mailbox import Message
 from pages.state.view import View, fields_of
 from pages.state.visit import UNREADABLE, uses
-from pages.teach.moves import guess_due
+from pages.teach.waits import guess_due
 from pages.text import escape_markdown
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import page_title
@@ -30,7 +30,7 @@ WITH_PAGE = Message[Callable[[], None]]("parts.with_page")
 """What to draw first whenever the page is drawn; it may lie elsewhere in the window."""
 GUESS_FIRST = (
     "**Guess first.** What this page shows is drawn as soon as you press **Show what happens** "
-    "in the lesson, with a guess or without one."
+    "beside it, with a guess or without one."
 )
 IN_WORDS = {
     "model": "the model",

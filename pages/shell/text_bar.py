@@ -27,7 +27,7 @@ from pages.shell.presets import presets_of
 from pages.state.mailbox import reported
 from pages.state.view import Stops, View, fields_of
 from pages.state.visit import put, redraw, redraw_window, uses, view
-from pages.teach.moves import guess_due
+from pages.teach.waits import guess_due
 from pages.text import code_span, escape_markdown, visible
 from pages.widgets.components import text_strip
 from pages.widgets.controls import cache_control, decoding_controls, settings_of

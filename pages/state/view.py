@@ -93,6 +93,20 @@ class Selection:
     """The conversation that the prompt was made of, as `user:Hi`; none where it is a plain text."""
 
 
+OF_LOOK = {"belongs_to": ("model", "prompt", "written", "pos", "interventions"), "forgotten": True}
+"""Begins anew with whatever changes an answer."""
+
+
+@dataclass(frozen=True)
+class GuessFirst:
+    """Whether pages wait for a guess before they show what comes out, and what was guessed."""
+
+    guess_first: bool = False
+    guessed: str = field(default="", metadata=OF_LOOK)
+    seen: str = field(default="", metadata=OF_LOOK)
+    """What has been shown, as `pages/teach/guess_first.py` calls it."""
+
+
 @dataclass(frozen=True)
 class View(Selection):
     """What is looked at on every page; the pages' own parts come on top (`whole_view`)."""
@@ -114,6 +128,7 @@ class View(Selection):
     """Token IDs of words to watch; None for the most probable ones."""
     typed: str = field(default="", metadata=OF_MODEL)
     """A word that was typed to be watched, as long as it is not one token."""
+    first: GuessFirst = field(default=GuessFirst(), metadata={"flat": True})
     course: Course = field(default=Course(), metadata={"flat": True})
 
 

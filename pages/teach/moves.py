@@ -117,6 +117,6 @@ def own_model() -> None:
         put(model=view_of(lesson, view().course.step).model)
 
 
-def is_in_lesson() -> bool:
-    """Tell by the address whether a lesson is open, before the view is known."""
-    return "lesson" in st.query_params
+def asks_for_guesses() -> bool:
+    """Tell by the address whether something is guessed here, before the view is known."""
+    return bool({"lesson", "guess_first"} & st.query_params.keys())

@@ -40,10 +40,14 @@ class Subject:
     head: int | None = 0
     decoding: Decoding = field(default=Decoding())
 
+    written: tuple[int, ...] = ()
+    """IDs of tokens after the prompt."""
+
     @property
     def run(self) -> Run:
         """The run that questions are about."""
-        return Run(self.model, _encode(self.model, self.prompt), self.interventions)
+        token_ids = (*_encode(self.model, self.prompt), *self.written)
+        return Run(self.model, token_ids, self.interventions)
 
     @property
     def info(self) -> ModelInfo:

@@ -23,6 +23,8 @@ OVERRIDES = ("model", "prompt", "pos", "layer", "head")
 OPTIONS = ("temperature", "top_k", "top_p", "min_p", "seed")
 """Of decoding: a value that sets one samples."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_LIST = re.compile(r"^(\d+)([.)])(?=\s)", re.MULTILINE)
+"""A number at the beginning of a line, of which Markdown would make a list."""
 WRITE: Mapping[str, Callable[[float], str]] = {
     "share": percent,
     "bits": bits,
@@ -73,10 +75,11 @@ def view_of(lesson: Lesson, number: int, model: str | None = None) -> View:
 
 def look(step: Step, seen: View) -> dict[str, Found]:
     """Ask for every value of a step; one that this model does not have says why."""
-    return {value.name: _found(value, seen) for value in step.values}
+    return {value.name: find(value, seen) for value in step.values}
 
 
-def _found(value: Value, seen: View) -> Found:
+def find(value: Value, seen: View) -> Found:
+    """Ask for one value."""
     gives = KINDS[value.ask].gives
     try:
         about, given = subject_of(value, seen)
@@ -92,6 +95,8 @@ def subject_of(value: Value, seen: View) -> tuple[Subject, dict[str, Any]]:
     about = Subject(
         seen.model, seen.prompt, seen.interventions, seen.pos, seen.layer, seen.head, seen.decoding
     )
+    if "prompt" not in given and seen.written:
+        about = replace(about, written=seen.written)
     changes = {name: given.pop(name) for name in OVERRIDES if name in given}
     if "off" in given:
         changes["interventions"] = field_value(View, "interventions", given.pop("off"))
@@ -115,7 +120,7 @@ def written(gives: str, value: Answer, about: Subject) -> str:
 
 def filled(text: str, found: Mapping[str, Found]) -> str:
     """Put values into a text, where it has their names in braces."""
-    return PLACEHOLDER.sub(lambda match: found[match[1]].reads, text)
+    return _LIST.sub(r"\1\\\2", PLACEHOLDER.sub(lambda match: found[match[1]].reads, text))
 
 
 def holds(condition: Condition, found: Mapping[str, Found]) -> bool:
@@ -163,7 +168,7 @@ def offered_guesses(guess: Guess, seen: View) -> dict[str, str]:
     """Return what there is to choose from and how it reads; nothing where one types."""
     if guess.kind == "choice":
         return {number: one.says for number, one in _numbered(guess).items()}
-    about = Subject(seen.model, seen.prompt)
+    about = Subject(seen.model, seen.prompt, written=seen.written)
     try:
         match guess.kind:
             case "place":

@@ -51,6 +51,7 @@ def test_a_walk_through_a_lesson(real_models):
     assert not [one for one in app.button if one.key == "lesson.next"]
 
 
+@pytest.mark.slow
 def test_a_lesson_says_what_does_not_hold_for_another_model(real_models):
     app = opened(model="twin-rope", lesson=NAME, step=2, shown=1)
     assert not app.exception

@@ -52,9 +52,11 @@ def test_everything_that_a_lesson_says_is_true(real_models, path):
     ("true", "false"),
     [
         ('{ value = "who", is = " Tim" }', '{ value = "who", is = " Tom" }'),
-        ("near = 0.98, within = 0.02", "near = 0.9, within = 0.02"),
+        pytest.param(
+            "near = 0.98, within = 0.02", "near = 0.9, within = 0.02", marks=pytest.mark.slow
+        ),
         ('value = "rank_there", below = 2', 'value = "rank_there", above = 2'),
-        ('value = "size", is = 4096', 'value = "size", below = 4096'),
+        pytest.param('value = "size", is', 'value = "size", below', marks=pytest.mark.slow),
     ],
 )
 def test_a_lesson_that_is_false_is_found_out(real_models, tmp_path, true, false):
@@ -150,6 +152,12 @@ def test_of_several_answers_the_one_whose_conditions_hold_is_right():
 )
 def test_numbers_are_read_as_people_write_them(told, number):
     assert number_in(told) == number
+
+
+def test_a_number_that_begins_a_sentence_begins_no_list():
+    found = {"n": Found("number", 10, "10"), "p": Found("share", 0.5, "50.0%")}
+    assert filled("{n}. With {n} more", found) == r"10\. With 10 more"
+    assert filled("{p}. So {n}.", found) == "50.0%. So 10."
 
 
 def test_lessons_have_their_models_at_hand_or_in_a_package():
