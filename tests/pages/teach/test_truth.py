@@ -13,7 +13,7 @@ from pages.teach.answers import answer
 from pages.teach.lesson import Condition, Guess, Option
 from pages.teach.reading import FOLDER, lessons, read_lesson
 from pages.teach.subject import Subject
-from pages.teach.truth import Found, false_claims, holds, look, number_in, verdict, view_of
+from pages.teach.truth import Found, false_claims, filled, holds, look, number_in, verdict, view_of
 
 PROMPT = "Lily and Tim went to the lighthouse. Lily and"
 FOUND = {
