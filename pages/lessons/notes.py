@@ -16,7 +16,8 @@ from pages.widgets.bind import bind
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import page_title
 
-LINE = "\n\n" + "_" * 40
+LINE = "_" * 40
+"""To write on, on paper."""
 
 
 def draw(lesson: Lesson) -> None:
@@ -77,7 +78,7 @@ def _step(lesson: Lesson, number: int, step: Step, shows: bool) -> None:
     if shows:
         _answers(step, found)
     elif step.guess:
-        st.markdown(f"My guess: {LINE}\n\nWhat the model did: {LINE}".replace("\n\n", " "))
+        st.markdown(f"My guess: {LINE}\n\nWhat the model did: {LINE}")
 
 
 def _options(guess: Guess) -> None:
