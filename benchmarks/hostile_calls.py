@@ -57,6 +57,7 @@ LEFT_OUT = {
     "untrained": "hands out a model",
     "run_at": "hands out tensors",
     "write_again": "is asked with what was written",
+    "rewritten": "is asked with what was written",
 }
 MAY_LACK_NUMBERS = {
     "between.apart",

@@ -166,6 +166,20 @@ def write_again(
         written_ids = (*written_ids, wanted)
 
 
+def rewritten(
+    model: Writer,
+    prompt_ids: Ids,
+    written_ids: Ids,
+    decoding: Decoding,
+    wanted_ids: Ids,
+    use_cache: bool = True,
+    interventions: tuple[Intervention, ...] = (),
+) -> tuple[WrittenStep, ...]:
+    """Return all steps of `write_again` at once; its arguments, and its errors."""
+    way = decoding, wanted_ids, use_cache, interventions
+    return tuple(write_again(model, prompt_ids, written_ids, *way))
+
+
 def next_distribution(
     model: Writer,
     prompt_ids: Ids,

@@ -130,8 +130,10 @@ def _pos_in_a() -> int | None:
     """The position in A that shares a place with the chosen one; the last one with the last."""
     a, b = runs()
     pos = view().pos
-    if pos is None or pos >= len(b.token_ids) - 1:
+    if pos is None:
         return None
+    if pos >= len(b.token_ids) - 1:  # the last one, or the one to come
+        return len(a.token_ids) + pos - len(b.token_ids)
     if (partner := partner_of(_aligned(a, b), pos)) is None:
         raise ComparisonError(
             f"Token {pos} has no place in A's text: choose one that stands in both."

@@ -114,9 +114,13 @@ def runs() -> bool:
     return bool(st.session_state.get(_RUNS))
 
 
-def step_forward() -> None:
-    """Ask for the next token, as decoding picks it, after whatever the prompt is by then."""
-    _ask(Move(writes=True))
+def step_forward(choose: int | None = None) -> None:
+    """Ask for the next token, as decoding picks it, after whatever the prompt is by then.
+
+    Args:
+        choose: The ID of the token to write instead of picking one.
+    """
+    _ask(Move(writes=True, choose=choose))
 
 
 def step_back() -> None:

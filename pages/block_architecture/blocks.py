@@ -9,6 +9,7 @@ from model_hooks import ModelInfo
 from model_hooks.opening.names import short_name
 from model_hooks.parts.differences import Difference, Topic, differences
 from model_hooks.parts.facts import ORIGINAL_2017, BlockFacts
+from pages.ask.pair import has_pair
 from pages.block_architecture.explanations import WRITTEN, explain
 from pages.block_architecture.picture import pieces_of
 from pages.block_architecture.scene import Scene
@@ -35,13 +36,19 @@ PICTURE_HELP = (
 
 
 def draw(scene: Scene, all_facts: tuple[BlockFacts, ...]) -> None:
-    """Draw both blocks, and explain the difference that is chosen."""
+    """Draw both blocks, and explain the difference that is chosen.
+
+    With a pinned run, the two blocks are A's and B's.
+    """
     found = differences(scene.facts)
-    then, now = st.columns(2, gap="medium")
-    with then:
-        _draw_2017()
-    with now:
+    if has_pair():
         _draw_loaded(scene, found, all_facts)
+    else:
+        then, now = st.columns(2, gap="medium")
+        with then:
+            _draw_2017()
+        with now:
+            _draw_loaded(scene, found, all_facts)
     if note := unread(scene.facts, scene.info):
         st.info(note, icon=":material/info:")
     if not found:

@@ -1,6 +1,7 @@
 """Block architecture: what is inside a block, and what changed?"""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import streamlit as st
@@ -9,13 +10,24 @@ from model_hooks import InlookError
 from model_hooks.host import Run
 from model_hooks.read.architecture import block_facts
 from pages.ask.computed import computed
+from pages.ask.pair import of_both
 from pages.ask.session import info, run, tokens_of_run
-from pages.block_architecture import activations, blocks, norm_kind, norm_place, twins, whole
+from pages.block_architecture import (
+    activations,
+    between,
+    blocks,
+    norm_kind,
+    norm_place,
+    twins,
+    whole,
+)
 from pages.block_architecture.choices import Tab
 from pages.block_architecture.scene import Scene
+from pages.state.visit import view
 from pages.text import escape_markdown, visible
 from pages.widgets.bind import tabs
-from pages.widgets.controls import pick_layer, pick_position
+from pages.widgets.compared import draw_between, draw_each
+from pages.widgets.controls import current_position, pick_layer, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import heading, page_title
 from pages.widgets.next_pages import try_next
@@ -29,6 +41,8 @@ class Deeper(NamedTuple):
     title: str
     help: str | None
     draw: Callable[[Scene], None]
+    of_both: bool = True
+    """Whether it is about the run that is looked at."""
 
 
 DEEPER = (
@@ -60,6 +74,7 @@ DEEPER = (
         "The twins: one choice at a time",
         twins.HELP,
         lambda scene: twins.draw(),
+        of_both=False,
     ),
 )
 NEXT_PAGES = {
@@ -95,15 +110,23 @@ def _explore(asked: Run, tokens: Sequence[str]) -> None:
     with by_layer:
         layer = pick_layer(info())
     with by_token:
-        pos = pick_position(tokens)
+        pick_position(tokens)
     all_facts = _block_facts(asked.model_name)
     in_words.markdown(blocks.answer(all_facts[layer]))
-    scene = Scene(asked, info(), all_facts[layer], pos, escape_markdown(visible(tokens[pos])))
-    blocks.draw(scene, all_facts)
-    _deeper(scene)
+    draw_each(lambda: blocks.draw(_scene(), _block_facts(run().model_name)))
+    draw_between(lambda: between.draw(*of_both(_scene)))
+    _deeper()
 
 
-def _deeper(scene: Scene) -> None:
+def _scene() -> Scene:
+    """Return what is looked at, of the run that is looked at."""
+    asked, tokens = run(), tokens_of_run()
+    pos, facts = current_position(len(tokens)), _block_facts(asked.model_name)
+    name = escape_markdown(visible(tokens[pos]))
+    return Scene(asked, info(), facts[min(view().layer, len(facts) - 1)], pos, name)
+
+
+def _deeper() -> None:
     labels = [one.label for one in DEEPER]
     names = [one.name for one in DEEPER]
     opened = tabs("block_architecture.tab", names, labels=labels)
@@ -112,7 +135,14 @@ def _deeper(scene: Scene) -> None:
             continue
         with tab:
             heading(one.title, help=one.help)
-            try:
-                one.draw(scene)
-            except InlookError as error:
-                st.info(escape_markdown(str(error)), icon=":material/info:")
+            if one.of_both:
+                draw_each(partial(_draw_tab, one), wide=True)
+            else:
+                _draw_tab(one)
+
+
+def _draw_tab(of: Deeper) -> None:
+    try:
+        of.draw(_scene())
+    except InlookError as error:
+        st.info(escape_markdown(str(error)), icon=":material/info:")

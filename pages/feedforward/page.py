@@ -1,8 +1,10 @@
 """Feedforward: where does the model keep what it knows?"""
 
+from functools import partial
+
 import streamlit as st
 
-from model_hooks import InlookError, bundled_models
+from model_hooks import ComparisonError, InlookError, bundled_models
 from model_hooks.arrays import log_softmax
 from model_hooks.host import Run
 from model_hooks.opening.installed import SMOLLM2
@@ -10,13 +12,15 @@ from model_hooks.parts.abilities import Abilities
 from model_hooks.read.recorded import abilities_of
 from model_hooks.read.tail import logits_after
 from pages.ask.computed import computed
+from pages.ask.pair import has_pair
 from pages.ask.session import info, run, tokens_of_run
-from pages.feedforward import activation, experts, neurons, steps, switched_off
+from pages.feedforward import activation, between, experts, neurons, steps, switched_off
 from pages.feedforward.choices import Tab
 from pages.feedforward.scene import Scene
-from pages.state.visit import put, view
+from pages.state.visit import is_of_other, put, view
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
+from pages.widgets.compared import draw_between, draw_each
 from pages.widgets.controls import current_position, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import page_title
@@ -81,9 +85,25 @@ def _explore(asked: Run, tokens: tuple[str, ...]) -> None:
         word = pick_word(output, "feedforward.word", label="Next word to follow")
     abilities = _abilities(asked.model_name)
     scene = Scene(asked, info(), abilities, tokens, pos, word, token_name(word))
-    layer = steps.draw(scene, answer)
+
+    def draw_steps() -> int:
+        return steps.draw(_scene(scene), st.container() if has_pair() else answer)
+
+    layer = draw_each(draw_steps)
+    draw_between(lambda: between.draw(scene))
     _offer_fact()
     _draw_tabs(scene, layer)
+
+
+def _scene(own: Scene) -> Scene:
+    """Return what is looked at: the visitor's own scene, or the same of the pinned run."""
+    if not is_of_other():
+        return own
+    asked, tokens = run(), tokens_of_run()
+    pos = current_position(len(tokens))
+    word = pick_word(log_softmax(_logits(*asked, pos)), "feedforward.word")
+    of_a = _abilities(asked.model_name)
+    return Scene(asked, info(), of_a, tokens, pos, word, token_name(word))
 
 
 def _offer_fact() -> None:
@@ -108,14 +128,24 @@ def _draw_tabs(scene: Scene, layer: int) -> None:
         if not tab.open:
             continue
         with tab:
-            if name == "neurons":
-                neurons.draw(scene, layer)
-            elif name == "activation":
-                activation.draw(scene, layer)
-            elif name == "off":
-                switched_off.draw(scene, layer)
-            else:
-                experts.draw(scene, layer)
+            draw_each(partial(_draw_tab, name, scene, layer), wide=True)
+
+
+def _draw_tab(name: Tab, own: Scene, layer: int) -> None:
+    """Draw what a tab shows of the run that is looked at."""
+    scene = _scene(own)
+    if is_of_other():
+        if name not in tabs_of(scene.abilities):
+            raise ComparisonError("A has no router that would choose among experts.")
+        layer = min(layer, scene.info.n_layers - 1)
+    if name == "neurons":
+        neurons.draw(scene, layer)
+    elif name == "activation":
+        activation.draw(scene, layer)
+    elif name == "off":
+        switched_off.draw(scene, layer)
+    else:
+        experts.draw(scene, layer)
 
 
 def tabs_of(abilities: Abilities) -> list[Tab]:

@@ -36,7 +36,7 @@ MEASURE_HELP = (
 )
 MEASURES: dict[Measure, str] = {"probability": "Probability", "logit": "Score", "rank": "Rank"}
 
-_lens = computed(feedforward_lens)
+lens_of = computed(feedforward_lens)
 
 
 def draw(scene: Scene, above: DeltaGenerator) -> int:
@@ -51,7 +51,7 @@ def draw(scene: Scene, above: DeltaGenerator) -> int:
     with left:
         layer = pick_layer(scene.info)
     try:
-        lens: FeedforwardLens = _lens(*scene.asked, scene.word, scene.pos)
+        lens: FeedforwardLens = lens_of(*scene.asked, scene.word, scene.pos)
     except InlookError as error:
         st.info(escape_markdown(str(error)), icon=":material/info:")
         return layer

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from pages.forward_pass.seen import Seen
 from pages.state.mailbox import reported
+from pages.state.visit import is_of_other, keyed
 from pages.text import visible
 from pages.widgets.components import component
 from pages.widgets.quantity import CHANCE, PROBABILITY, shown
@@ -86,7 +87,10 @@ def draw_flow(
         if told := reported(key, "picked"):
             on_pick(*told)
 
-    _forward_flow(key=key, data=data, on_picked_change=picked)
+    if is_of_other():
+        _forward_flow(key=keyed(key), data=data)
+    else:
+        _forward_flow(key=key, data=data, on_picked_change=picked)
 
 
 def lanes(seen: Seen) -> dict[str, Any]:

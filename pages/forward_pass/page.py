@@ -14,7 +14,9 @@ from pages.forward_pass.seen import Seen, look
 from pages.state.visit import part, put, uses
 from pages.teach.moves import open_lesson
 from pages.widgets.bind import bind
-from pages.widgets.controls import pick_position
+from pages.widgets.choices_apart import draw_choices
+from pages.widgets.compared import draw_between, draw_each
+from pages.widgets.controls import current_position, pick_position
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import page_title
 from pages.widgets.next_pages import try_next
@@ -86,23 +88,34 @@ def _explore(asked: Run) -> None:
     with st.container(border=True, key="forward.stage"):
         pos = _heading()
         seen = look(asked, pos)
-        STAGES[number].draw(seen)
+        draw_each(lambda: STAGES[number].draw(_look()))
+        if STAGES[number].name in ("lm_head", "choice"):
+            draw_between(lambda: draw_choices(lambda: _look().stages, "forward_pair"))
         _step_buttons(number)
     if words is not None:
         stop = f":blue-badge[Stop {number + 1} of {len(STAGES)}: {STAGES[number].title}]"
         words.markdown(f"{stop} {tour.sentence(seen, STAGES[number].name)}")
     with picture:
-        draw_flow(
-            seen,
-            cards=cards(seen),
-            candidates=candidates(seen.stages, token_name, n_candidates=5, chosen=seen.picked),
-            choice=choice.picked(seen),
-            stage=STAGES[number].name,
-            details=".st-key-forward-stage",
-            key="forward.flow",
-            on_pick=lambda what, value: put({PLACES[what]: value}),
-        )
+        draw_each(lambda: _draw_picture(_look(), STAGES[number].name), wide=True)
     _try_next(STAGES[number])
+
+
+def _look() -> Seen:
+    """Look at the run that is looked at, in the lane of the chosen token."""
+    return look(run(), current_position(len(tokens_of_run())))
+
+
+def _draw_picture(seen: Seen, stage: StageName) -> None:
+    draw_flow(
+        seen,
+        cards=cards(seen),
+        candidates=candidates(seen.stages, token_name, n_candidates=5, chosen=seen.picked),
+        choice=choice.picked(seen),
+        stage=stage,
+        details=".st-key-forward-stage",
+        key="forward.flow",
+        on_pick=lambda what, value: put({PLACES[what]: value}),
+    )
 
 
 def _heading() -> int:

@@ -15,5 +15,7 @@ class Choices:
 
     details: Details = "numbers"
     """What lies below the chart."""
+    follows: Literal["own", "of_a"] = "own"
+    """What B writes when both are stepped."""
     why: bool = field(default=False, metadata={"belongs_to": ("model", "prompt", "pos", "written")})
     """Whether each earlier word is hidden, to see which ones made it say this token."""

@@ -14,6 +14,7 @@ from pages.generation.choice import Choice
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
 from pages.widgets.heading import heading
+from pages.widgets.press import press
 from pages.widgets.quantity import CHANCE, ENTROPY, RANK_SET, shown
 from viz.numbers import counted, fair_draw, percent, three_digits
 
@@ -45,7 +46,7 @@ def _heading(draft: Draft, tokens: Sequence[str], pos: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         heading(f"Token {pos}: {name}")
         if 0 < n_written < len(draft.steps):
-            st.button(
+            press(
                 "Rewind to here",
                 key="generation.rewind",
                 icon=":material/undo:",

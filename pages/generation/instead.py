@@ -5,6 +5,7 @@ import streamlit as st
 
 from pages.ask.writing import take_instead
 from pages.generation.choice import Choice
+from pages.state.visit import is_of_other
 from pages.widgets.candidates import candidate_chart
 from pages.widgets.offer import offer
 from pages.widgets.words import token_names
@@ -29,6 +30,8 @@ def draw(rows: list[Candidate], choice: Choice, *, may_take: bool) -> None:
         what=f"Candidates for token {choice.pos}",
         on_click=take if may_take else None,
     )
+    if is_of_other():
+        return
     if not may_take:
         st.caption("The prompt stays as it is; change it with **Edit** at the top.")
         return

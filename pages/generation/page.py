@@ -6,17 +6,19 @@ from streamlit.delta_generator import DeltaGenerator
 from model_hooks import InlookError
 from model_hooks.host import Run
 from model_hooks.read.recorded import ending_ids, tokens_of
+from model_hooks.write.writing import rewritten
 from pages.ask import writing
 from pages.ask.computed import computed
 from pages.ask.draft import Draft
 from pages.ask.session import info, prompt_run
-from pages.generation import branches, costs, facts, instead, replay, text, why
+from pages.generation import branches, costs, facts, instead, lockstep, replay, text, why
 from pages.generation.choice import Choice, choice_at
 from pages.generation.choices import Choices, Details
-from pages.state.visit import part, view
+from pages.state.visit import is_of_other, part, view
 from pages.text import escape_markdown
 from pages.widgets.bind import bind
 from pages.widgets.candidates import candidate_table, rows_of
+from pages.widgets.compared import draw_between, draw_each
 from pages.widgets.controls import pick_head, pick_layer
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import heading, page_title
@@ -37,6 +39,7 @@ NEXT_PAGES = {
 
 _tokens_of = computed(tokens_of)
 _ending_ids = computed(ending_ids)
+_rewritten = computed(rewritten)
 
 
 def draw() -> None:
@@ -62,10 +65,25 @@ def _explore(asked: Run) -> None:
     if writing.moves_wait():
         st.rerun()  # the text is written in the bar
     draft = writing.current_draft(asked)
-    tokens = _tokens_of(asked.model_name, draft.token_ids)
     message = st.empty()
     if draft.steps and draft.written[-1] in _ending_ids(asked.model_name):
         message.info("The last token ends the text; you can still go on.", icon=":material/flag:")
+    draw_between(lockstep.draw)
+    rows, choice = draw_each(lambda: _draw_choice(draft, message))
+    branches.draw(draft)
+    _details(draft, rows, choice.token_id)
+
+
+def _draw_choice(own: Draft, message: DeltaGenerator) -> tuple[list[Candidate], Choice]:
+    """Draw the choice of the run that is looked at, and where it read from.
+
+    Args:
+        own: What the visitor is writing.
+        message: Where to say what went wrong.
+    """
+    asked = prompt_run()
+    draft = _draft_of_a(asked) if is_of_other() else own
+    tokens = _tokens_of(asked.model_name, draft.token_ids)
     above, below = st.container(), st.container()
     with below:
         heading("Where did it read from?")
@@ -84,8 +102,14 @@ def _explore(asked: Run) -> None:
         if rows:
             instead.draw(rows, choice, may_take=choice.pos >= len(draft.prompt_ids))
             why.draw(asked, draft, tokens, choice)
-    branches.draw(draft)
-    _details(draft, rows, choice.token_id)
+    return rows, choice
+
+
+def _draft_of_a(asked: Run) -> Draft:
+    """Return the text of the pinned run, with how each token came to be in it."""
+    way = view().decoding, view().written, view().use_cache, asked.interventions
+    steps = _rewritten(asked.model_name, asked.token_ids, (), *way)
+    return Draft(asked.model_name, asked.token_ids, steps)
 
 
 def _looked_at(asked: Run, draft: Draft, layer: int, message: DeltaGenerator) -> Choice:

@@ -43,6 +43,7 @@ from pages.generation.why_sentences import (
 from pages.generation.why_tables import Row, Tinted, table_html, tinted_html
 from pages.state.visit import part, put, view
 from pages.text import escape_markdown, visible
+from pages.widgets.press import press
 from pages.widgets.words import token_labels
 
 _contributions = computed(contributions)
@@ -106,7 +107,7 @@ def draw(run: Run, draft: Draft, tokens: Sequence[str], choice: Choice) -> None:
         words = [*map(Tinted, texts, _sums(asked, found))]
         st.html(tinted_html(words, _where(asked, found), READ_HELP))
     if not part(Choices).why:
-        st.button(
+        press(
             "Why this token? Hide each earlier word",
             key="generation.why",
             icon=":material/visibility_off:",
@@ -118,7 +119,7 @@ def draw(run: Run, draft: Draft, tokens: Sequence[str], choice: Choice) -> None:
         _without_each(run, asked, found)
         if found is not None:
             why_links.draw(found, asked.name_at, is_next=choice.token_id is None)
-        st.button("Close", key="generation.why", on_click=put, args=({"generation.why": False},))
+        press("Close", key="generation.why", on_click=put, args=({"generation.why": False},))
 
 
 def asked_of(draft: Draft, tokens: Sequence[str], choice: Choice) -> Asked:

@@ -26,6 +26,7 @@ from pages.lm_head.choices import Tab
 from pages.lm_head.seen import Seen, look, stages_of
 from pages.text import escape_markdown
 from pages.widgets.bind import tabs
+from pages.widgets.choices_apart import draw_choices
 from pages.widgets.compared import draw_between, draw_each
 from pages.widgets.controls import current_position, decoding_controls, pick_position
 from pages.widgets.heading import heading, page_title
@@ -101,7 +102,7 @@ def _explore() -> None:
         if seen is None:
             return
         draw_each(lambda: answer.draw(_look()))
-    draw_between(between.draw_choice)
+    draw_between(lambda: draw_choices(lambda: _look().stages, "lm_head_pair"))
     labels = [section.label for section in SECTIONS.values()]
     opened = tabs("lm_head.tab", [*SECTIONS], labels=labels)
     for section, tab in zip(SECTIONS.values(), opened, strict=True):

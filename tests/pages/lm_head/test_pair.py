@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from model_hooks import Decoding, HookedModel
-from pages.lm_head.between import distances
 from pages.state.view import Selection
+from pages.widgets.choices_apart import distances
 from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.charts import numbers
 from tests.pages.conftest import PROMPT
