@@ -83,9 +83,10 @@ def runs() -> tuple[Run, Run]:
     """
     pinned = view().pinned
     assert pinned is not None, "nothing is pinned"
-    asked = run()
+    with looking_at(None):
+        of_b = run()
     with looking_at(pinned):
-        return run(), asked
+        return run(), of_b
 
 
 def of_pair(question: Ask, *key: Any) -> Any:

@@ -12,7 +12,7 @@ from model_hooks.parts.abilities import Abilities
 from model_hooks.read.recorded import abilities_of
 from model_hooks.read.tail import logits_after
 from pages.ask.computed import computed
-from pages.ask.pair import has_pair
+from pages.ask.pair import has_pair, is_one_vocabulary
 from pages.ask.session import info, run, tokens_of_run
 from pages.feedforward import activation, between, experts, neurons, steps, switched_off
 from pages.feedforward.choices import Tab
@@ -100,8 +100,9 @@ def _scene(own: Scene) -> Scene:
     if not is_of_other():
         return own
     asked, tokens = run(), tokens_of_run()
-    pos = current_position(len(tokens))
-    word = pick_word(log_softmax(_logits(*asked, pos)), "feedforward.word")
+    pos, word = current_position(len(tokens)), own.word
+    if not is_one_vocabulary():
+        word = pick_word(log_softmax(_logits(*asked, pos)), "feedforward.word")
     of_a = _abilities(asked.model_name)
     return Scene(asked, info(), of_a, tokens, pos, word, token_name(word))
 

@@ -80,20 +80,22 @@ def view() -> View:
 
 @contextmanager
 def looking_at(
-    other: Selection, pos: int | None = None, *, same_tokens: bool = True
+    other: Selection | None, pos: int | None = None, *, same_tokens: bool = True
 ) -> Iterator[None]:
     """Have `view()` say that another run is looked at; nothing is changed.
 
     So that whatever is asked or drawn about the visitor's run can be about the pinned one.
 
     Args:
-        other: The run.
+        other: The run; None is the visitor's own, as it is.
         pos: The position in it that is looked at.
         same_tokens: Whether a token ID means the same there.
     """
-    own = _own_view()
-    seen = {one.name: getattr(other, one.name) for one in fields(Selection)}
-    token = _OTHER.set(_fitting(own, replace(own, **seen, pos=pos), same_tokens))
+    seen, own = None, _own_view()
+    if other is not None:
+        changes = {one.name: getattr(other, one.name) for one in fields(Selection)}
+        seen = _fitting(own, replace(own, **changes, pos=pos), same_tokens)
+    token = _OTHER.set(seen)
     try:
         yield
     finally:

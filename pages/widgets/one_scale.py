@@ -19,6 +19,8 @@ from pages.widgets.drawing import Drawing
 KEPT = 64
 ROOM = 0.06
 """Of an axis that Plotly would choose, what is left free at its ends."""
+ROOM_BESIDE = 0.3
+"""The same where numbers stand beside bars."""
 _TICKS = ("tickmode", "tickvals", "ticktext", "dtick", "tick0", "tickformat")
 
 
@@ -117,7 +119,9 @@ def _share_axis(name: str, a: Any, b: Any) -> None:
 
 
 def _counts(axis: Any) -> bool:
-    return axis.get("type") != "category" and axis.get("visible") is not False
+    """Whether an axis may be one of numbers: rows that Plotly places are labelled one by one."""
+    of_rows = axis.get("type") == "category" or ("ticktext" in axis and "range" not in axis)
+    return not of_rows and axis.get("visible") is not False
 
 
 def _title(axis: Any) -> str:
@@ -135,17 +139,20 @@ def _reach(name: str, figure: Any) -> list[float] | None:
         return None
     letter, number = name[0], name[len("xaxis") :]
     found = [0.0] if figure["layout"][name].get("rangemode") == "tozero" else []
+    share = ROOM
     for mark in figure["data"]:
         if mark.get(f"{letter}axis", letter) == letter + number and mark.get("visible", True):
             values = _numbers(mark.get(letter))
             if values is None:
                 return None
             found += [0.0] if mark.get("type") == "bar" else []
+            share = ROOM_BESIDE if mark.get("textposition") == "outside" else share
             found += values[np.isfinite(values)].tolist()
     if not found:
         return None
-    room = ROOM * (max(found) - min(found) or 1.0)
-    return [min(found) - room if min(found) else 0.0, max(found) + room]
+    room = share * (max(found) - min(found) or 1.0)
+    low, high = min(found), max(found)
+    return [low - room if low else 0.0, high + room if high else 0.0 if low else 1.0]
 
 
 def _numbers(values: Any) -> np.ndarray | None:

@@ -29,6 +29,7 @@ def hooked(tokenizer) -> HookedModel:
     return HookedModel.wrap(with_random_weights(tiny_llama), tokenizer, "tiny")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [*TABS])
 def test_each_tab_is_drawn_of_both(tiny_session, page):
     field, tabs = TABS[page]
@@ -40,7 +41,14 @@ def test_each_tab_is_drawn_of_both(tiny_session, page):
         assert "A, pinned" in said(app)
 
 
-@pytest.mark.parametrize("page", ["layers", "attention", "lm_head", "generation", *TABS])
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("layers", "generation", "forward_pass"),
+        pytest.param("feedforward", marks=pytest.mark.slow),
+        pytest.param("block_architecture", marks=pytest.mark.slow),
+    ],
+)
 def test_models_that_do_not_fit_are_drawn_with_one_sentence(open_with, hooked, page):
     stranger = HookedModel.wrap(build("gpt2", n_head=1, n_layer=1), tiny_tokenizer(), "gpt2")
     open_with(lambda name: stranger if name == "other" else hooked)

@@ -24,6 +24,12 @@ PROMPT, OTHER = "the cat sat on the mat", "the dog sat on the mat"
 logits = some.lists(some.floats(-30, 30), min_size=4, max_size=4)
 
 
+@pytest.fixture(scope="module")
+def hooked(tokenizer) -> HookedModel:
+    """One family is enough here."""
+    return HookedModel.wrap(with_random_weights(tiny_llama), tokenizer, "tiny")
+
+
 def torchs_kl_bits(log_p, log_q):
     p, q = torch.tensor(log_p), torch.tensor(log_q)
     terms = torch.nn.functional.kl_div(q, p, reduction="none", log_target=True)

@@ -34,7 +34,10 @@ def test_a_run_against_itself_has_no_difference(tiny_session):
     assert one == other
 
 
-@pytest.mark.parametrize("tab", ["several", "arithmetic", "ablation"])
+@pytest.mark.parametrize(
+    "tab",
+    ["several", *(pytest.param(tab, marks=pytest.mark.slow) for tab in ("arithmetic", "ablation"))],
+)
 def test_two_prompts_are_subtracted_as_the_model_reads_them(tiny_session, hooked, tab):
     app = opened_with(
         "attention", Selection(prompt=OTHER), layer=1, head=1, attention__tab=tab, pos=3

@@ -46,7 +46,13 @@ def test_swapped_runs_that_end_alike_have_the_other_sign(tiny_session):
     assert alike.any()  # where both end on one token
 
 
-@pytest.mark.parametrize("tab", ["words", "halves", "parts", "growth"])
+@pytest.mark.parametrize(
+    "tab",
+    [
+        "words",
+        *(pytest.param(tab, marks=pytest.mark.slow) for tab in ("halves", "parts", "growth")),
+    ],
+)
 def test_every_tab_is_drawn_of_both(tiny_session, tab):
     app = opened_with("layers", Selection(prompt=OTHER, written=(3,)), layers__tab=tab, pos=2)
     assert not app.exception

@@ -68,6 +68,7 @@ def test_other_vocabularies_are_shown_side_by_side_with_one_sentence(open_with, 
     assert {"inlook-lm-head-candidates-a", "inlook-lm-head-candidates"} <= {*charts_of(app)}
 
 
+@pytest.mark.slow
 def test_every_tab_is_drawn_with_a_pair(tiny_session):
     pinned = Selection(prompt=OTHER, written=(4,))
     for tab in ("one_score", "stages", "all_tokens", "temperature", "draws"):

@@ -2,11 +2,20 @@
 
 import html
 
-from model_hooks import AblateHead, Decoding, InlookError
+import pytest
+
+from model_hooks import AblateHead, Decoding, HookedModel, InlookError
 from pages.state.view import Selection, selection_of
+from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.conftest import PROMPT, opened, view_of
 
 OTHER = "the dog sat on the mat"
+
+
+@pytest.fixture(scope="module")
+def hooked(tokenizer) -> HookedModel:
+    """One family is enough here."""
+    return HookedModel.wrap(with_random_weights(tiny_llama), tokenizer, "tiny")
 
 
 def press(app, name):
