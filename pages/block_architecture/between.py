@@ -4,7 +4,7 @@ import html
 
 import streamlit as st
 
-from model_hooks.parts.differences import Topic, differences
+from model_hooks.parts.differences import differences
 from model_hooks.parts.facts import BlockFacts
 from pages.block_architecture.explanations import WRITTEN
 from pages.block_architecture.scene import Scene
@@ -26,17 +26,19 @@ def draw(a: Scene, b: Scene) -> None:
     st.markdown(f"The blocks differ in **{counted(len(found), 'choice')}**. {size}")
     head = "".join(f"<th scope='col'>{name}</th>" for name in ("Choice", "A", "B"))
     rows = "".join(
-        f"<tr><th scope='row'>{WRITTEN[topic]}</th>"
+        f"<tr><th scope='row'>{name}</th>"
         f"<td>{html.escape(of_a)}</td><td>{html.escape(of_b)}</td></tr>"
-        for topic, (of_a, of_b) in found.items()
+        for name, (of_a, of_b) in found.items()
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     st.html(f"<div class='facts'>{table}</div>")
 
 
-def apart(a: BlockFacts, b: BlockFacts) -> dict[Topic, tuple[str, str]]:
-    """Return the choices that two blocks make differently, in words."""
+def apart(a: BlockFacts, b: BlockFacts) -> dict[str, tuple[str, str]]:
+    """Return the choices that two blocks make differently, all in words."""
     of_a, of_b = ({one.topic: one.now for one in differences(facts)} for facts in (a, b))
-    topics = dict.fromkeys([*of_a, *of_b])
-    said = {topic: (of_a.get(topic, AS_IN_2017), of_b.get(topic, AS_IN_2017)) for topic in topics}
-    return {topic: pair for topic, pair in said.items() if pair[0] != pair[1]}
+    said = {
+        name: (of_a.get(topic, AS_IN_2017), of_b.get(topic, AS_IN_2017))
+        for topic, name in WRITTEN.items()
+    }
+    return {name: pair for name, pair in said.items() if pair[0] != pair[1]}
