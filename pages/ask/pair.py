@@ -21,11 +21,16 @@ from model_hooks.read.recorded import bytes_of_tokens
 from model_hooks.text.alignment import Places, align, align_by_characters, partner_of
 from pages.ask.computed import Ask, computed
 from pages.ask.session import run
+from pages.state.kept import Kept
+from pages.state.view import Selection, selection_of
 from pages.state.visit import looking_at, view
 
 Found = TypeVar("Found")
 KEPT = 64
 """Pairs of texts whose alignment is kept."""
+
+_RUNS = Kept[tuple[tuple[Selection, Selection], tuple[Run, Run]]]("pair.runs")
+"""The two runs last asked about, by what was selected: a page asks for them dozens of times."""
 
 _vocabulary = computed(vocabulary_of)
 _bytes_of = computed(bytes_of_tokens)
@@ -54,6 +59,10 @@ def problem_of_a() -> str | None:
     """Say why the pinned run cannot be run; None where it can, or where none is pinned."""
     if (pinned := view().pinned) is None:
         return None
+    with looking_at(None):
+        kept = _RUNS.get()
+        if kept is not None and kept[0] == (pinned, selection_of(view())):
+            return None
     try:
         with looking_at(pinned):
             run()
@@ -84,9 +93,14 @@ def runs() -> tuple[Run, Run]:
     pinned = view().pinned
     assert pinned is not None, "nothing is pinned"
     with looking_at(None):
+        own = selection_of(view())
+        if (kept := _RUNS.get()) is not None and kept[0] == (pinned, own):
+            return kept[1]
         of_b = run()
     with looking_at(pinned):
-        return run(), of_b
+        found = run(), of_b
+    _RUNS.put(((pinned, own), found))
+    return found
 
 
 def of_pair(question: Ask, *key: Any) -> Any:
