@@ -11,20 +11,24 @@ NOTHING = 1e-9
 """Smaller numbers are rounding of computers, and written as 0."""
 ROUNDING = 5e-5
 """Smaller differences are written by their order of magnitude alone."""
+LEAST_SHARE = 1e-6
+"""Smaller shares are written as less than this: their digits would need an exponent."""
 
 
 def percent(share: Number) -> str:
     """Write a share with three significant digits, and never a false 0% or 100%."""
     if share in (0, 1):
         return "100%" if share else "0%"
-    if abs(share) < 1e-6:
-        return f"{share * 100:.0e}%"
+    if abs(share) < LEAST_SHARE:
+        return "<0.0001%" if share > 0 else ">-0.0001%"
     shown = _rounded(share * 100)
     return ">99.9%" if shown == "100" and share < 1 else f"{shown}%"
 
 
 def percent_change(share: Number) -> str:
     """Write by which share something grew or shrank: +12.3%, -45.6%; 0% if by nothing."""
+    if 0 < abs(share) < LEAST_SHARE:
+        return percent(abs(share))
     return f"{'+' if share > 0 else ''}{percent(share)}"
 
 

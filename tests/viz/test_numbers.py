@@ -34,7 +34,8 @@ from viz.numbers import (
         (0.9994, "99.9%"),
         (0.00012345, "0.0123%"),
         (0.99999, ">99.9%"),
-        (3e-9, "3e-07%"),
+        (3e-9, "<0.0001%"),
+        (-3e-9, ">-0.0001%"),
     ],
 )
 def test_percent_has_three_digits_and_no_false_certainty(probability, text):
@@ -64,7 +65,15 @@ def test_rounding_is_written_as_such():
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0.25, "+25.0%"), (-0.1, "-10.0%"), (0, "0%"), (-0.0, "0%"), (1.5, "+150%")]
+    ("share", "text"),
+    [
+        (0.25, "+25.0%"),
+        (-0.1, "-10.0%"),
+        (0, "0%"),
+        (-0.0, "0%"),
+        (1.5, "+150%"),
+        (-1e-9, "<0.0001%"),
+    ],
 )
 def test_a_change_has_its_sign(share, text):
     assert percent_change(share) == text
