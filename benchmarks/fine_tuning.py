@@ -95,7 +95,7 @@ def stories(model: HookedModel) -> list[Text]:
 
 def taught(model: HookedModel, texts: list[Text]) -> HookedModel:
     """Return a copy of a model, trained on some texts."""
-    plain = plain_copy(model.model)
+    plain = plain_copy(model)
     plain.load_state_dict(model.model.state_dict())
     optimizer = torch.optim.AdamW(plain.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     random = np.random.default_rng(0)

@@ -122,7 +122,7 @@ def at_scale(base: HookedModel, tuned: HookedModel, scale: Any) -> HookedModel:
     weights = weights_at(base, tuned, scale)
     name = f"{base.info.name} + {scale:g} x ({tuned.info.name} - {base.info.name})"
     with building:
-        plain = plain_copy(base.model)
+        plain = plain_copy(base)
         try:
             plain.load_state_dict(weights)
         except RuntimeError as error:
@@ -132,12 +132,13 @@ def at_scale(base: HookedModel, tuned: HookedModel, scale: Any) -> HookedModel:
         return HookedModel.wrap(plain, base.tokenizer, name)
 
 
-def plain_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """Return a model of the same config and format without any hooks, its weights yet to come.
+def plain_copy(hooked: HookedModel) -> PreTrainedModel:
+    """Return a transformers model of the same config and format without any hooks, its weights yet to come.
 
     Raises:
         NotSiblingsError: It cannot be built from its config, as one with packed weights.
     """
+    model = hooked.model
     try:
         config = type(model.config).from_dict(model.config.to_dict())
         made = AutoModelForCausalLM.from_config(config, dtype=model.dtype, trust_remote_code=False)
