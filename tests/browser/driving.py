@@ -149,8 +149,11 @@ def open_options(page: Page) -> None:
 
 
 def go_to(page: Page, title: str) -> None:
-    """Change to another page by the sidebar."""
+    """Change to another page by the sidebar, which is opened where it is closed."""
     navigation = page.locator(".st-key-page_links")
+    opener = page.get_by_test_id("stExpandSidebarButton")
+    if opener.is_visible():
+        opener.click()
     navigation.get_by_role("link", name=title, exact=True).click()
     expect(page.get_by_role("heading", level=1, name=title, exact=True)).to_be_visible()
     settle(page)

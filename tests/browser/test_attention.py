@@ -39,6 +39,7 @@ def test_a_head_is_opened_by_click_and_by_keyboard_and_the_link_names_it(open_br
     expect(heading(page, "Layer 2, head 2")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_click_on_a_cell_chooses_its_query_and_key(open_browser, app_url):
     page = open_attention(open_browser, app_url)
     labels = drawn(page)

@@ -145,6 +145,7 @@ def test_a_click_in_the_page_is_answered_while_a_run_goes_on(writing, app_url):
     assert start < chips(writing).count() < start + 400
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_by_a_key_and_the_next_one_goes_on(writing, app_url):
     begin_long_run(writing, app_url)
     writing.keyboard.press("g")

@@ -5,6 +5,8 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import expect
 
+LATER_MS = 1000
+"""By then a page's width is what it stays."""
 PIXEL_SIZE = slice(16, 24)
 """Where a PNG file says how wide and high it is."""
 PLACES = {
@@ -23,7 +25,8 @@ def test_a_component_is_saved_whole_as_svg_and_png(open_browser, app_url, tmp_pa
     box = page.locator(".pictured", has=page.locator(place))
     if place.startswith(".st-key"):
         box = page.locator(f"{place} .pictured")
-    page.wait_for_function("window.inlookAbout")
+    page.wait_for_function("() => window.inlookAbout")
+    page.wait_for_timeout(LATER_MS)
     box.hover()
     files = {}
     for form in ("SVG", "PNG"):

@@ -213,6 +213,7 @@ def test_a_link_to_a_page_carries_the_view_into_a_new_tab(page, open_browser, ap
     expect(layers(other).get_by_role("radio", name="3", exact=True)).to_be_checked()
 
 
+@pytest.mark.slow
 def test_the_first_model_can_be_chosen_after_one_that_does_not_open(open_browser, app_url):
     page = open_browser(f"{app_url}?model=broken")
     expect(page.get_by_test_id("stAlert")).to_be_visible()

@@ -80,6 +80,8 @@ function button(className, text, label, onClick) {
 }
 
 function show(bar, data) {
+  // A strip may be built while keys that another one told are on their way: they are not told again, nor hidden.
+  bar.nKeys = Math.max(bar.nKeys, data.n_seen);
   const grew = bar.data?.prompt === data.prompt && data.n_tokens > bar.data.n_tokens;
   if (grew) bar.live.textContent = news(data.tokens, data.first, bar.data.n_tokens);
   bar.data = data;
