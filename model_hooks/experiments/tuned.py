@@ -133,7 +133,7 @@ def at_scale(base: HookedModel, tuned: HookedModel, scale: Any) -> HookedModel:
 
 
 def plain_copy(hooked: HookedModel) -> PreTrainedModel:
-    """Return a transformers model of the same config and format without any hooks, its weights yet to come.
+    """Return a transformers model of the same config and format without hooks, weights yet to come.
 
     Raises:
         NotSiblingsError: It cannot be built from its config, as one with packed weights.

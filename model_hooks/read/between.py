@@ -265,7 +265,7 @@ def _lens_log_probs(
 ) -> tuple[Float[np.ndarray, "point token"], Float[np.ndarray, "point token"]]:
     rows = []
     for run, pos in zip((a, b), pair, strict=True):
-        vectors = stream_at(run.trace, points, slice(pos, pos + 1))[:, 0]
+        vectors = stream_at(run.trace, points, slice(pos, pos + 1 or None))[:, 0]
         rows.append(log_softmax(run.model.logits_of(vectors).astype(np.float64)))
     return rows[0], rows[1]
 

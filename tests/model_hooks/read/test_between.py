@@ -113,6 +113,15 @@ def test_to_swap_the_runs_flips_the_signs(hooked):
     assert lens.difference.any()
 
 
+def test_positions_count_from_the_end_too(hooked):
+    a, b = hooked.trace(PROMPT), hooked.trace(OTHER)
+    last = ((len(a) - 1, len(b) - 1),)
+    for question in (apart, lens_apart):
+        counted = question(hooked, a, Other(hooked, b), last)
+        from_the_end = question(hooked, a, Other(hooked, b), ((-1, -1),))
+        np.testing.assert_array_equal(from_the_end.kl_ab, counted.kl_ab)
+
+
 def test_the_lens_ends_where_the_outputs_do(hooked):
     a, b = hooked.trace(PROMPT), hooked.trace(OTHER)
     pairs = pairs_of(len(a))
