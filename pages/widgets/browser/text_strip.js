@@ -5,20 +5,26 @@ import { moved } from "./keys.js";
 
 const bars = new WeakMap();
 const MOST_KEYS = 64;
+const HELD_MS = 3000; // so long a key waits for a strip that is built anew
 const SIDEWAYS = { ArrowRight: 1, ArrowLeft: -1 };
 
 export default function ({ data, parentElement, setTriggerValue, setStateValue }) {
   let bar = bars.get(parentElement);
-  if (!bar) {
+  const isNew = !bar;
+  if (isNew) {
     bar = build(parentElement, data.n_seen);
     bars.set(parentElement, bar);
+    window.inlookStrips = (window.inlookStrips ?? 0) + 1;
   }
   bar.pickToken = (pos) => setTriggerValue("picked", pos);
   bar.takePrompt = (prompt) => setTriggerValue("prompt", prompt);
   bar.tellKeys = () => setStateValue("keys", { n: bar.nKeys, log: bar.log });
   show(bar, data);
+  if (isNew) for (const said of released()) tell(bar, said);
   return () => {
     document.removeEventListener("keydown", bar.onKey);
+    window.inlookStrips -= 1;
+    if (!window.inlookStrips) hold(bar);
     document.removeEventListener("click", bar.onClick, true);
     bars.delete(parentElement);
     bar.root.remove();
@@ -166,13 +172,39 @@ function walk(bar, pos, event) {
   event.stopPropagation();
 }
 
-function heard(bar, event) {
-  if (!bar.data.keys) return;
+function saidBy(bar, event) {
+  if (!bar.data.keys || document.querySelector("[role=dialog]")) return null;
   const at = event.composedPath()[0];
   const isTyping =
     at instanceof Element && at.matches("input, textarea, select, [contenteditable=true]");
-  const said = command(event, isTyping);
-  if (said === null || document.querySelector("[role=dialog]")) return;
+  return command(event, isTyping);
+}
+
+// The strip is built anew where a run begins or ends: keys that are pressed in between wait for the next one.
+function hold(bar) {
+  const held = { said: "", at: 0 };
+  held.onKey = (event) => {
+    const said = saidBy(bar, event);
+    if (said === null || said === "E") return;
+    event.preventDefault();
+    held.said += said;
+    held.at = performance.now();
+  };
+  document.addEventListener("keydown", held.onKey);
+  window.inlookHeld = held;
+}
+
+function released() {
+  const held = window.inlookHeld;
+  if (!held) return "";
+  document.removeEventListener("keydown", held.onKey);
+  window.inlookHeld = null;
+  return performance.now() - held.at < HELD_MS ? held.said : "";
+}
+
+function heard(bar, event) {
+  const said = saidBy(bar, event);
+  if (said === null) return;
   event.preventDefault();
   if (said === "E") {
     openEditor(bar);
