@@ -1,6 +1,13 @@
 // How are the lines set that a saved picture has below it?
 export const LINE_PX = 20;
-export const LETTER_PX = 8;
+const LETTER_PX = 8;
+const LEAST_LETTERS = 20; // of a line, however narrow the picture is
+
+// Texts as lines that fit into so many pixels.
+export function linesBelow(texts, width) {
+  const letters = Math.max(LEAST_LETTERS, Math.floor(width / LETTER_PX));
+  return texts.flatMap((text) => wrapped(text, letters));
+}
 
 // A text cut into lines of so many letters at the most, between words where there are any.
 export function wrapped(text, letters) {

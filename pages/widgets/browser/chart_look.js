@@ -1,5 +1,5 @@
 // How does a Plotly figure get the look of the page, and what does a click on it say?
-import { LETTER_PX, LINE_PX, wrapped } from "./caption.js";
+import { LINE_PX, linesBelow } from "./caption.js";
 import { colourList } from "./theme.js";
 
 export const TEXT_PX = 14;
@@ -106,9 +106,7 @@ export function clicked(points) {
 // A figure as it is saved: with what it shows, of which model and text, on lines of their own below.
 export function saved({ data, layout }, { alt, about }) {
   const width = layout.width;
-  const lines = [alt.split(":")[0], about].flatMap((text) =>
-    wrapped(text, Math.max(20, Math.floor(width / LETTER_PX))),
-  );
+  const lines = linesBelow([alt.split(":")[0], about], width);
   const below = lines.length * LINE_PX + 16;
   const margin = { ...layout.margin, b: (layout.margin?.b ?? 80) + below };
   const text = lines.map(escaped).join("<br>");

@@ -1,5 +1,5 @@
 // How is what a component has drawn saved? As it stands, whole, with its styles and what it shows.
-import { LETTER_PX, LINE_PX, wrapped } from "./caption.js";
+import { LINE_PX, linesBelow } from "./caption.js";
 import { hearKeys, oneStop } from "./chart_buttons.js";
 import { element } from "./dom.js";
 
@@ -53,9 +53,7 @@ async function save(root, format) {
 async function asSvg(root, about) {
   const { copy, hidden } = wholeCopy(root);
   const width = Math.ceil(root.scrollWidth) + 2 * EDGE_PX;
-  const lines = about.flatMap((text) =>
-    wrapped(text, Math.floor((width - 2 * EDGE_PX) / LETTER_PX)),
-  );
+  const lines = linesBelow(about, width - 2 * EDGE_PX);
   const height = Math.ceil(root.offsetHeight + hidden) + lines.length * LINE_PX + 3 * EDGE_PX;
   const sheet = element("div", "sheet");
   const styles = [...root.getRootNode().querySelectorAll("style")].map((one) => one.textContent);
