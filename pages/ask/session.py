@@ -10,6 +10,7 @@ is looked at (`pages/ask/pair.py`), the sentence is an error instead.
 
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from typing import NoReturn
 
 import streamlit as st
@@ -49,10 +50,7 @@ def open_model() -> str | None:
     """Load the selected model, showing how far it is; return why it cannot be, or None."""
     name = view().model
     try:
-        if name in _OPENED and is_quick(Run(name, ())):
-            _info_of(name)
-            return None
-        with st.spinner("Loading the model…"):
+        with nullcontext() if is_quick(Run(name, ())) else st.spinner("Loading the model…"):
             if name in _OPENED:
                 _info_of(name)
             else:
