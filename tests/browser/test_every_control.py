@@ -39,12 +39,31 @@ SHOWN = """() => {
   return found;
 }"""
 
+GROUPS = """main => [...new Set([...main.querySelectorAll('[role=radiogroup]')]
+  .filter(group => group.checkVisibility()).map(group => group.getAttribute('aria-label')))]"""
+"""The names of the groups of radio buttons that can be seen."""
+
+OTHERS = """(main, name) => {
+  const group = [...main.querySelectorAll('[role=radiogroup]')]
+    .find(one => one.checkVisibility() && one.getAttribute('aria-label') === name);
+  const radios = [...(group?.querySelectorAll('[role=radio], input[type=radio]') ?? [])];
+  const on = one => one.checked ?? one.getAttribute('aria-checked') === 'true';
+  return radios.flatMap((one, index) => on(one) || one.disabled ? [] : [index]);
+}"""
+"""Where the radio buttons of a group stand that can be chosen: looked at all at once, since a page
+that is drawn anew between two looks has others."""
+
 
 def shown(page):
-    """What every control of the page shows, by its role and name."""
+    """What every control of the page shows, by its role and name, once it stays the same."""
     settle(page)
-    page.wait_for_timeout(LATER_MS)
-    return page.evaluate(SHOWN)
+    found = None
+    for _ in range(TIMEOUT_MS // LATER_MS):
+        before, found = found, page.evaluate(SHOWN)
+        if found and found == before:
+            break
+        page.wait_for_timeout(LATER_MS)
+    return found
 
 
 def expect_shown(page, wanted):
@@ -60,14 +79,14 @@ def expect_shown(page, wanted):
 def use_each_kind(page):
     """Use one of each kind of control, as far as it can be; return how many were used."""
     main, used = page.get_by_test_id("stMain"), 0
-    for group in main.get_by_role("radiogroup").filter(visible=True).all()[:6]:
-        if not group.is_visible():  # it went away with the one before
+    for name in main.evaluate(GROUPS)[:6]:
+        others = main.evaluate(OTHERS, name)
+        if not others:  # nothing to choose, or it went away with the one before
             continue
-        others = [one for one in group.get_by_role("radio").all() if not one.is_checked()]
-        if others := [one for one in others if one.is_enabled()]:
-            others[-1].click(force=True)
-            settle(page)
-            used += 1
+        group = main.get_by_role("radiogroup", name=name, exact=True).filter(visible=True).first
+        group.get_by_role("radio").nth(others[-1]).click(force=True)
+        settle(page)
+        used += 1
     tabs = main.get_by_role("tab").filter(visible=True)
     if closed := [tab for tab in tabs.all() if tab.get_attribute("aria-selected") != "true"]:
         closed[0].click()
@@ -92,7 +111,7 @@ def use_each_kind(page):
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.folder)
 def test_what_is_chosen_comes_back_by_link_reload_and_return(open_browser, app_url, place):
     page = open_browser(f"{app_url}/{'' if place is PLACES[0] else place.address}")
-    page.wait_for_timeout(LATER_MS)
+    shown(page)
     assert use_each_kind(page), "there is nothing to use"
     wanted = shown(page)
     other = open_browser(page.url)
