@@ -15,7 +15,7 @@ from string import Template
 from training.behaviours import LISTED_FROM
 from training.evaluate import RESULTS
 from training.facts import topics
-from training.train import FOLDER, recipes
+from training.recipes import FOLDER, recipes
 
 MODELS = FOLDER.parent / "models"
 CURVES = FOLDER / "curves"

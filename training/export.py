@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from training.train import TrainingError, load_recipe
+from training.recipes import TrainingError, load_recipe
 
 
 def load_run(folder: Path, recipe: dict):

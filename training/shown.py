@@ -11,7 +11,7 @@ import json
 
 from training.cards import CURVES, MODELS, WARMUP_RUNS, read_curve, seeds_of
 from training.evaluate import RESULTS
-from training.train import recipes
+from training.recipes import recipes
 
 SHOWN = MODELS / "training.json"
 

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from training.cards import MODELS, overview, storyteller_card, twin_card
 from training.evaluate import RESULTS, top_next_tokens
-from training.train import load_recipe, recipes
+from training.recipes import load_recipe, recipes
 
 BUNDLED = sorted(path.parent.name for path in MODELS.glob("*/config.json"))
 

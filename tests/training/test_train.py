@@ -8,7 +8,8 @@ import torch
 
 from training import train
 from training.corpus import read_documents
-from training.train import Run, TrainingError, learning_rate_scale, load_recipe, recipes
+from training.recipes import TrainingError, load_recipe, recipes
+from training.train import Run, learning_rate_scale
 
 
 def new_run(recipe, text_file, folder) -> Run:
