@@ -15,6 +15,7 @@ from pages.ask.session import info
 from pages.lm_head.seen import Seen
 from pages.text import visible
 from pages.widgets.bind import bind
+from pages.widgets.press import press
 
 LETTERS = 90
 """Of a text in a table."""
@@ -58,7 +59,7 @@ def progress(
     with box.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, f"{what}…")
         if stop is not None:
-            st.button("Stop", key=key, icon=":material/stop:", on_click=stop)
+            press("Stop", key=key, icon=":material/stop:", on_click=stop)
     moved = time.monotonic()
 
     def on_step(n_done: int) -> None:

@@ -18,6 +18,7 @@ from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
+from pages.widgets.press import press
 from pages.widgets.words import token_name
 from viz import drawn_counts, expected_spread
 
@@ -44,37 +45,39 @@ class Drawn(NamedTuple):
 def draw(seen: Seen) -> None:
     """Draw how often each token came, and how often was to be expected."""
     greedy_note(seen)
-    how_many, again, said = st.columns([1, 1, 3], vertical_alignment="bottom")
+    row = st.container(horizontal=True, vertical_alignment="bottom")
     n_draws = bind(
-        how_many.number_input,
+        row.number_input,
         "Draws",
         "lm_head.n_draws",
         min_value=10,
         max_value=MAX_DRAWS,
         step=50,
+        width=240,
     )
     n_again = part(Choices).drawn_again
-    again.button(
-        "Draw again",
-        key="lm_head.again",
-        icon=":material/casino:",
-        on_click=put,
-        kwargs={"lm_head.drawn_again": n_again + 1},
-        help="Another set of draws, from the same probabilities.",
-    )
+    with row:
+        press(
+            "Draw again",
+            key="lm_head.again",
+            icon=":material/casino:",
+            on_click=put,
+            kwargs={"lm_head.drawn_again": n_again + 1},
+            help="Another set of draws, from the same probabilities.",
+        )
     seed = (seen.decoding.seed + n_again) % (MAX_SEED + 1)
     counts = _draws_after(*seen.asked, seen.sampling, n_draws, seed, seen.pos)
     drawn = rows_of_draws(seen.sampling_stages[-1], counts)
     spread = expected_spread(np.minimum(drawn.probabilities, 1.0), n_draws)
+    inside = int(((drawn.counts >= spread.low) & (drawn.counts <= spread.high)).sum())
+    st.markdown(
+        f"Of {n_draws:,} draws, **{int((counts > 0).sum()):,} different tokens** came. {inside} of "
+        f"{len(drawn.counts)} counts lie in their expected range."
+    )
     chart(
         drawing(drawn_counts, drawn.names, drawn.counts, spread, n_draws),
         key="lm_head_draws",
         alt=f"How often each token came in {n_draws} draws, and how often was to be expected",
-    )
-    inside = int(((drawn.counts >= spread.low) & (drawn.counts <= spread.high)).sum())
-    said.markdown(
-        f"Of {n_draws:,} draws, **{int((counts > 0).sum()):,} different tokens** came. {inside} of "
-        f"{len(drawn.counts)} counts lie in their expected range."
     )
     st.caption(f"Drawn by `torch.multinomial` from the final probabilities, seed {seed}.")
     columns = {

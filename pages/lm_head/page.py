@@ -40,8 +40,6 @@ class Section(NamedTuple):
     title: str
     help: str
     draw: Callable[[Seen], None]
-    of_both: bool = True
-    """Whether it is drawn of a pinned run, too; what writes for long is not."""
 
 
 SECTIONS: dict[Tab, Section] = {
@@ -58,9 +56,9 @@ SECTIONS: dict[Tab, Section] = {
     "surprisal": Section(
         "Surprisal", "How surprising was your text?", surprisal.HELP, surprisal.draw
     ),
-    "draws": Section("Draws", "Many draws from one distribution", draws.HELP, draws.draw, False),
-    "texts": Section("Many texts", "Greedy against sampling", texts.HELP, texts.draw, False),
-    "beams": Section("Beam search", "Several texts at once", beams.HELP, beams.draw, False),
+    "draws": Section("Draws", "Many draws from one distribution", draws.HELP, draws.draw),
+    "texts": Section("Many texts", "Greedy against sampling", texts.HELP, texts.draw),
+    "beams": Section("Beam search", "Several texts at once", beams.HELP, beams.draw),
 }
 NEXT_PAGES = {
     "generation": "**Generation**: write token by token with these options",
@@ -109,10 +107,7 @@ def _explore() -> None:
         if tab.open:
             with tab:
                 heading(section.title, help=section.help)
-                if section.of_both:
-                    draw_each(lambda: _draw_section(section, _look()))  # noqa: B023 called here
-                else:
-                    _draw_section(section, seen)
+                draw_each(lambda: _draw_section(section, _look()))  # noqa: B023 called here
                 if section is SECTIONS["surprisal"]:
                     draw_between(between.draw_along)
 

@@ -20,6 +20,7 @@ from pages.state.visit import part, put
 from pages.widgets.bind import bind
 from pages.widgets.chart import chart
 from pages.widgets.download import csv_button
+from pages.widgets.press import press
 from pages.widgets.wide import wide_figure
 from pages.widgets.words import token_name
 from viz import text_tree
@@ -77,9 +78,7 @@ def draw(seen: Seen) -> None:
     written = _write(seen, n_texts, n_tokens)
     if len(written.sampled) < n_texts:
         st.info(f"Stopped after {len(written.sampled)} of {n_texts} texts.")
-        st.button(
-            "Go on", key="lm_head.texts.go_on", on_click=put, kwargs={"lm_head.stopped": False}
-        )
+        press("Go on", key="lm_head.texts.go_on", on_click=put, kwargs={"lm_head.stopped": False})
     if written.sampled:
         _draw_texts(seen, written)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model_hooks import Decoding, HookedModel
+from pages.lm_head.page import SECTIONS
 from pages.state.view import Selection
 from pages.widgets.choices_apart import distances
 from tests.conftest import tiny_llama, with_random_weights
@@ -71,7 +72,7 @@ def test_other_vocabularies_are_shown_side_by_side_with_one_sentence(open_with, 
 @pytest.mark.slow
 def test_every_tab_is_drawn_with_a_pair(tiny_session):
     pinned = Selection(prompt=OTHER, written=(4,))
-    for tab in ("one_score", "stages", "all_tokens", "temperature", "draws"):
+    for tab in SECTIONS:
         app = opened_with("lm_head", pinned, lm_head__tab=tab, pos=1)
         assert not app.exception
         assert not app.error
