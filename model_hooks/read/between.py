@@ -157,9 +157,10 @@ def lens_apart(
 
 
 def heads_apart(trace: Trace, other: Other, pairs: Pairs) -> HeadsApart:
-    """Compare what every head reads in two runs: the total variation of its rows.
+    """Compare what every head reads in two runs: the total variation of the pairs' rows.
 
-    Weight on a key that has no partner in the other text lies elsewhere.
+    Weight on a key that is in no pair lies elsewhere. Nothing is computed of queries that lie
+    before and after the pairs.
 
     Raises:
         ComparisonError: The runs have other layers or heads.
@@ -172,13 +173,23 @@ def heads_apart(trace: Trace, other: Other, pairs: Pairs) -> HeadsApart:
     for layer in a.attention_layers:
         distances = []
         for head in range(a.n_heads):
-            read_a, read_b = a.attention(layer, head)[of_a], b.attention(layer, head)[of_b]
+            read_a, read_b = _read_by(a, layer, head, of_a), _read_by(b, layer, head, of_b)
             shared = np.abs(read_a[:, of_a] - read_b[:, of_b]).sum(-1)
             alone = read_a.sum(-1) - read_a[:, of_a].sum(-1)
             alone = alone + read_b.sum(-1) - read_b[:, of_b].sum(-1)
             distances.append(float(np.mean(shared + np.abs(alone))) / 2)
         rows.append(distances)
     return HeadsApart(a.attention_layers, read_only(np.array(rows)))
+
+
+def _read_by(
+    trace: Trace, layer: int, head: int, positions: list[int]
+) -> Float[np.ndarray, "row pos"]:
+    """Return the attention weights of some queries."""
+    positions = [pos % len(trace) for pos in positions]
+    first, last = min(positions), max(positions)
+    rows = trace.attention_rows(layer, first, last + 1, head)[0]
+    return rows[[pos - first for pos in positions]]
 
 
 def on_places(

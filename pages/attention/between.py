@@ -6,8 +6,9 @@ import streamlit as st
 from jaxtyping import Float
 
 from model_hooks import ComparisonError
+from model_hooks.host import Run
 from model_hooks.read.between import HeadsApart, heads_apart, on_places
-from model_hooks.read.recorded import attention, tokens_of
+from model_hooks.read.recorded import attention_window, tokens_of
 from model_hooks.text.alignment import Places, both
 from pages.ask.computed import computed
 from pages.ask.pair import in_a, of_pair, places, runs
@@ -37,7 +38,7 @@ HEADS_HELP = (
     "reads alike; 100%: nothing in common."
 )
 
-_attention = computed(attention)
+_attention = computed(attention_window)
 _heads_apart = computed(heads_apart, says="Comparing all heads…")
 _tokens_of = computed(tokens_of)
 
@@ -76,11 +77,11 @@ def draw() -> None:
     Raises:
         InlookError: They cannot be compared; the message says why.
     """
-    a, b = runs()
-    if max(len(a.token_ids), len(b.token_ids)) > WHOLE_UP_TO:
-        raise ComparisonError(f"Texts of more than {WHOLE_UP_TO:,} tokens are not subtracted.")
-    _draw_difference(places())
-    found: HeadsApart = of_pair(_heads_apart, both(places()))
+    found_places, shown = places(), _places_shown()
+    _draw_difference(found_places[shown], shown.start)
+    is_long = max(len(run.token_ids) for run in runs()) > WHOLE_UP_TO
+    compared = both(found_places[shown] if is_long else found_places)
+    found: HeadsApart = of_pair(_heads_apart, compared)
     heading("Which heads differ most?", help=HEADS_HELP)
     frame = table_of(found)
     most = frame.head(N_HEADS)
@@ -97,7 +98,8 @@ def draw() -> None:
         alt="The heads whose attention differs most between A and B",
         on_click=lambda bar: _open(divmod(int(bar.customdata), found.distance.shape[1])),
     )
-    st.caption("A click opens the head; so do **Layer** and **Head** above.")
+    queries = f" Compared at the {len(compared)} places that are shown above." if is_long else ""
+    st.caption(f"A click opens the head; so do **Layer** and **Head** above.{queries}")
     csv_button(frame, "heads_a_b")
 
 
@@ -114,17 +116,27 @@ def table_of(found: HeadsApart) -> pd.DataFrame:
     return frame.sort_values("distance", ascending=False, kind="stable", ignore_index=True)
 
 
-def _draw_difference(found: Places) -> None:
-    (layer_a, head_a), (layer_b, head_b) = _heads()
-    a, b = runs()
-    chosen = len(b.token_ids) - 1 if view().pos is None else view().pos
+def _places_shown() -> slice:
+    """Return which places are drawn: those around the chosen token."""
+    found, n_tokens = places(), len(runs()[1].token_ids)
+    chosen = n_tokens - 1 if view().pos is None else view().pos
     at = next((i for i, place in enumerate(found) if place.b == chosen), 0)
     first = max(0, min(at - MOST_PLACES // 2, len(found) - MOST_PLACES))
-    shown = found[first : first + MOST_PLACES]
-    weights = _attention(*a, layer_a, head_a), _attention(*b, layer_b, head_b)
-    difference = on_places(weights[1], [p.b for p in shown]) - on_places(
-        weights[0], [p.a for p in shown]
-    )
+    return slice(first, first + MOST_PLACES)
+
+
+def _read(of: Run, head: tuple[int, int | None], positions: list[int | None]) -> np.ndarray:
+    """Return a head's attention weights by places."""
+    there = [pos for pos in positions if pos is not None]
+    start, stop = (min(there), max(there) + 1) if there else (0, 1)
+    weights = _attention(*of, *head, start, stop)
+    return on_places(weights, [None if pos is None else pos - start for pos in positions])
+
+
+def _draw_difference(shown: Places, first: int) -> None:
+    of_a, of_b = _heads()
+    a, b = runs()
+    difference = _read(b, of_b, [p.b for p in shown]) - _read(a, of_a, [p.a for p in shown])
     tokens = [_tokens_of(one.model_name, one.token_ids) for one in (a, b)]
     labels = place_labels(
         [None if p.a is None else visible(tokens[0][p.a]) for p in shown],

@@ -66,3 +66,18 @@ def test_other_heads_say_why_they_are_not_subtracted(open_with, hooked):
     assert not app.exception
     assert "no head of one stands for one of the other" in said(app)
     assert "inlook-attention-matrix-a" in charts_of(app)
+
+
+def test_of_long_texts_a_window_is_subtracted(tiny_session, hooked, monkeypatch):
+    monkeypatch.setattr("pages.attention.between.WHOLE_UP_TO", 4)
+    monkeypatch.setattr("pages.attention.between.MOST_PLACES", 3)
+    app = opened_with("attention", Selection(prompt=OTHER), layer=1, head=1, pos=3)
+    assert not app.exception
+    assert "the 3 places that are shown" in said(app)
+    b, a = (hooked.trace(prompt).attention(1, 1)[2:5, 2:5] for prompt in (PROMPT, OTHER))
+    assert np.nan_to_num(difference(app)) == pytest.approx(b - a, abs=1e-6)
+    bars = charts_of(app)["inlook-attention-heads-apart"].figure["data"][0]
+    rows = [hooked.trace(text).attention(1, 1)[2:5] for text in (PROMPT, OTHER)]
+    elsewhere = sum(row[:, :2].sum(-1) for row in rows)
+    moved = np.abs(rows[0][:, 2:5] - rows[1][:, 2:5]).sum(-1) + elsewhere
+    assert moved.mean() / 2 in [pytest.approx(share) for share in numbers(bars["x"])]
