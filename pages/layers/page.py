@@ -10,7 +10,17 @@ from model_hooks.host import Run
 from model_hooks.read.recorded import abilities_of
 from pages.ask.computed import computed
 from pages.ask.session import info, run, tokens_of_run
-from pages.layers import between, growth, halves, parts, reading, table, tuned, watched
+from pages.layers import (
+    between,
+    growth,
+    halves,
+    parts,
+    parts_between,
+    reading,
+    table,
+    tuned,
+    watched,
+)
 from pages.layers.choices import Tab
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
@@ -92,6 +102,13 @@ def _deeper() -> None:
         with tab:
             heading(title, help=help_text)
             draw_each(partial(_draw_tab, name))
+            if name == "parts":
+                draw_between(_draw_parts_between)
+
+
+def _draw_parts_between() -> None:
+    read = reading.read(run(), current_position(len(tokens_of_run())))
+    parts_between.draw(int(read.log_probs[-1].argmax()))
 
 
 def _draw_tab(name: Tab) -> None:

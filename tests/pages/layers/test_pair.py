@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model_hooks import AblateMLP, HookedModel
+from model_hooks.read.attribution import attribute_logit
 from pages.state.view import Selection
 from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.charts import numbers
@@ -58,11 +59,27 @@ def test_every_tab_is_drawn_of_both(tiny_session, tab):
     assert not app.exception
     assert not app.error
     drawn = charts_of(app)
-    (name,) = (one for one in drawn if one.startswith(f"inlook-layers-{tab}") and one[-2:] != "-a")
+    (name,) = (
+        one
+        for one in drawn
+        if one.startswith(f"inlook-layers-{tab}") and not one.endswith(("-a", "-between"))
+    )
     a, b = drawn[f"{name}-a"].figure, drawn[name].figure
     assert a["data"] != b["data"]
     of_values = "xaxis" if tab == "halves" else "yaxis"
     assert a["layout"][of_values]["range"] == b["layout"][of_values]["range"]
+
+
+def test_the_parts_of_a_score_are_subtracted(tiny_session, hooked):
+    app = opened_with("layers", Selection(prompt=OTHER), layers__tab="parts", layers__logit_of=3)
+    assert not app.exception
+    figure = charts_of(app)["inlook-layers-parts-between"].figure
+    a, b = (attribute_logit(hooked, hooked.trace(text), 3) for text in (OTHER, PROMPT))
+    wanted = np.stack([b.attention - a.attention, b.feedforward - a.feedforward])
+    assert numbers(figure["data"][0]["z"]) == pytest.approx(wanted, abs=1e-5)
+    whole = hooked.trace(PROMPT).last_logits[3] - hooked.trace(OTHER).last_logits[3]
+    rest = b.embedding - a.embedding  # there are no biases
+    assert wanted.sum() + rest == pytest.approx(whole, abs=1e-4)
 
 
 def test_a_place_that_a_lacks_costs_one_sentence(tiny_session):
