@@ -78,7 +78,8 @@ def draw(best: int) -> None:
 
 def in_words(a: Attribution, b: Attribution, name: str) -> str:
     """Say how far apart the scores are, and which part has the largest share in that."""
-    parts = {("the embedding",): b.embedding - a.embedding}
+    parts: dict[tuple[str | int, ...], float] = {}
+    parts["the embedding",] = b.embedding - a.embedding
     for layer in range(len(a.attention)):
         parts["attention", layer] = float(b.attention[layer] - a.attention[layer])
         parts["feedforward", layer] = float(b.feedforward[layer] - a.feedforward[layer])
