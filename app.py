@@ -11,11 +11,12 @@ from pages.server.health import HEALTH_ROUTES
 from pages.server.quiet import keep_words_out, say_sorry
 from pages.server.settings import settings
 from pages.server.silent import end_silent_connections
-from pages.shell import guess_panel, lesson_panel, sidebar, take_away, text_bar
+from pages.shell import chrome, class_bar, guess_panel, lesson_panel, sidebar, take_away, text_bar
 from pages.shell.guard import Guard
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
 from pages.state.visit import begin, end
+from pages.teach import attending
 from pages.teach.moves import asks_for_guesses
 from pages.teach.moves import enter as enter_lesson
 from pages.widgets.chart import PLOTLY_ROUTE
@@ -63,9 +64,12 @@ def draw() -> None:
     st.html(LOOK / "page.css")
     st.logo(LOOK / "logo.svg", size="large")
     begin(whole_view(), place.folder)
+    attending.enter()
     enter_lesson(place.folder, FRONT)
+    chrome.draw(place)
     sidebar.draw(PAGES)
     write_on = text_bar.draw(place)
+    class_bar.draw()
     lesson_panel.draw()
     guess_panel.draw()
     offered = take_away.draw_page(page.run)

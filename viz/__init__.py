@@ -41,6 +41,7 @@ from viz.flash import (
     tile_scores,
 )
 from viz.generation import choices_replay, step_costs
+from viz.guesses import guess_bars
 from viz.layers import layer_thumbnails
 from viz.lens import lens_table, watched_words
 from viz.merges import merge_ladder
@@ -101,6 +102,7 @@ __all__ = [
     "feedforward_steps",
     "final_losses",
     "gate_and_up",
+    "guess_bars",
     "head_sharing",
     "layer_effect",
     "layer_losses",

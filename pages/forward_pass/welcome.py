@@ -9,7 +9,7 @@ from model_hooks.bundled import models_at_hand
 from model_hooks.opening.installed import SMOLLM2
 from model_hooks.opening.names import short_name
 from pages.ask.session import info
-from pages.state.visit import link, put
+from pages.state.visit import link_for_others, put
 from pages.text import escape_markdown
 from pages.widgets.guess_switch import guess_first_switch
 from pages.widgets.models import bundled_model_menu, own_model_box, size_of
@@ -70,7 +70,7 @@ def _own_model() -> None:
 
 def _for_teachers() -> None:
     st.markdown("**A link for the class**: it opens what you see now, on every screen.")
-    st.code(f"{st.context.url}?{urlencode(link())}", language=None, wrap_lines=True)
+    st.code(f"{st.context.url}?{urlencode(link_for_others())}", language=None, wrap_lines=True)
     st.markdown(
         "**Twelve lessons** that check themselves on the live model, with notes and a handout each:"
     )

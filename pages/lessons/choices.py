@@ -14,3 +14,5 @@ class Choices:
     """The lesson whose notes for teachers are open; empty for the list."""
     answers: bool = True
     """Whether the notes give the answers; a handout does not."""
+    guesses_at: int = 1
+    """The step of which a teacher sees how the class guessed."""

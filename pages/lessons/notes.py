@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from pages.lessons.in_class import here, start_button
 from pages.state.visit import put
 from pages.teach import moves
 from pages.teach.lesson import Guess, Lesson, Step
@@ -40,6 +41,7 @@ def draw(lesson: Lesson) -> None:
         st.markdown(f"**What it corrects:** {said}")
     st.markdown("**A link for the class**, which opens the first step on every screen:")
     st.code(link_of(lesson), language=None, wrap_lines=True)
+    start_button(lesson)
     _steps(lesson)
 
 
@@ -101,6 +103,4 @@ def _answers(step: Step, found: dict[str, Found]) -> None:
 
 def link_of(lesson: Lesson) -> str:
     """Return the address that opens a lesson at its first step."""
-    scheme, _, rest = (st.context.url or "").partition("://")
-    host = f"{scheme}://{rest.partition('/')[0]}" if rest else ""
-    return f"{host}/?{urlencode({'lesson': lesson.name})}"
+    return f"{here()}/?{urlencode({'lesson': lesson.name})}"

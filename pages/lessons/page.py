@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.lessons import notes
+from pages.lessons import in_class, notes
 from pages.lessons.choices import Choices
 from pages.state.visit import part, put, uses
 from pages.teach import moves
@@ -28,6 +28,7 @@ def draw() -> None:
         "locked: skip what you like, click what you like. All "
         f"{counted(len(lessons()), 'lesson')} take about {counted(n_minutes, 'minute')}."
     )
+    in_class.draw()
     guess_first_switch()
     for number, lesson in enumerate(lessons().values(), 1):
         _row(number, lesson)

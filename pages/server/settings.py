@@ -42,6 +42,10 @@ class Settings:
     """Connections at the same time."""
     tabs: int | None = None
     """Of these, from one address of the internet."""
+    classes: int | None = None
+    """That teachers have open at the same time."""
+    students: int | None = None
+    """Of one class."""
     idle_minutes: int | None = None
     """After which a connection that says nothing is closed."""
     download_gb: int | None = None
@@ -116,6 +120,8 @@ def _limits() -> dict[str, int]:
         "at_once": max(1, (os.cpu_count() or 2) - 1),
         "visitors": 200,
         "tabs": 60,
+        "classes": 20,
+        "students": 60,
         "idle_minutes": 60,
         "download_gb": 5,
     }

@@ -42,6 +42,16 @@ def _draw_panel() -> None:
 def _heading(lesson: Lesson, number: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="lesson_heading"):
         st.caption(f"{lesson.title} · step {number} of {len(lesson.steps)}", width="stretch")
+        uses("course.focus")
+        if view().course.focus:
+            st.button(
+                "",
+                key="lesson.all_controls",
+                icon=":material/menu_open:",
+                help="Show the sidebar and all controls, which the lesson has folded away.",
+                type="tertiary",
+                on_click=moves.with_all_controls,
+            )
         st.button(
             "",
             key="lesson.end",

@@ -75,6 +75,22 @@ class Course:
     """Whether what was asked for is seen by now."""
     hints: int = field(default=0, metadata=OF_STEP)
     """How many are unfolded."""
+    stood: tuple[str, ...] = ()
+    """How the lesson's other steps were left, as `pages/teach/moves.py` writes it."""
+    focus: bool = False
+    """Whether what is not the lesson's is folded away."""
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """Which class somebody is in, and as whom."""
+
+    code: str = ""
+    """The class's; empty for none."""
+    student: str = ""
+    """Tells a student who comes back after a reload."""
+    teacher: str = ""
+    """The teacher's key; in no link for students."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +146,9 @@ class View(Selection):
     """A word that was typed to be watched, as long as it is not one token."""
     first: GuessFirst = field(default=GuessFirst(), metadata={"flat": True})
     course: Course = field(default=Course(), metadata={"flat": True})
+    present: bool = False
+    """Whether the page is shown by a projector."""
+    attends: Attendance = field(default=Attendance(), metadata={"flat": True})
 
 
 _PARTS: dict[str, type] = {}

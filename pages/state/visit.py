@@ -24,6 +24,7 @@ from pages.state.link import decode, encode, names_in, unreadable
 from pages.state.mailbox import Message
 from pages.state.view import (
     FIRST_LOOKS,
+    Attendance,
     Selection,
     View,
     changed_copy,
@@ -207,6 +208,11 @@ def link(**changes: Any) -> dict[str, str]:
     """Return query parameters for `st.page_link`: the view's, or those of a changed one."""
     told = {_SET: "~".join(changes)} if changes else {}
     return encode(changed_copy(_own_view(), changes)) | told
+
+
+def link_for_others() -> dict[str, str]:
+    """Return the view's query parameters without what says who its visitor is in a class."""
+    return encode(replace(_own_view(), attends=Attendance()))
 
 
 def current_fragment() -> str | None:

@@ -6,6 +6,7 @@ The switch is a field of the view; what was guessed is forgotten with the text t
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pages.state.view import View
 from pages.state.visit import page_name, put, uses, view
 from pages.teach.lesson import Guess, Value
 from pages.teach.truth import Found, find
@@ -45,7 +46,12 @@ def question() -> Question | None:
     uses("first.guess_first")
     if not view().first.guess_first or page_name() in WITHOUT:
         return None
-    return QUESTIONS.get(page_name(), NEXT)
+    return asked_on(page_name())
+
+
+def asked_on(page: str) -> Question:
+    """Return what is to be guessed on a page."""
+    return QUESTIONS.get(page, NEXT)
 
 
 def is_due() -> bool:
@@ -64,9 +70,12 @@ def truth(asked: Question) -> dict[str, Found]:
     return {ANSWER: find(asked.value, view())}
 
 
-def _looked_at() -> str:
+def looked_at(seen: View, page: str) -> str:
     """Name what a guess is about, beyond the text: the page, and on Attention the head."""
-    if page_name() != "attention":
-        return page_name()
-    uses("layer", "head")
-    return f"attention.{view().layer}.{view().head}"
+    return f"attention.{seen.layer}.{seen.head}" if page == "attention" else page
+
+
+def _looked_at() -> str:
+    if page_name() == "attention":
+        uses("layer", "head")
+    return looked_at(view(), page_name())

@@ -19,8 +19,6 @@ GO_TO = Message[str]("lessons.go_to")
 """The folder of a page that is to be opened before anything is drawn."""
 LIST = "lessons"
 """The page that lists them."""
-_STOOD = Kept[dict[tuple[str, int], Course]]("lessons.stood")
-"""What was guessed at each step: whoever goes back finds it."""
 _BEGUN = Kept[bool]("lessons.begun")
 
 
@@ -46,24 +44,59 @@ def guess_due() -> Guess | None:
 def go_to_step(name: str, number: int) -> None:
     """Open a step of a lesson, with its page and its view; a callback."""
     lesson = lessons()[name]
-    stood = _STOOD.get() or {}
-    here = view().course
-    stood = {**stood, (here.lesson, here.step): here}
-    _STOOD.put(stood)
-    known = stood.get((name, number), Course(name, number))
-    show(replace(view_of(lesson, number), course=known), now=False)
+    show(at_step(lesson, number, view()), now=False)
     GO_TO.leave(lesson.step(number).page)
     redraw_window()
+
+
+def at_step(lesson: Lesson, number: int, seen: View) -> View:
+    """Return what a visitor sees at a step who comes from elsewhere: their guess there, too."""
+    return with_own(view_of(lesson, number), seen, _at(seen.course, lesson.name, number))
+
+
+def _at(here: Course, name: str, number: int) -> Course:
+    """Move to another step: how this one is left stands in the link, so that a reload keeps it."""
+    if here.lesson != name:
+        return Course(name, number, focus=here.focus)
+    stood = {**_stood(here), here.step: here}
+    there = stood.pop(number, Course())
+    left = tuple(
+        f"{step}:{one.shown:d}:{one.hints}:{one.guess}"
+        for step, one in sorted(stood.items())
+        if one.shown or one.hints or one.guess
+    )
+    return replace(there, lesson=name, step=number, stood=left, focus=here.focus)
+
+
+def _stood(here: Course) -> dict[int, Course]:
+    """How other steps were left; what a link says and cannot be is left out."""
+    found = {}
+    for text in here.stood:
+        step, shown, hints, guess = (text.split(":", 3) + [""] * 4)[:4]
+        if step.isdecimal() and hints.isdecimal() and len(step + hints) < 9:
+            found[int(step)] = Course(guess=guess, shown=shown == "1", hints=int(hints))
+    return found
+
+
+def with_own(wanted: View, seen: View, course: Course) -> View:
+    """Keep what is the visitor's, whatever the view of a lesson or a teacher says."""
+    own = {"attends": seen.attends, "present": seen.present, "keys": seen.keys}
+    return replace(wanted, course=course, **own)
 
 
 def back_to_view() -> None:
     """Open the step's page and view again, whatever was clicked since; a callback."""
     if (lesson := open_lesson()) is None:
         return
-    here = view().course
-    show(replace(view_of(lesson, here.step), course=here), now=False)
-    GO_TO.leave(lesson.step(here.step).page)
+    here = view()
+    show(with_own(view_of(lesson, here.course.step), here, here.course), now=False)
+    GO_TO.leave(lesson.step(here.course.step).page)
     redraw_window()
+
+
+def with_all_controls() -> None:
+    """Unfold what is not the lesson's; a callback."""
+    put({"course.focus": False})
 
 
 def end_lesson() -> None:
@@ -96,8 +129,9 @@ def enter(page: str, front: str) -> None:
     here: View = view()
     if (lesson := open_lesson()) is None or page != front:
         return
-    if replace(here, course=Course()) == whole_view()():
-        show(replace(view_of(lesson, here.course.step), course=here.course), now=False)
+    if with_own(here, whole_view()(), Course()) == whole_view()():
+        course = replace(here.course, focus=True)
+        show(with_own(view_of(lesson, here.course.step), here, course), now=False)
         GO_TO.leave(lesson.step(here.course.step).page)
         st.rerun()
 

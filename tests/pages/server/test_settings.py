@@ -8,7 +8,7 @@ from model_hooks import bundled_models
 from pages.server.settings import PUBLIC, Settings, read, settings, variable
 
 LIMITS = ("prompt_tokens", "new_tokens", "texts", "beams", "seconds", "at_once", "visitors")
-LIMITS += ("tabs", "idle_minutes", "download_gb")
+LIMITS += ("tabs", "classes", "students", "idle_minutes", "download_gb")
 
 
 def said(**environment):
