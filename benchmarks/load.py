@@ -75,6 +75,8 @@ class Student:
         self.waits: list[float] = []
         self.errors: list[str] = []
         self.n_bytes = 0
+        self.asks: dict[str, float] = {}
+        """Parts of the page that ask for news by themselves, and after how many seconds."""
         self._kept: dict[str, ForwardMsg] = {}
         self._widgets: dict[str, Found] = {}
         self._states: dict[str, WidgetState] = {}
@@ -117,9 +119,32 @@ class Student:
         await self._ask(message)
         self.waits.append(time.perf_counter() - began)
 
+    async def press(self, key: str) -> None:
+        """Press a button by its key.
+
+        Raises:
+            LookupError: The page has none.
+        """
+        if (found := self._found(re.compile(re.escape(key)))) is None:
+            raise LookupError(f"no {key} among {[*self._widgets]}")
+        await self._ask(self._message(found, WidgetState(id=found.id, trigger_value=True)))
+
+    async def look(self) -> None:
+        """Ask for what a page asks for by itself from time to time."""
+        for fragment in [*self.asks]:
+            message = self._message(None)
+            message.rerun_script.fragment_id = fragment
+            message.rerun_script.is_auto_rerun = True
+            await self._ask(message)
+
     async def close(self) -> None:
         """Leave."""
         await self._socket.close()
+
+    @property
+    def page(self) -> str:
+        """The address of the page that is open."""
+        return next((name for name, one in self._pages.items() if one == self._page), "")
 
     def _found(self, name: re.Pattern[str]) -> Found | None:
         return next((it for key, it in self._widgets.items() if name.fullmatch(key)), None)
@@ -209,7 +234,12 @@ class Student:
     def _took(self, told: ForwardMsg) -> bool:
         """Take over a message; say whether it was the last one."""
         kind = told.WhichOneof("type")
-        if kind == "navigation":
+        if kind == "auto_rerun":
+            self.asks[told.auto_rerun.fragment_id] = told.auto_rerun.interval
+        elif kind == "stop_auto_rerun":
+            for fragment in told.stop_auto_rerun.fragment_ids:
+                self.asks.pop(fragment, None)
+        elif kind == "navigation":
             places = told.navigation.app_pages
             self._pages = {place.url_pathname: place.page_script_hash for place in places}
             if told.navigation.page_script_hash != self._drawn:
