@@ -21,7 +21,7 @@ BUILDS_ON = {
     "state": {"state"},
     "ask": {"server", "state", "ask"},
     "widgets": {"server", "state", "ask", "widgets"},
-    "teach": {"state", "ask", "teach"},
+    "teach": {"server", "state", "ask", "teach"},
     "shell": {"server", "state", "ask", "widgets", "teach", "shell"},
 }
 """Which folders of `pages` each may import; a page may import all of those and itself."""
