@@ -83,6 +83,11 @@ def vocabulary_of(model: HookedModel) -> str:
     return hashlib.blake2b(said, digest_size=16).hexdigest()
 
 
+def share_vocabulary(model: HookedModel, other: Other) -> bool:
+    """Tell whether the token IDs of two runs mean the same tokens."""
+    return vocabulary_of(model) == vocabulary_of(other.model)
+
+
 def kl_bits(
     log_p: Float[np.ndarray, "row token"], log_q: Float[np.ndarray, "row token"]
 ) -> Float[np.ndarray, "row"]:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from model_hooks import ComparisonError, InlookError
+from model_hooks import ComparisonError, InlookError, ModelTooLargeError
 from model_hooks.host import Run
-from model_hooks.read.between import vocabulary_of
+from model_hooks.read.between import share_vocabulary
 from model_hooks.read.recorded import bytes_of_tokens
 from model_hooks.text.alignment import Places, align, align_by_characters, partner_of
 from pages.ask.computed import Ask, computed
@@ -32,7 +32,11 @@ KEPT = 64
 _RUNS = Kept[tuple[tuple[Selection, Selection], tuple[Run, Run]]]("pair.runs")
 """The two runs last asked about, by what was selected: a page asks for them dozens of times."""
 
-_vocabulary = computed(vocabulary_of)
+_TOO_LARGE = Kept[tuple[tuple[str, str], str]]("pair.too_large")
+"""Two models that the memory did not hold at once, until A is unpinned, and what was said: each
+would be loaded anew for every click, in place of the other."""
+
+_share_vocabulary = computed(share_vocabulary)
 _bytes_of = computed(bytes_of_tokens)
 
 
@@ -58,17 +62,47 @@ def has_pair() -> bool:
 def problem_of_a() -> str | None:
     """Say why the pinned run cannot be run; None where it can, or where none is pinned."""
     if (pinned := view().pinned) is None:
+        _TOO_LARGE.drop()
+        return None
+    if _kept_runs() is not None:
         return None
     with looking_at(None):
-        kept = _RUNS.get()
-        if kept is not None and kept[0] == (pinned, selection_of(view())):
-            return None
+        models = pinned.model, view().model
+    if (known := _TOO_LARGE.get()) is not None and known[0] == models:
+        return known[1]
     try:
         with looking_at(pinned):
-            run()
+            a = run()
+        if b := _run_of_b():
+            _is_one_vocabulary(a, b)  # needs both models at once, and the memory may hold but one
     except InlookError as error:
+        if isinstance(error, ModelTooLargeError):
+            _TOO_LARGE.put((models, str(error)))
         return str(error)
     return None
+
+
+def can_run_b() -> bool:
+    """Whether what the visitor looks at can be run; the page says why not."""
+    return _kept_runs() is not None or _run_of_b() is not None
+
+
+def _kept_runs() -> tuple[Run, Run] | None:
+    """Return the two runs, if they were the last to be asked for."""
+    with looking_at(None):
+        kept, asked = _RUNS.get(), (view().pinned, selection_of(view()))
+    return kept[1] if kept is not None and kept[0] == asked else None
+
+
+def _run_of_b() -> Run | None:
+    """Return run B, once it has been made; None where it cannot be, and the page goes on."""
+    with looking_at(None):
+        own = selection_of(view())
+    try:
+        with looking_at(own):
+            return run()
+    except InlookError:
+        return None
 
 
 @contextmanager
@@ -92,13 +126,13 @@ def runs() -> tuple[Run, Run]:
     """
     pinned = view().pinned
     assert pinned is not None, "nothing is pinned"
+    if (kept := _kept_runs()) is not None:
+        return kept
     with looking_at(None):
-        own = selection_of(view())
-        if (kept := _RUNS.get()) is not None and kept[0] == (pinned, own):
-            return kept[1]
-        of_b = run()
+        own, of_b = selection_of(view()), run()
     with looking_at(pinned):
         found = run(), of_b
+    _is_one_vocabulary(*found)  # whose models may not fit into memory together
     _RUNS.put(((pinned, own), found))
     return found
 
@@ -134,7 +168,7 @@ def _aligned(a: Run, b: Run) -> Places:
 
 
 def _is_one_vocabulary(a: Run, b: Run) -> bool:
-    return a.model_name == b.model_name or _vocabulary(a.model_name) == _vocabulary(b.model_name)
+    return a.model_name == b.model_name or _share_vocabulary(b.model_name, *a)
 
 
 _align = functools.lru_cache(maxsize=KEPT)(align)

@@ -7,7 +7,7 @@ import streamlit as st
 from model_hooks.read.recorded import tokens_of
 from model_hooks.text.alignment import Place, Places
 from pages.ask.computed import computed
-from pages.ask.pair import places, problem_of_a, runs
+from pages.ask.pair import can_run_b, places, problem_of_a, runs
 from pages.state.view import Selection, selection_of
 from pages.state.visit import view
 from pages.text import escape_markdown, visible
@@ -29,7 +29,7 @@ _tokens_of = computed(tokens_of)
 
 def draw_pair_of_texts() -> None:
     """Draw the text of A over that of B, token by token, if a run is pinned."""
-    if (pinned := view().pinned) is None:
+    if (pinned := view().pinned) is None or not can_run_b():
         return
     if (problem := problem_of_a()) is not None:
         st.warning(

@@ -1,11 +1,14 @@
 """A run that is pinned stays as it is: in the link, beside what changes, and when they swap."""
 
 import html
+from dataclasses import replace
 
 import pytest
 
-from model_hooks import AblateHead, Decoding, HookedModel, InlookError
-from pages.state.view import Selection, selection_of
+from model_hooks import AblateHead, Decoding, HookedModel, InlookError, ModelTooLargeError
+from pages.ask import computed
+from pages.state.link import encode
+from pages.state.view import Selection, changed_copy, selection_of, whole_view
 from tests.conftest import tiny_llama, with_random_weights
 from tests.pages.conftest import PROMPT, opened, view_of
 
@@ -79,3 +82,35 @@ def test_what_cannot_be_run_in_a_is_said(open_page):
     app.run()
     assert not app.exception
     assert len([one for one in app.warning if "The pinned run A cannot be shown" in one.value]) == 1
+
+
+@pytest.mark.parametrize("prompt", ["", "the " * 500], ids=["empty", "long"])
+def test_a_prompt_of_b_that_cannot_be_run_is_said_by_the_page(open_page, prompt):
+    told = encode(changed_copy(whole_view()(), {"pinned": Selection(prompt=PROMPT)}))
+    app = open_page("layers", prompt=prompt, pinned=told["pinned"])
+    assert not app.exception
+    assert app.title[0].value == "Layers"
+    assert not app.warning
+
+
+def test_two_models_that_memory_cannot_hold_at_once_are_not_loaded_in_turns(
+    open_with, hooked, monkeypatch
+):
+    opened_models = []
+
+    def open_model(name):
+        if next(computed.host().host.names(), name) != name:
+            raise ModelTooLargeError(f"{name} does not fit.")
+        opened_models.append(name)
+        return HookedModel.wrap(with_random_weights(tiny_llama), hooked.tokenizer, name)
+
+    monkeypatch.setattr("model_hooks.shelf.WORTH_DROPPING", 0.0)
+    open_with(open_model)
+    told = encode(changed_copy(whole_view()(), {"pinned": Selection(model="other", prompt=PROMPT)}))
+    app = opened("layers", pinned=told["pinned"], prompt=PROMPT)
+    for pos in range(3):
+        app.session_state["visit.view"] = replace(view_of(app), pos=pos)
+        app.run()
+    assert not app.exception
+    assert [one for one in app.warning if "other does not fit" in one.value]
+    assert len(opened_models) <= 3
