@@ -13,6 +13,7 @@ from pages.server.settings import settings
 from pages.server.silent import end_silent_connections
 from pages.shell import chrome, class_bar, guess_panel, lesson_panel, sidebar, take_away, text_bar
 from pages.shell.guard import Guard
+from pages.shell.keys import leave_projector
 from pages.shell.navigation import NaturalAddresses, Place, import_pages, opened
 from pages.state.view import whole_view
 from pages.state.visit import begin, end
@@ -72,6 +73,7 @@ def draw() -> None:
     class_bar.draw()
     lesson_panel.draw()
     guess_panel.draw()
+    leave_projector()
     offered = take_away.draw_page(page.run)
     write_on()
     offered(place)

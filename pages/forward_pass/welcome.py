@@ -76,7 +76,8 @@ def _for_teachers() -> None:
     )
     link_page("lessons", "To the lessons", ":material/school:")
     st.markdown(
-        "**At the projector**: fold the sidebar away («), enlarge the page with Ctrl and +, and "
-        "write with the keys: `N` one token, `B` back, `G` many."
+        "**At the projector**: press `P` for large letters and nothing around the page, `F` for "
+        "the full screen, and write with the keys: `N` one token, `B` back, `G` many. **Keys** in "
+        "the sidebar lists all."
     )
     guess_first_switch()

@@ -20,8 +20,8 @@ FOLDED = """<style>
   .st-key-lesson_panel { top: 0.8rem; max-height: calc(100vh - 1.6rem); } }
 </style>"""
 FEWER = "<style>.st-key-text_bar-examples, .st-key-text_bar-how { display: none; }</style>"
-LARGE = "<style>html { font-size: 21.5px !important; }</style>"
-"""Of the smallest print, 0.75 rem, that makes 16 pixels."""
+LARGE = "<style>html { font-size: 24.5px !important; }</style>"
+"""Of the smallest print, 0.66 rem, that makes 16 pixels."""
 LOWER = """<style>
 [data-testid="stSidebar"][data-collapsed="false"] + div .stMainBlockContainer {
   padding-top: 1.4rem; }

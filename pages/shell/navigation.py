@@ -5,6 +5,7 @@ folder's name, and natural spellings of both lead to it.
 """
 
 import importlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -21,6 +22,8 @@ from pages.teach.moves import GO_TO
 from pages.widgets.heading import page_title
 from pages.widgets.next_pages import declare_pages, link_pages
 
+_EMBED = re.compile(r"(^|&)embed=(?:1|yes|on)(?=&|$)", re.IGNORECASE)
+"""How an address asks for a page without a sidebar; Streamlit knows one spelling of it."""
 UNKNOWN = "no-such-page"
 SERVED = ("static", "media", "component", "vendor", "healthz", "metrics")
 """What is at the beginning of addresses that are no pages."""
@@ -94,10 +97,11 @@ class NaturalAddresses:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with another address, or hand the request on."""
         if scope["type"] == "http" and self._is_for_a_reader(scope):
-            path = scope["path"]
+            path, asked = scope["path"], scope["query_string"].decode("latin-1")
             to = self._to.get(plain(unquote(path)), f"/{UNKNOWN}")
-            if path not in self._known and path != to:
-                query = scope["query_string"].decode("latin-1")
+            query = _EMBED.sub(r"\1embed=true", asked)
+            to = path if path in self._known else to
+            if path != to or query != asked:
                 answer = RedirectResponse(to + (f"?{query}" if query else ""), status_code=307)
                 await answer(scope, receive, send)
                 return

@@ -9,7 +9,7 @@ from model_hooks.bundled import models_at_hand
 from model_hooks.opening.names import short_name
 from pages.ask.session import info, open_model
 from pages.shell import take_away
-from pages.shell.keys import draw_keys
+from pages.shell.keys import draw_keys, hear_keys
 from pages.shell.navigation import Place
 from pages.shell.pinning import draw_pinning
 from pages.shell.switched_off import draw_switched_off
@@ -64,6 +64,7 @@ def _page_links(sections: Mapping[str, Iterable[Place]]) -> None:
             for place in places:
                 link_page(place.folder)
         _follow(key="page_links_follow", data={"about": about()})
+        hear_keys()
 
 
 def about() -> str:

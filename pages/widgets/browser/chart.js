@@ -1,8 +1,17 @@
 // Draws a Plotly figure, and updates it in place when it changes: nothing is torn down, so a click is
 // painted sooner, nothing flickers, and the reader's zoom can stay.
 import { hearKeys, oneStop } from "./chart_buttons.js";
-import { clicked, coloured, dress, look, plainLabel, saved, TEXT_PX } from "./chart_look.js";
-import { variables } from "./theme.js";
+import {
+  clicked,
+  coloured,
+  dress,
+  enlarged,
+  look,
+  plainLabel,
+  saved,
+  TEXT_PX,
+} from "./chart_look.js";
+import { letterScale, variables } from "./theme.js";
 
 const charts = new WeakMap();
 let measure;
@@ -78,13 +87,14 @@ async function draw(chart) {
   const { box, data } = chart;
   box.setAttribute("aria-label", data.alt);
   box.classList.toggle("clickable", data.clickable);
-  const height = data.height ?? HEIGHT_PX;
+  const scale = letterScale();
+  const height = Math.round((data.height ?? HEIGHT_PX) * scale);
   box.style.minHeight = `${height}px`;
   const full = document.fullscreenElement === box;
   const size = [box.clientWidth, full ? box.clientHeight : height];
   if (!size[0]) return; // in a closed tab: drawn when it opens
   const value = variables(getComputedStyle(box));
-  const worn = look(value);
+  const worn = { ...look(value), scale };
   const wanted = JSON.stringify([data.figure, data.view, size, worn]);
   if (chart.wanted === wanted) return;
   chart.wanted = wanted;
@@ -97,10 +107,11 @@ async function draw(chart) {
     return;
   }
   if (chart.gone || chart.wanted !== wanted) return;
-  const figure = JSON.parse(coloured(data.figure, value));
+  let figure = JSON.parse(coloured(data.figure, value));
   [figure.layout.width, figure.layout.height] = size;
   figure.layout.uirevision = data.view ?? undefined;
   dress(figure.layout, worn);
+  if (scale !== 1) figure = enlarged(figure, scale);
   await react(chart, Plotly, figure, size, worn.family);
 }
 

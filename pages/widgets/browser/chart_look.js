@@ -80,6 +80,23 @@ function pageLayout({ text, line, page, family }) {
   };
 }
 
+// A figure with all letters larger, and the margins that hold them. Parts that it has twice stay apart.
+export function enlarged(part, scale) {
+  if (Array.isArray(part)) return part.map((one) => enlarged(one, scale));
+  if (!part || typeof part !== "object") return part;
+  const made = {};
+  for (const [key, value] of Object.entries(part)) {
+    made[key] = enlarged(value, scale);
+    const grows = key.endsWith("font") ? ["size"] : key === "margin" ? ["l", "r", "t", "b"] : [];
+    for (const name of grows) if (value?.[name]) made[key][name] = times(value[name], scale);
+  }
+  return made;
+}
+
+function times(px, scale) {
+  return Array.isArray(px) ? px.map((one) => one * scale) : px * scale;
+}
+
 export function merged(under, over) {
   const both = { ...under };
   for (const [key, value] of Object.entries(over)) {

@@ -4,7 +4,7 @@ import { element } from "./dom.js";
 import { candidateBars, flowLayout, layerBands } from "./flow_layout.js";
 import { flowMarks } from "./flow_marks.js";
 import { pictured } from "./picture.js";
-import { colourList, variables } from "./theme.js";
+import { colourList, letterScale, variables } from "./theme.js";
 
 const instances = new WeakMap();
 const SVG = "http://www.w3.org/2000/svg";
@@ -41,8 +41,16 @@ export function inksOf(value) {
   };
 }
 
+// The picture is laid out in pixels for letters of the usual size; larger ones enlarge all of it.
+function enlarge(root, scale) {
+  root.style.zoom = scale === 1 ? "" : scale;
+  if (scale === 1) root.style.removeProperty("--letter");
+  else root.style.setProperty("--letter", "16px");
+}
+
 function draw(flow) {
   const { root, data } = flow;
+  enlarge(root, letterScale());
   flow.width = root.clientWidth;
   if (!flow.width) return;
   const focused = root.getRootNode().activeElement?.dataset?.name;

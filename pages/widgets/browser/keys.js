@@ -1,4 +1,4 @@
-// Where do the arrow keys lead?
+// Where do the arrow keys lead, and are letters commands where they are pressed?
 
 // In a list of `n`, Home and End to its ends and the keys of `steps` so far; null for any other key.
 export function moved(key, pos, n, steps) {
@@ -15,4 +15,10 @@ export function movedInGrid(key, from, n, nColumns, wraps) {
   const isVertical = key === "ArrowDown" || key === "ArrowUp";
   const sameRow = Math.floor(to / nColumns) === Math.floor(from / nColumns);
   return to >= 0 && to < n && (isVertical || wraps || sameRow) ? to : from;
+}
+
+// Whether something is typed where a key was pressed, so that letters are letters.
+export function isTyping(event) {
+  const at = event.composedPath()[0];
+  return at instanceof Element && at.matches("input, textarea, select, [contenteditable=true]");
 }

@@ -25,6 +25,15 @@ export function leadsUnder(link, width) {
   return link !== null && width <= COVERS_BELOW;
 }
 
+// Where a step leads to another page, Streamlit writes two entries into the history: what is looked at, and
+// then the page. So much time lies between them at the most; nobody clicks twice as quickly.
+const ONE_STEP_MS = 700;
+
+// Whether an entry only completes the one before, so that it takes its place.
+export function completes(to, from, since) {
+  return since < ONE_STEP_MS && to.search === from.search && to.pathname !== from.pathname;
+}
+
 function uncover({ target }) {
   if (!leadsUnder(target.closest(".st-key-page_links a[href]"), innerWidth)) return;
   document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
@@ -38,14 +47,18 @@ export default function ({ data, parentElement }) {
   if (watching.has(parentElement)) return undefined;
   watching.add(parentElement);
   const { pushState, replaceState } = history;
-  const followed =
-    (change) =>
-    (...given) => {
-      change.apply(history, given);
-      follow();
-    };
-  history.pushState = followed(pushState);
-  history.replaceState = followed(replaceState);
+  let pushed = -ONE_STEP_MS;
+  history.pushState = (...given) => {
+    const to = new URL(given[2] ?? "", location.href);
+    const isSecond = completes(to, location, performance.now() - pushed);
+    if (to.search !== location.search) pushed = performance.now();
+    (isSecond ? replaceState : pushState).apply(history, given);
+    follow();
+  };
+  history.replaceState = (...given) => {
+    replaceState.apply(history, given);
+    follow();
+  };
   const observer = new MutationObserver(follow);
   document.addEventListener("click", uncover);
   observer.observe(document.body, { subtree: true, attributes: true, attributeFilter: ["href"] });

@@ -1,7 +1,7 @@
 // A text that grows, as tokens to choose from; its prompt to edit; and the keys that write it on.
 import { focusable, letters, named, reveal } from "./chips.js";
 import { element } from "./dom.js";
-import { moved } from "./keys.js";
+import { isTyping, moved } from "./keys.js";
 
 const bars = new WeakMap();
 const MOST_KEYS = 64;
@@ -32,8 +32,8 @@ export default function ({ data, parentElement, setTriggerValue, setStateValue }
 }
 
 // The command that a key stands for; null for none. Where something is typed, letters are letters.
-export function command({ key, shiftKey, ctrlKey, metaKey, altKey, repeat }, isTyping) {
-  if (isTyping || ctrlKey || metaKey || altKey || repeat) return null;
+export function command({ key, shiftKey, ctrlKey, metaKey, altKey, repeat }, typing) {
+  if (typing || ctrlKey || metaKey || altKey || repeat) return null;
   if (shiftKey) return key === "B" ? "R" : null;
   return { n: "N", b: "B", g: "G", e: "E" }[key.toLowerCase()] ?? null;
 }
@@ -174,10 +174,7 @@ function walk(bar, pos, event) {
 
 function saidBy(bar, event) {
   if (!bar.data.keys || document.querySelector("[role=dialog]")) return null;
-  const at = event.composedPath()[0];
-  const isTyping =
-    at instanceof Element && at.matches("input, textarea, select, [contenteditable=true]");
-  return command(event, isTyping);
+  return command(event, isTyping(event));
 }
 
 // The strip is built anew where a run begins or ends: keys that are pressed in between wait for the next one.

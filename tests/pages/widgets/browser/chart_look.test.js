@@ -5,6 +5,7 @@ import {
   clicked,
   coloured,
   dress,
+  enlarged,
   look,
   merged,
   plainLabel,
@@ -116,4 +117,19 @@ test("a saved figure says what it shows, of which model and text, below all that
   assert.equal(layout.height - drawn.layout.height, layout.margin.b - drawn.layout.margin.b);
   assert.ok(-caption.yshift >= drawn.layout.margin.b);
   assert.equal(drawn.layout.annotations, undefined);
+});
+
+test("all letters of a figure grow once, with its margins; marks stay as they are", () => {
+  const font = { size: 10 };
+  const figure = {
+    data: [{ textfont: { size: [10, 20] }, marker: { size: 5 }, x: [1, 2] }],
+    layout: { font, hoverlabel: { font }, margin: { t: 8, pad: 3 }, height: 100 },
+  };
+  const large = enlarged(figure, 1.5);
+  assert.deepEqual(large.data, [{ textfont: { size: [15, 30] }, marker: { size: 5 }, x: [1, 2] }]);
+  assert.equal(large.layout.font.size, 15);
+  assert.equal(large.layout.hoverlabel.font.size, 15);
+  assert.deepEqual(large.layout.margin, { t: 12, pad: 3 });
+  assert.equal(large.layout.height, 100);
+  assert.equal(font.size, 10);
 });
