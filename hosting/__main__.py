@@ -17,12 +17,17 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = Path(__file__).with_name("haproxy.cfg")
 SETTING = "INLOOK_PROCESSES"
+LETTER = "INLOOK_PROCESS_LETTER"
+"""The setting that tells a process how the codes of its classes begin."""
+LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+"""One for each process; further ones have none, and no link leads to their classes."""
 MOST_PROCESSES = 64
 START_S = 120.0
 PATIENCE_S = 10.0
@@ -34,13 +39,13 @@ RESTART_S = 1.0
 class Child:
     """A process that is started again when it ends."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self.command = list(command)
+    def __init__(self, command: Sequence[str], **settings: str) -> None:
+        self.command, self.settings = list(command), settings
         self.process = self._started()
         self._ended: float | None = None
 
     def _started(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self.command, cwd=ROOT)
+        return subprocess.Popen(self.command, cwd=ROOT, env={**os.environ, **self.settings})
 
     def look_after(self) -> None:
         """Start it again if it ended a while ago."""
@@ -77,11 +82,23 @@ def configuration(address: str, port: int, ports: Sequence[int]) -> str:
         ports: Those of the processes.
     """
     servers = [f"server process{i} 127.0.0.1:{one} cookie {i}" for i, one in enumerate(ports)]
-    filled = {"<address>": address, "<port>": str(port), "<servers>": "\n    ".join(servers)}
+    classes = [line for i, letter in enumerate(LETTERS[: len(ports)]) for line in _route(i, letter)]
+    filled = {"<classes>": "\n    ".join(classes)}
+    filled |= {"<address>": address, "<port>": str(port), "<servers>": "\n    ".join(servers)}
     text = TEMPLATE.read_text(encoding="utf-8")
     for place, value in filled.items():
         text = text.replace(place, value)
     return text
+
+
+def _route(process: int, letter: str) -> list[str]:
+    """Lead whoever comes by the link of a class to its process, whichever they had before."""
+    kept = f"INLOOK={process}; path=/; HttpOnly; SameSite=Lax"
+    return [
+        f"acl class{process} var(txn.class) -m beg {letter}",
+        f"http-request set-header Cookie INLOOK={process} if class{process}",
+        f'http-after-response add-header Set-Cookie "{kept}" if class{process}',
+    ]
 
 
 def n_processes(said: str) -> int:
@@ -144,7 +161,9 @@ def run(haproxy: str, address: str, port: int, n: int) -> None:
         file = Path(folder, "haproxy.cfg")
         file.write_text(configuration(address, port, ports), encoding="utf-8")
         try:
-            children += [Child(streamlit_command(one)) for one in ports]
+            for one, letter in zip_longest(ports, LETTERS[:n]):
+                settings = {} if letter is None else {LETTER: letter}
+                children.append(Child(streamlit_command(one), **settings))
             for one in ports:
                 wait_until_well(one)
             children.append(Child([haproxy, "-db", "-f", str(file)]))

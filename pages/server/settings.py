@@ -75,6 +75,12 @@ def settings() -> Settings:
     return read(os.environ, logging.getLogger("inlook").warning)
 
 
+def process_letter() -> str:
+    """Return how codes begin that lead to this process; nothing where it is the only one."""
+    said = os.environ.get("INLOOK_PROCESS_LETTER", "").strip().upper()
+    return said if len(said) == 1 and said.isascii() and said.isalnum() else ""
+
+
 def read(environment: Mapping[str, str], warn: Callable[[str], None]) -> Settings:
     """Return what some variables say.
 

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.server.settings import settings
+from pages.server.settings import process_letter, settings
 from pages.server.visitors import person
 from pages.state.kept import Kept
 from pages.state.mailbox import Message
@@ -60,7 +60,9 @@ _MINE = Kept[_Place]("classes.mine")
 def classes() -> Classes:
     """Return all classes of this process."""
     return Classes(
-        settings().at_most("classes", MOST_CLASSES), settings().at_most("students", MOST_STUDENTS)
+        settings().at_most("classes", MOST_CLASSES),
+        settings().at_most("students", MOST_STUDENTS),
+        process_letter(),
     )
 
 

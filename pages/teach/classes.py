@@ -137,6 +137,7 @@ class Classes:
     Args:
         most: Classes at the same time.
         most_students: Students of one class.
+        letter: How codes begin here, where other processes have classes, too.
         clock: Tells seconds.
     """
 
@@ -144,9 +145,11 @@ class Classes:
         self,
         most: int = MOST_CLASSES,
         most_students: int = MOST_STUDENTS,
+        letter: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most, self._most_students, self._clock = most, most_students, clock
+        self._letter = letter
         self._lock = threading.Lock()
         self._classes: dict[str, _Class] = {}
         self._wrong: dict[str, deque[float]] = {}
@@ -169,9 +172,9 @@ class Classes:
                     "As many classes as this server takes are open. Close one of yours, or try "
                     "again later."
                 )
-            code = _new_code()
+            code = self._letter + _new_code()
             while code in self._classes:
-                code = _new_code()
+                code = self._letter + _new_code()
             opened = self._classes[code] = _Class(code, lesson, owner, self._clock())
             return Opened(code, opened.key)
 

@@ -14,7 +14,8 @@ import urllib.request
 import psutil
 import pytest
 
-from hosting.__main__ import ROOT, configuration, n_processes
+from hosting.__main__ import LETTERS, ROOT, configuration, n_processes
+from pages.teach import classes
 from tests.visiting import answers
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -84,8 +85,10 @@ def servers(parent):
     return found
 
 
-def cookie(address):
-    with urllib.request.urlopen(f"http://{address}/") as answer:
+def cookie(address, query="", had=None):
+    """The cookie that is given for an address, and to whom has one already."""
+    asked = urllib.request.Request(f"http://{address}/{query}", headers={"Cookie": had or ""})
+    with urllib.request.urlopen(asked) as answer:
         return re.search(r"INLOOK=(\w+)", " ".join(answer.headers.get_all("Set-Cookie")))[0]
 
 
@@ -125,6 +128,25 @@ def test_counters_stay_inside(running):
     address, _ = running
     assert status(f"http://{address}/metrics") is None
     assert status(f"http://{address}/vendor/plotly.min.js") == 200
+
+
+@pytest.mark.slow
+@needs_haproxy
+@pytest.mark.parametrize("had", [None, "INLOOK=0", "INLOOK=1"])
+def test_the_link_of_a_class_leads_to_its_process(running, had):
+    address, parent = running
+    told = {cookie(address, f"?code={LETTERS[i].lower()}bcdefghj", had) for i in range(2)}
+    assert told == {"INLOOK=0", "INLOOK=1"}
+    assert cookie(address, f"?code={LETTERS[1]}BCDEFGHJ&student=x", had) == "INLOOK=1"
+    letters = {one.environ()["INLOOK_PROCESS_LETTER"] for one in servers(parent).values()}
+    assert letters == set(LETTERS[:2])
+
+
+def test_codes_begin_with_letters_that_codes_have():
+    assert classes.LETTERS == LETTERS
+    opened = classes.Classes(letter=LETTERS[1]).start()
+    assert opened.code[0] == LETTERS[1]
+    assert len(opened.code) == classes.CODE_LENGTH + 1
 
 
 def alive(process):
