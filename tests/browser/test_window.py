@@ -31,9 +31,23 @@ SMALL = """(smallest) => {
 }"""
 
 
-@pytest.mark.parametrize(
+every_page = pytest.mark.parametrize(
     "place", [place for group in app.PAGES.values() for place in group], ids=lambda one: one.folder
 )
+
+
+@every_page
+def test_at_twice_the_size_nothing_lies_beyond_the_edge(open_browser, app_url, place):
+    address = "" if place.folder == app.FRONT else place.address
+    # Zoomed to 200 %, a window of 1280 pixels has room for 640.
+    page = open_browser(f"{app_url}/{address}", width=640, height=400)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    settle(page)
+    wide = "document.querySelector('.stMain').scrollWidth"
+    assert page.evaluate(f"Math.max({wide}, document.documentElement.scrollWidth)") <= 640
+
+
+@every_page
 def test_nothing_is_small_at_the_projector(open_browser, app_url, place):
     address = "" if place.folder == app.FRONT else place.address
     page = open_browser(f"{app_url}/{address}?present=1", width=1920, height=1080)
