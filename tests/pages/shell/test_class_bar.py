@@ -137,3 +137,13 @@ def test_guesses_reach_a_spreadsheet_as_text(real_models):
     frame = table(attending.classes().overview(of.code, of.teacher))
     assert ",'=1+1," in csv_of(frame)
     assert teacher
+
+
+@pytest.mark.slow
+def test_who_types_too_many_wrong_codes_waits(open_page):
+    _, of = teacher_of(lesson="")
+    for _ in range(6):
+        assert "There is no class" in said(open_page(code="WRNGWRNG"))
+    app = open_page(code=of.code)
+    assert not app.exception
+    assert "Too many wrong codes" in said(app)
