@@ -1,12 +1,13 @@
 """How long a click takes until its result is painted, per page, in Chromium.
 
-    python -m benchmarks.clicks [--clicks 9] [--sized] [--tokens 256]
+    python -m benchmarks.clicks [--clicks 9] [--sized] [--tokens 256] [--pair]
 
 From the click to two animation frames after the page last changed, in the browser's own clock:
 the server, the network of one machine and the drawing are all in it. Prints medians as a table;
 only an idle machine gives numbers worth quoting (the goal is 150 ms). `--sized` opens a model of
 GPT-2's size with random weights, 12 layers of 12 heads, instead of the bundled one (the goal is 1 s
-with 256 tokens).
+with 256 tokens). `--pair` measures each click alone and with another run pinned beside it (the goal
+is 2.2 times as long).
 """
 
 import argparse
@@ -14,7 +15,7 @@ import re
 import statistics
 import tempfile
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,8 @@ from benchmarks.sized_models import build
 from tests.browser.driving import launch, serve, settle
 
 ROOT = Path(__file__).parents[1]
+PINNED = "Lily and Ben went to the lighthouse. Lily and"
+"""The prompt of run A; B's has another name."""
 QUIET_MS = 600
 """A page that has not changed for so long has finished painting."""
 
@@ -114,12 +117,35 @@ def click_times(page: Page, address: str, action: Action, n_clicks: int) -> list
     return times[1:]
 
 
+def report(page: Page, url: str, query: str, n_clicks: int) -> Iterator[str]:
+    """Measure every action, and yield the lines of a table."""
+    yield "| page | click | median ms | slowest ms |"
+    yield "|---|---|---|---|"
+    for action in ACTIONS:
+        times = click_times(page, f"{url}{action.address}?{query}", action, n_clicks)
+        median, slowest = statistics.median(times), max(times)
+        yield f"| {action.page} | {action.name} | {median:.0f} | {slowest:.0f} |"
+
+
+def report_of_pairs(page: Page, url: str, query: str, n_clicks: int) -> Iterator[str]:
+    """Measure every action alone and with a pinned run, and yield the lines of a table."""
+    pinned = urllib.parse.urlencode({"pinned": urllib.parse.urlencode({"prompt": PINNED})})
+    yield "| page | click | alone ms | with a pinned run ms | ratio |"
+    yield "|---|---|---|---|---|"
+    for action in ACTIONS:
+        address = f"{url}{action.address}?{query}"
+        alone = statistics.median(click_times(page, address, action, n_clicks))
+        both = statistics.median(click_times(page, f"{address}&{pinned}", action, n_clicks))
+        yield f"| {action.page} | {action.name} | {alone:.0f} | {both:.0f} | {both / alone:.2f} |"
+
+
 def main() -> None:
     """Measure every action and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clicks", type=int, default=9, help="clicks per action")
     parser.add_argument("--sized", action="store_true", help="a model of GPT-2's size")
     parser.add_argument("--tokens", type=int, help="tokens of the prompt (default: the app's own)")
+    parser.add_argument("--pair", action="store_true", help="with another run pinned, too")
     args = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -129,12 +155,8 @@ def main() -> None:
         query = link(Path(folder), args.tokens, args.sized)
         browser = launch(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        print("| page | click | median ms | slowest ms |")
-        print("|---|---|---|---|")
-        for action in ACTIONS:
-            times = click_times(page, f"{url}{action.address}?{query}", action, args.clicks)
-            median, slowest = statistics.median(times), max(times)
-            print(f"| {action.page} | {action.name} | {median:.0f} | {slowest:.0f} |", flush=True)
+        for line in (report_of_pairs if args.pair else report)(page, url, query, args.clicks):
+            print(line, flush=True)
         browser.close()
 
 
