@@ -29,6 +29,7 @@ PAGES = {
         Place("forward_pass", "Forward pass", "from-prompt-to-next-token"),
         Place("generation", "Generation", "why-this-token", looks_ahead=True),
         Place("lessons", "Lessons", "guess-before-you-see", has_text=False),
+        Place("glossary", "Glossary", "words-and-colours", has_text=False),
     ],
     "Inside the model": [
         Place("tokenizer", "Tokenizer", "text-to-tokens"),

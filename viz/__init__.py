@@ -11,6 +11,7 @@ from viz.choice import (
     expected_spread,
     ranked_distribution,
 )
+from viz.colours import role_colours
 from viz.comparison import before_after_bars, most_changed, probability_by_token
 from viz.continuations import beam_trellis, text_tree
 from viz.decoding import candidates, candidates_bars
@@ -132,6 +133,7 @@ __all__ = [
     "probability_by_token",
     "promoted_bars",
     "ranked_distribution",
+    "role_colours",
     "rotation_slider",
     "shift_change",
     "softmax_bars",

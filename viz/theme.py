@@ -26,6 +26,30 @@ MASKED = "rgba(128, 128, 128, 0.22)"
 StreamPart = Literal["embedding", "attention", "feedforward"]
 """What adds to the residual stream."""
 
+
+class Role(NamedTuple):
+    """What one colour stands for, everywhere."""
+
+    name: str
+    colours: tuple[str, ...]
+    """One, or those of a scale from its one end to the other."""
+    says: str
+
+
+ROLES = (
+    Role("query", (QUERY,), "the token that reads"),
+    Role("key", (KEY,), "the token that is read"),
+    Role("value", (VALUE,), "what is handed over"),
+    Role("attention", (ATTENTION,), "the part of a block that reads other tokens"),
+    Role("feedforward", (FEEDFORWARD,), "the part of a block that works on each token alone"),
+    Role("residual stream", (RESIDUAL,), "what all parts add to"),
+    Role("chosen", (HIGHLIGHT,), "what you have chosen, or follow"),
+    Role("how much", SEQUENTIAL, "from nothing to the most"),
+    Role("less, more", DIVERGING, "below zero, or B less than A; above zero, or B more than A"),
+    Role("no number", (MASKED,), "nothing was computed here, or may be read"),
+)
+"""Every colour of a figure and its meaning; lines that only have to be told apart take `LOOKS`."""
+
 CELL_PX = 26
 LABEL_LENGTH = 14
 

@@ -24,6 +24,7 @@ from pages.widgets.download import csv_button
 from pages.widgets.drawing import drawing
 from pages.widgets.heading import heading
 from pages.widgets.long_text import WHOLE_UP_TO, window_around
+from pages.widgets.terms import term
 from viz import attention_heatmap
 from viz.attention import block_size
 from viz.numbers import percent
@@ -186,7 +187,10 @@ def _pick_measure(asked: Run, layer: int, head: int | None, window: slice, is_wh
     elif measure == "rollout":
         rolled = _rollout(*asked, layer)
         if rolled is not None:
-            st.caption("Rollout takes all heads together: the choice of a head has no effect.")
+            st.caption(
+                f"{term('rollout', 'Rollout')} takes all heads together: the choice of a head has "
+                "no effect."
+            )
             return Shown(rolled, rolled > 0, "share", 1.0, f"Rollout up to layer {layer}")
         st.caption(
             "Rollout needs attention in every layer; here, some mix positions in another way. "

@@ -12,6 +12,7 @@ from pages.widgets.controls import pick_layer
 from pages.widgets.drawing import drawing
 from pages.widgets.long_text import say_window, window_around
 from pages.widgets.provenance import numbers_from
+from pages.widgets.terms import term
 from viz import added_sizes, layer_thumbnails
 from viz.layers import MAX_CELLS
 
@@ -21,8 +22,8 @@ _mean_patterns = computed(mean_patterns, says="Looking at all layers…")
 def draw(seen: Seen) -> None:
     """Draw all layers to pick from, and the picked block as its two parts."""
     st.markdown(
-        f"Every token now has a **lane** of its own: its vector runs through all "
-        f"{seen.info.n_layers} blocks, the **residual stream**. A block adds to it twice. "
+        f"Every token now has a {term('lane')} of its own: its vector runs through all "
+        f"{seen.info.n_layers} blocks, the {term('residual stream')}. A block adds to it twice. "
         ":blue-badge[Attention] brings in what earlier lanes know; the "
         ":violet-badge[feedforward] works on each lane alone."
     )

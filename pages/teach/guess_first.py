@@ -37,7 +37,7 @@ QUESTIONS: Mapping[str, Question] = {
     "tokenizer": _asked("How many tokens does this text become?", "number", "tokens", True),
 }
 """By page; on all others, the next token is asked for."""
-WITHOUT = ("", "lessons")
+WITHOUT = ("", "lessons", "glossary")
 """Pages that are about no run."""
 
 
