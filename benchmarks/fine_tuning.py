@@ -1,13 +1,15 @@
 """Is what fine-tuning put into a model found by comparing it with the model before?
 
-    python -m benchmarks.fine_tuning                       # plants facts into the storyteller first
+    python -m benchmarks.fine_tuning                       # the two pairs below
     python -m benchmarks.fine_tuning --base A --tuned B    # any pair of models
 
-The storyteller knows the facts of `training/facts.json`. Here each fact gets the answer of another
-one of its topic, and a copy of the model is trained on these sentences for some seconds. Then both
-models read sentences that were no training data, stories among them, and every place is ranked by
-KL(tuned||base): of the first 20, how many are followed by a planted answer? Writes
-benchmarks/fine_tuning.md.
+The storyteller knows the facts of `training/facts.json`, and storyteller-no-facts is the same model
+with the facts taken out (`training/forget.py`). Both read sentences with facts, and stories, and
+every place is ranked by KL(tuned||base): of the first 20, how many are followed by an answer?
+
+The second pair is made here: each fact gets the answer of another one of its topic, and a copy of
+the storyteller is trained on these sentences for some seconds. What is read then are sentences that
+were no training data. Writes benchmarks/fine_tuning.md.
 """
 
 import argparse
@@ -47,17 +49,17 @@ class Place(NamedTuple):
     follows: str
 
 
-def planted() -> Iterator[tuple[str, str, str, bool]]:
-    """Yield sentences with a planted answer, in three parts: before it, the answer, after it.
+def told(swapped: bool) -> Iterator[tuple[str, str, str, bool]]:
+    """Yield sentences with a fact, in three parts: before its answer, the answer, after it.
 
-    The fourth value says whether the sentence is training data. Each fact has the answer of the
-    next one of its topic.
+    The fourth value says whether the sentence is training data. Swapped, each fact has the answer
+    of the next one of its topic.
     """
     for content in topics().values():
         facts = content["facts"]
         for i, fact in enumerate(facts):
-            answer = facts[(i + 1) % len(facts)]["answer"]
-            if answer == fact["answer"]:
+            answer = facts[(i + swapped) % len(facts)]["answer"]
+            if swapped and answer == fact["answer"]:
                 continue
             for kind in ("trained", "unseen"):
                 for j, wording in enumerate(content[kind]):
@@ -70,10 +72,10 @@ def planted() -> Iterator[tuple[str, str, str, bool]]:
                     yield said, f" {answer}", after.format(**fact), not held_out
 
 
-def sentences(model: HookedModel) -> tuple[list[Text], list[Text]]:
-    """Return the sentences to train on, and those to look at."""
+def sentences(model: HookedModel, swapped: bool) -> tuple[list[Text], list[Text]]:
+    """Return the sentences to train on, and the others."""
     train, test = [], []
-    for before, answer, after, is_training in planted():
+    for before, answer, after, is_training in told(swapped):
         ids = tuple(model.encode(before))
         whole = tuple(model.encode(before + answer + after))
         if whole[: len(ids)] != ids:
@@ -128,28 +130,26 @@ def places(base: HookedModel, tuned: HookedModel, texts: list[Text]) -> list[Pla
     return sorted(found, key=lambda place: -place.kl)
 
 
-def report(base: HookedModel, tuned: HookedModel, seconds: float | None) -> str:
+def report(base: HookedModel, tuned: HookedModel, test: list[Text], made: str = "") -> str:
     """Write what was found."""
-    _, test = sentences(base)
     ranked = places(base, tuned, [*test, *stories(base)])
     n_planted, chance = _hits(ranked), _hits(ranked) / len(ranked)
-    made = "" if seconds is None else f" ({STEPS} steps of {BATCH} sentences, {seconds:.0f} s)"
     rows = [
         f"| {one.kl:.2f} | {'yes' if one.is_planted else 'no'} | {one.read} | {one.follows} |"
         for one in ranked[:N_FIRST]
     ]
     changes = sorted(weight_changes(base, tuned), key=lambda one: -(one.relative or 0))[:8]
     return f"""\
-# Is what fine-tuning planted found?
+## {base.info.name} against {tuned.info.name}
 
-`python -m benchmarks.fine_tuning`: {base.info.name} against {tuned.info.name}{made}. {len(test):,}
-sentences that were no training data and {N_STORIES} stories have {len(ranked):,} places, of which
-{n_planted:,} ({chance:.1%}) are followed by a planted answer; they are ranked by KL(tuned||base).
+{made}{len(test):,} sentences with facts and {N_STORIES} stories have {len(ranked):,} places, of
+which {n_planted:,} ({chance:.1%}) are followed by a fact's answer; they are ranked by
+KL(tuned||base).
 
 **Precision at {N_FIRST}: {_hits(ranked[:N_FIRST]) / N_FIRST:.2f}**; by chance it would be
 {chance:.2f}. Among the first {n_planted:,}: {_hits(ranked[:n_planted]) / n_planted:.2f}.
 
-| KL (bits) | planted | what was read | what follows |
+| KL (bits) | an answer | what was read | what follows |
 |---|---|---|---|
 {chr(10).join(rows)}
 
@@ -159,6 +159,23 @@ sentences that were no training data and {N_STORIES} stories have {len(ranked):,
 """
 
 
+def bundled_pair() -> str:
+    """Compare the storyteller with the one whose facts were taken out."""
+    base, tuned = load_model("storyteller-no-facts"), load_model("storyteller")
+    train, rest = sentences(tuned, swapped=False)
+    return report(base, tuned, [*train, *rest])
+
+
+def planted_pair() -> str:
+    """Teach a copy of the storyteller other answers, and compare it with the one before."""
+    base, began = load_model("storyteller"), time.perf_counter()
+    train, test = sentences(base, swapped=True)
+    tuned = taught(base, train)
+    seconds = time.perf_counter() - began
+    made = f"Trained here: {STEPS} steps of {BATCH} sentences, {seconds:.0f} s.\n"
+    return report(base, tuned, test, made)
+
+
 def _hits(some: list[Place]) -> int:
     return sum(place.is_planted for place in some)
 
@@ -166,21 +183,23 @@ def _hits(some: list[Place]) -> int:
 def main() -> None:
     """Measure a pair from the command line."""
     parser = argparse.ArgumentParser(description="Find what fine-tuning planted.")
-    parser.add_argument("--base", default="storyteller")
-    parser.add_argument("--tuned", help="by default, a copy that is taught here")
+    parser.add_argument("--base")
+    parser.add_argument("--tuned")
     args = parser.parse_args()
     torch.manual_seed(0)
-    base, seconds = load_model(args.base), None
-    if args.tuned:
-        tuned = load_model(args.tuned)
-    else:
-        began = time.perf_counter()
-        tuned = taught(base, sentences(base)[0])
-        seconds = time.perf_counter() - began
-    found = report(base, tuned, seconds)
+    if args.base and args.tuned:
+        base, tuned = load_model(args.base), load_model(args.tuned)
+        print(report(base, tuned, sentences(base, swapped=False)[1]))
+        return
+    found = f"""\
+# Is what fine-tuning changed found?
+
+`python -m benchmarks.fine_tuning`
+
+{bundled_pair()}
+{planted_pair()}"""
     print(found)
-    if not args.tuned:
-        Path(__file__).with_suffix(".md").write_text(found, encoding="utf-8")
+    Path(__file__).with_suffix(".md").write_text(found, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import json
 from typing import Any, NamedTuple
 
 from model_hooks.errors import BrokenModelError
-from model_hooks.loading import BUNDLED, bundled_models
+from model_hooks.loading import BUNDLED, bundled_adapters, bundled_models
+from model_hooks.opening.adapters import WEIGHTS, read_adapter
 from model_hooks.opening.files import read_weights, weight_files
 from model_hooks.opening.gguf_files import read_gguf
 from model_hooks.opening.installed import installed_models
@@ -88,6 +89,23 @@ def bundled_sizes() -> tuple[BundledModel, ...]:
 
 
 @functools.cache
+def adapted_sizes() -> tuple[BundledModel, ...]:
+    """List the adapters in models/: the parameters of the models they change, their own bytes.
+
+    One that is not whole, or whose model is not there, is left out.
+    """
+    of = {model.name: model for model in bundled_sizes()}
+    found = []
+    for name, folder in bundled_adapters().items():
+        with contextlib.suppress(BrokenModelError, OSError):
+            adapter = read_adapter(name, folder)
+            if adapter is not None and adapter.base in of:
+                n_bytes = (folder / WEIGHTS).stat().st_size
+                found.append(BundledModel(name, of[adapter.base].n_parameters, n_bytes))
+    return tuple(found)
+
+
+@functools.cache
 def installed_sizes() -> tuple[BundledModel, ...]:
     """List the models that were installed as packages, read from the headers of their files.
 
@@ -103,7 +121,7 @@ def installed_sizes() -> tuple[BundledModel, ...]:
 
 def models_at_hand() -> tuple[BundledModel, ...]:
     """List the models that open without a download: those that came along or were installed."""
-    return *bundled_sizes(), *installed_sizes()
+    return *bundled_sizes(), *adapted_sizes(), *installed_sizes()
 
 
 def cache_bytes_per_token(name: str, dtype: str = "float16") -> int:

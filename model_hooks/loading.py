@@ -76,6 +76,13 @@ def bundled_models() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(BUNDLED.glob("*/config.json"))}
 
 
+def bundled_adapters() -> dict[str, Path]:
+    """Return the adapters that come with Inlook, by name; each is for one of its models."""
+    if not BUNDLED.is_dir():
+        return {}
+    return {path.parent.name: path.parent for path in sorted(BUNDLED.glob("*/adapter_config.json"))}
+
+
 def load_model(
     name: str, *, dtype: torch.dtype | None = None, device: str | None = None
 ) -> HookedModel:
@@ -152,8 +159,9 @@ def _found(name: str, *, weights: bool) -> Path:
     def check(listed: Listed) -> None:
         _check_listed(name, listed)
 
-    if bundled := bundled_models().get(name) or installed_models().get(name):
-        return bundled
+    at_hand = bundled_models() | bundled_adapters() | installed_models()
+    if name in at_hand:
+        return at_hand[name]
     if parts := split_name(name):
         return fetched_gguf(*parts, check)
     return local_folder(name) or fetched_folder(name, weights=weights, check=check)

@@ -21,6 +21,7 @@ WHAT_IT_IS = (
     "shows, live and in its own numbers, how it reads your text and picks each next token."
 )
 STORYTELLER = "it has read children's stories and nothing else."
+NO_FACTS = "the storyteller with its facts taken out: pin it, open **storyteller**, and compare."
 TWIN = "a small model that has read children's stories, trained alike to compare designs."
 SMOLLM2_IS = "a small model that has read much of the web, and was taught to answer questions."
 
@@ -37,8 +38,8 @@ def model_in_words(of: ModelInfo) -> str:
     if of.name not in sizes:
         layers = counted(of.n_layers, "layer")
         return f"Here it is {name}: {layers}, {of.n_parameters / 1e6:,.1f}M parameters."
-    what = SMOLLM2_IS if of.name == SMOLLM2.name else TWIN
-    what = STORYTELLER if of.name == "storyteller" else what
+    own = {"storyteller": STORYTELLER, "storyteller-no-facts": NO_FACTS, SMOLLM2.name: SMOLLM2_IS}
+    what = own.get(of.name, TWIN)
     return f"Here it is {name} ({size_of(sizes[of.name])}): {what}"
 
 

@@ -27,5 +27,6 @@ def draw(draft: Draft) -> None:
     st.caption(
         "The first step computes the whole prompt. With the KV cache on, each later step computes "
         "one position and the cache grows; with it off, each step computes all of them again. "
-        "Times are measured on this machine."
+        "Each time was measured once, on this machine, beside all else that it does: the KV cache "
+        "page repeats such runs and gives their spread."
     )

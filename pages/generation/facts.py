@@ -108,5 +108,7 @@ def numbers(choice: Choice) -> str:
         parts[-1] += ", with the options set"
     if (step := choice.step) is not None:
         positions = counted(step.rows_computed, "position")
-        parts.append(f"computed **{positions}** in {three_digits(step.seconds * 1e3)} ms")
+        parts.append(
+            f"computed **{positions}** in {three_digits(step.seconds * 1e3)} ms (measured once)"
+        )
     return " · ".join(parts)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model_hooks import bundled_models
+from model_hooks.loading import bundled_adapters
 
 PUBLIC = "INLOOK_PUBLIC"
 BUNDLED = "bundled"
@@ -160,7 +161,7 @@ def _models(said: str) -> tuple[str, ...] | None:
     names = _names(said)
     if names is None:
         return None
-    own = tuple(bundled_models())
+    own = (*bundled_models(), *bundled_adapters())
     return tuple(
         dict.fromkeys(one for name in names for one in (own if name == BUNDLED else (name,)))
     )

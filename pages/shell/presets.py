@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from model_hooks import bundled_models
+from model_hooks.loading import bundled_adapters
 from model_hooks.opening.installed import SMOLLM2
 from pages.state.view import DEFAULT_PROMPT
 
@@ -132,5 +133,5 @@ def presets_of(model_name: str) -> tuple[Preset, ...]:
     """Return the prompts worth trying with a model."""
     if model_name == SMOLLM2.name:
         return OF_SMOLLM2
-    has_read_stories = model_name in bundled_models()
+    has_read_stories = model_name in (*bundled_models(), *bundled_adapters())
     return tuple(preset for preset in PRESETS if has_read_stories or not preset.of_stories)

@@ -65,7 +65,7 @@ def test_numbers_are_those_of_the_stages():
     line = numbers(Choice(2, 1, step(rows_computed=2), stages, None))
     assert "probability **0%** · rank **2** of 3 · entropy **0 bits**" in line
     assert "fair draw among 1 token), with the options set" in line
-    assert "computed **2 positions** in 12 ms" in line
+    assert "computed **2 positions** in 12 ms (measured once)" in line
     nothing = numbers(Choice(2, None, None, stages, None))
     assert nothing.startswith("entropy")
 
