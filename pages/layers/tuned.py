@@ -169,7 +169,8 @@ def at_share(found: Shares, at: int, names: Sequence[str]) -> str:
     chance = f"**{percent(float(row[best]))}**"
     said = f"With **{found.scales[at]:g}** of the change, {word} leads with {chance}"
     if best == first:
-        return f"{said}, as it does in A."
+        of_a = percent(float(found.probabilities[0][best]))
+        return f"{said}; in A it leads, too, with **{of_a}**."
     return f"{said}; in A it is **{escape_markdown(names[first])}**."
 
 

@@ -5,10 +5,13 @@ from dataclasses import fields
 import pytest
 
 from model_hooks import bundled_models
+from model_hooks.loading import bundled_adapters
 from pages.server.settings import PUBLIC, Settings, read, settings, variable
 
 LIMITS = ("prompt_tokens", "new_tokens", "texts", "beams", "seconds", "at_once", "visitors")
 LIMITS += ("tabs", "classes", "students", "idle_minutes", "download_gb")
+
+OWN = (*bundled_models(), *bundled_adapters())
 
 
 def said(**environment):
@@ -27,7 +30,7 @@ def test_a_laptop_limits_nothing():
 def test_a_public_server_limits_everything():
     found, sentences = said(INLOOK_PUBLIC="1")
     assert all(getattr(found, field) >= 1 for field in LIMITS)
-    assert found.models == tuple(bundled_models())
+    assert found.models == OWN
     assert found.hosts == ()
     assert not found.metrics
     assert sentences == []
@@ -67,7 +70,7 @@ def test_whoever_says_something_unclear_about_strangers_gets_the_strict_server(
 
 def test_a_list_of_models_names_bundled_ones_together_and_others_by_name():
     found, _ = said(INLOOK_ALLOWED_MODELS="bundled, /srv/models/mine ,openai-community/gpt2")
-    assert found.models == (*bundled_models(), "/srv/models/mine", "openai-community/gpt2")
+    assert found.models == (*OWN, "/srv/models/mine", "openai-community/gpt2")
     assert said(INLOOK_PUBLIC="1", INLOOK_ALLOWED_MODELS="none")[0].models is None
 
 
