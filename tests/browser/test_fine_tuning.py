@@ -51,5 +51,5 @@ def test_the_slider_leads_from_the_base_to_twice_the_change(open_browser, app_ur
         page.wait_for_timeout(600)
     settle(page)
     expect(said).to_contain_text("With 0 of the change, ·Redemption leads")
-    expect(said).to_contain_text("as it does in A")
+    expect(said).to_contain_text("in A it leads, too")
     expect(page).to_have_url(re.compile(r"layers\.share=0"))

@@ -41,7 +41,7 @@ def test_what_moved_and_what_a_share_of_it_does(pair):
     assert not app.exception
     at_base = charts_of(app)["inlook-layers-share-kl"].figure["data"][0]["y"]
     assert not numbers(at_base).any()
-    assert "as it does in A" in said(app)
+    assert "in A it leads, too" in said(app)
 
 
 def test_models_trained_apart_are_called_so():
