@@ -19,7 +19,7 @@ from pages.widgets.heading import heading
 from viz import difference_heatmap, lines_by_place, place_labels
 
 HELP = (
-    "Above: the probability, in B minus in A, of the token that **B** ends on after each place. "
+    "Above: the probability, in B minus in A, of B's answer: the token that **B** ends on there. "
     "Below, at the chosen place: how far apart the two guesses are after each layer, in bits. "
     "KL(A||B) is how many more bits a token costs who expects what B does, where A is right."
 )
@@ -50,7 +50,7 @@ def draw(pos: int) -> None:
         columns=labels,
         row_title="after layer",
         column_title="the text so far, up to this place",
-        measure="probability of the token that B ends on",
+        measure="probability of B's answer",
     )
     chart(figure, key="layers_difference", alt="B - A of the logit lens, layers by places")
     at = [b_pos for _, b_pos in pairs].index(pos) if pos in [two for _, two in pairs] else None
