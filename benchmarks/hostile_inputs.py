@@ -20,6 +20,7 @@ from model_hooks.read.between import Other
 from model_hooks.read.lens import stream_points
 from model_hooks.read.recorded import PARTS
 from model_hooks.read.tokenizers import SINGLE_BYTES
+from model_hooks.text.conversations import Asked
 
 HUGE = 2**63, 2**64, 10**30, -(2**63) - 1
 NO_NUMBERS = math.nan, math.inf, -math.inf
@@ -238,6 +239,12 @@ class Inputs:
             ),
             tuple[Intervention, ...]: self.interventions,
             Decoding: self.decoding,
+            Asked: lambda: Asked(
+                self.chance(0.5),
+                self.text(),
+                self.one_of([None, True, False]),
+                self.one_of(["", "[{}]", '[{"name": 1}]', *RAW_TEXTS]),
+            ),
             RopeScaling: lambda: RopeScaling(
                 self.one_of(SCALING_TYPES), self.one_of([1.0, 2.0, 4.5]), self.one_of([1, 8, 512])
             ),

@@ -34,6 +34,7 @@ from model_hooks.read.between import Other
 from model_hooks.read.recorded import PARTS
 from model_hooks.read.tokenizers import SINGLE_BYTES
 from model_hooks.run.interventions import Intervention
+from model_hooks.text.conversations import Asked
 
 PAGES = Path(__file__).parents[1] / "pages"
 TOGETHER = ("layer", "part", "head")
@@ -248,6 +249,8 @@ def possible(about: Subject) -> Mapping[str, tuple[Any, ...]]:
         "word": (text.split()[0] if text.split() else "a", "zz zz"),
         "words": (((1,), (2, 3)), ((len(ids) - 1,),)),
         "written_ids": ((), ids[:2]),
+        "asked": (Asked(), Asked(False), Asked(begins=text, thinking=False, tools="[{}]")),
+        "begins": ("", text),
         "turns": ((("user", text),), (("system", text), ("user", text), ("assistant", text))),
         "written": (ids[:2], ()),
     }

@@ -1,5 +1,7 @@
 """A tiny model that can be talked to: byte-level words, a template, and two ends of a text."""
 
+from typing import Any
+
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -14,14 +16,14 @@ TEMPLATE = (
 )
 
 
-def talking(name: str = "talking") -> HookedModel:
-    """Return the model; its weights are random."""
+def talking(name: str = "talking", template: str = TEMPLATE, **advised: Any) -> HookedModel:
+    """Return the model; its weights are random. Its makers advise some generation options."""
     words = Tokenizer(models.BPE({letter: i for i, letter in enumerate(LETTERS)}, []))
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     words.add_special_tokens([AddedToken("<|turn|>"), AddedToken("<|end|>")])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, chat_template=TEMPLATE, eos_token="<|end|>"
+        tokenizer_object=words, chat_template=template, eos_token="<|end|>"
     )
 
     def make() -> LlamaForCausalLM:
@@ -38,4 +40,6 @@ def talking(name: str = "talking") -> HookedModel:
             )
         )
 
-    return HookedModel.wrap(with_random_weights(make), tokenizer, name)
+    model = with_random_weights(make)
+    model.generation_config.update(**advised)
+    return HookedModel.wrap(model, tokenizer, name)

@@ -1,8 +1,8 @@
 """What does a chat template write, found out in a process of its own (`chat.py`)?
 
 Takes how many characters a template may write. Reads one JSON object per line, {"template",
-"turns", "special_tokens"}, and answers each with {"text"} or {"problem"}, as `Aside` asks. Imports
-no torch.
+"turns", "special_tokens", "answer", "tools"} and maybe {"choices"}, and answers each with {"text"}
+or {"problem"}, as `Aside` asks. Imports no torch.
 """
 
 import json
@@ -18,8 +18,10 @@ def answer(asked: dict[str, Any], n_characters: int) -> dict[str, str]:
         (text,), _ = render_jinja_template(
             conversations=[asked["turns"]],
             chat_template=asked["template"],
-            add_generation_prompt=True,
+            tools=asked["tools"],
+            add_generation_prompt=asked["answer"],
             **asked["special_tokens"],
+            **asked.get("choices", {}),
         )
         if len(text) > n_characters:
             return {"problem": f"it writes more than {n_characters:,} characters"}

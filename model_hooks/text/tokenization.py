@@ -17,7 +17,7 @@ from model_hooks.arrays import check_count
 from model_hooks.errors import PromptError
 from model_hooks.opening.reasons import panics_are_errors
 from model_hooks.text.chat import fill_in
-from model_hooks.text.conversations import Conversation, turns_of
+from model_hooks.text.conversations import AS_USUAL, Asked, Conversation, turns_of
 from model_hooks.text.cuts import Token, Tokenization, Word, left_out, split_characters
 from model_hooks.text.encoding import encoded, failed
 from model_hooks.text.merges import MergeStep, merge_steps, smallest_pieces
@@ -124,12 +124,13 @@ class TokenizerView(Vocabulary):
         """Return the IDs that merging a word begins with: bytes, characters, or unknown ones."""
         return smallest_pieces(self, spelling)
 
-    def chat_text(self, conversation: Conversation) -> str:
+    def chat_text(self, conversation: Conversation, asked: Asked = AS_USUAL) -> str:
         """Write a conversation as one text, as the chat template does, up to where an answer goes.
 
         Args:
             conversation: The turns, each with a `role` and its `content`; a text alone is the
                 turn of a user.
+            asked: What the template is asked for besides.
 
         Raises:
             PromptError: It is no conversation, there is no template, or the template fails or does
@@ -138,17 +139,17 @@ class TokenizerView(Vocabulary):
         if self.chat_template is None:
             raise PromptError("This tokenizer has no chat template.")
         turns = turns_of(conversation)
-        return fill_in(self.chat_template, turns, self.tokenizer.special_tokens_map)
+        return fill_in(self.chat_template, turns, self.tokenizer.special_tokens_map, asked)
 
-    def chat_ids(self, conversation: Conversation) -> tuple[int, ...]:
+    def chat_ids(self, conversation: Conversation, asked: Asked = AS_USUAL) -> tuple[int, ...]:
         """Return the token IDs of a conversation; the template alone says where a text begins.
 
         Raises:
             PromptError: It is no conversation, there is no template, or the template fails.
         """
-        return self._cut(self.chat_text(conversation), add_special_tokens=False).ids
+        return self._cut(self.chat_text(conversation, asked), add_special_tokens=False).ids
 
-    def chat_prompt(self, conversation: Conversation) -> str | None:
+    def chat_prompt(self, conversation: Conversation, asked: Asked = AS_USUAL) -> str | None:
         """Return a text that becomes the token IDs of a conversation when it is a prompt.
 
         What the tokenizer adds to every prompt is left out of the template's text.
@@ -159,8 +160,11 @@ class TokenizerView(Vocabulary):
         Raises:
             PromptError: It is no conversation, there is no template, or the template fails.
         """
-        text = self.chat_text(conversation)
-        wanted, whole = self.chat_ids(conversation), self._cut(text, add_special_tokens=True)
+        text = self.chat_text(conversation, asked)
+        wanted, whole = (
+            self._cut(text, add_special_tokens=False).ids,
+            self._cut(text, add_special_tokens=True),
+        )
         first = whole.added.index(False) if False in whole.added else 0
         begin = "".join(self.piece(token_id) for token_id in whole.ids[:first])
         tried = (self._cut(one, True) for one in (text, text.removeprefix(begin)))

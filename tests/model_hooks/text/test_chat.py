@@ -1,5 +1,6 @@
 """A chat template writes what transformers' own call writes, and harms nobody whatever it does."""
 
+import json
 import threading
 import time
 
@@ -8,7 +9,8 @@ import pytest
 
 from model_hooks import PromptError
 from model_hooks.text import chat
-from model_hooks.text.chat import fill_in
+from model_hooks.text.chat import THINKING, chooses, fill_in
+from model_hooks.text.conversations import Asked
 from model_hooks.text.tokenization import byte_tokenizer
 
 
@@ -49,6 +51,13 @@ BROKEN = {
     "{{ 'x' * 10**7 }}": "2,000,000 characters",
     "{{ cycler.__init__.__globals__.os.kill(1, 9) }}": "unsafe",
 }
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+ASKS = (
+    "{%- if tools %}{{ tools | tojson }}{% endif %}{{ messages[0].content }}"
+    "{% if add_generation_prompt %}<assistant>"
+    "{%- if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}"
+    "{% endif %}"
+)
 ENDLESS = (
     "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
     "{% endfor %}{% endfor %}{% endfor %}"
@@ -64,6 +73,42 @@ def test_a_template_writes_what_transformers_writes(template, text):
         turn(text), chat_template=template, tokenize=False, add_generation_prompt=True
     )
     assert fill_in(template, turn(text), tokenizer.special_tokens_map) == theirs
+
+
+@pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.parametrize("thinking", [None, True, False])
+@pytest.mark.parametrize("tools", [None, TOOLS])
+def test_it_is_asked_for_thinking_tools_and_an_answer_as_transformers_asks(answer, thinking, tools):
+    chosen = {} if thinking is None else {"enable_thinking": thinking}
+    theirs = byte_tokenizer().apply_chat_template(
+        turn("Hi"),
+        chat_template=ASKS,
+        tokenize=False,
+        tools=tools,
+        add_generation_prompt=answer,
+        **chosen,
+    )
+    asked = Asked(answer, "Well, ", thinking, json.dumps(tools) if tools else " ")
+    assert fill_in(ASKS, turn("Hi"), {}, asked) == theirs + ("Well, " if answer else "")
+
+
+@pytest.mark.parametrize("tools", ["{}", "[1]", "[", "weather", "[" * 10**5, "[{}, null]"])
+def test_tools_that_are_no_list_of_objects_are_one_sentence(tools):
+    with pytest.raises(PromptError, match="list in JSON") as failed:
+        fill_in(ASKS, turn("Hi"), {}, Asked(tools=tools))
+    assert len(str(failed.value)) < 200
+
+
+def test_what_a_template_lets_choose_is_what_an_if_of_it_asks_for():
+    assert chooses(ASKS, *THINKING)
+    assert chooses(ASKS, "tools")
+    assert chooses("{% if a %}{% elif x and thinking %}{% endif %}", *THINKING)
+    for plain in (
+        CHATML,
+        "{% if message.thinking %}{% endif %}",
+        "{% if m['tools'] %}tools{% endif %}",
+    ):
+        assert not chooses(plain, "tools", *THINKING)
 
 
 @pytest.mark.parametrize(("template", "why"), BROKEN.items())
