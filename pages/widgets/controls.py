@@ -53,6 +53,7 @@ CACHE_HELP = (
 SAMPLED = {"decoding.strategy": "sample"}
 OWN = "This model's own `generation_config.json`"
 OWN_BUTTON = "Use the model's own options"
+PLAIN_BUTTON = "Back to plain greedy"
 
 
 def pick_layer(info: ModelInfo, *, only_attention: bool = False, slot: str = "") -> int:
@@ -223,6 +224,10 @@ def _own_options(own: OwnDecoding, wanted: Decoding) -> None:
     if wanted not in (set_now, Decoding(seed=wanted.seed)):
         said.append(f"{OWN} asks for {settings_of(wanted)}, which is not what is set here.")
         st.button(OWN_BUTTON, key="decoding.own", on_click=put, args=({"decoding": wanted},))
+    elif wanted == set_now != Decoding(seed=wanted.seed):
+        said.append(f"These are the options that {OWN[:1].lower() + OWN[1:]} asks for.")
+        ours = {"decoding": Decoding(seed=set_now.seed)}
+        st.button(PLAIN_BUTTON, key="decoding.plain", on_click=put, args=(ours,))
     if own.left_out:
         left_out = [f"`{name}` {code_span(visible(value))}" for name, value in own.left_out]
         said.append(f"{OWN} asks for what Inlook does not do: {', '.join(left_out)}.")

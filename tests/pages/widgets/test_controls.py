@@ -153,6 +153,11 @@ def test_what_the_models_own_settings_ask_for_is_told_and_one_click_away():
     (told,) = [one.value for one in app.caption]
     assert "`num_beams`" in told
     assert "not what is set" not in told
+    assert "These are the options" in told
+    app = app.button(key="decoding.plain").click().run()
+    assert view_of(app).decoding == Decoding(seed=5)
+    assert app.button(key="decoding.own")
+    assert not app.exception
 
 
 def test_rules_are_told_kept_in_the_link_and_can_be_lifted():
