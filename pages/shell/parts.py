@@ -22,8 +22,8 @@ from pages.widgets.heading import page_title
 from viz.numbers import counted
 
 OF_TEXT = (
-    *("model", "prompt", "turns", "written", "pos", "decoding", "use_cache", "interventions"),
-    "pinned",
+    *("model", "prompt", "turns", "asked", "written", "pos", "decoding", "use_cache"),
+    *("interventions", "pinned"),
 )
 """Fields that every page is about."""
 WITH_PAGE = Message[Callable[[], None]]("parts.with_page")
@@ -36,6 +36,7 @@ IN_WORDS = {
     "model": "the model",
     "prompt": "the prompt",
     "turns": "the conversation",
+    "asked": "how the conversation goes on",
     "written": "what was written",
     "pinned": "the pinned run A",
 }

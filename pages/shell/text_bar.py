@@ -137,6 +137,7 @@ def _draft() -> Draft | None:
 
 def _draw_text(looks_ahead: bool) -> None:
     uses_text()
+    uses("folds_template")
     due = guess_due()
     if due is not None and due.hides_text:
         st.markdown(f"The text: {code_span(visible(view().prompt))}")
@@ -160,6 +161,7 @@ def _draw_text(looks_ahead: bool) -> None:
         n_prompt=n_tokens if draft is None else len(draft.prompt_ids),
         follows=follows,
         speakers=() if draft is None else conversation.speakers(draft),
+        folds=view().folds_template,
         prompt=view().prompt,
         on_prompt=edited,
         on_keys=pressed,

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from model_hooks import Decoding, Intervention
 from model_hooks.opening.installed import SMOLLM2
+from model_hooks.text.conversations import AS_USUAL, Asked
 
 DEFAULT_MODEL = "storyteller"
 DEFAULT_PROMPT = "Lily and Tim went to the lighthouse. Lily and"
@@ -107,6 +108,8 @@ class Selection:
     """IDs of the tokens generated after the prompt."""
     turns: tuple[str, ...] = field(default=(), metadata=OF_TEXT)
     """The conversation that the prompt was made of, as `user:Hi`; none where it is a plain text."""
+    asked: Asked = field(default=AS_USUAL, metadata=OF_TEXT)
+    """What the chat template was asked for besides."""
 
 
 OF_LOOK = {"belongs_to": ("model", "prompt", "written", "pos", "interventions"), "forgotten": True}
@@ -146,6 +149,8 @@ class View(Selection):
     """A word that was typed to be watched, as long as it is not one token."""
     first: GuessFirst = field(default=GuessFirst(), metadata={"flat": True})
     course: Course = field(default=Course(), metadata={"flat": True})
+    folds_template: bool = False
+    """Whether tokens of the chat template are folded in the text of a conversation."""
     present: bool = False
     """Whether the page is shown by a projector."""
     attends: Attendance = field(default=Attendance(), metadata={"flat": True})

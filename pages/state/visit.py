@@ -111,7 +111,7 @@ def _fitting(own: View, other: View, same_tokens: bool) -> View:
         of_text = bool(metadata.get("forgotten")) and "prompt" in metadata["belongs_to"]
         of_tokens = "model" in metadata.get("belongs_to", ()) and not metadata.get("carried")
         lost = (of_text and not same_text) or (of_tokens and not of_text and not same_tokens)
-        if lost and name != "pos" and not hasattr(Selection, name):
+        if lost and name != "pos" and not hasattr(Selection, name.partition(".")[0]):
             changes[name] = value_of(type(other)(), name)
     return changed_copy(other, changes)
 

@@ -154,6 +154,7 @@ def text_strip(
     hears_keys: bool = True,
     buttons: Mapping[str, str] = MappingProxyType({}),
     speakers: Sequence[str] = (),
+    folds: bool = False,
 ) -> None:
     """Show a text that grows, as tokens to choose from, with its prompt to edit and keys for it.
 
@@ -171,6 +172,7 @@ def text_strip(
         hears_keys: Whether the keyboard is listened to.
         buttons: Which of these a click on a button tells, by the button's key.
         speakers: Whose words each token is, in a conversation; nothing where it is none.
+        folds: Whether tokens that are nobody's words are folded, except the chosen one.
     """
     first = max(0, min(selected - MAX_CHIPS // 2, len(tokens) - MAX_CHIPS))
     shown = tokens[first : first + MAX_CHIPS]
@@ -181,6 +183,7 @@ def text_strip(
         "n_prompt": n_prompt,
         "next": None if follows is None else [visible(follows[0]), follows[1]],
         "speakers": list(speakers[first : first + MAX_CHIPS]),
+        "folds": folds,
         "prompt": prompt,
         "keys": hears_keys,
         "buttons": {name.replace(".", "-"): said for name, said in buttons.items()},

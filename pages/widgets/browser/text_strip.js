@@ -97,6 +97,7 @@ function show(bar, data) {
     data.n_prompt,
     data.next,
     data.speakers,
+    data.folds,
   ]);
   if (bar.content !== content) {
     bar.content = content;
@@ -112,7 +113,7 @@ function show(bar, data) {
   }
 }
 
-function chipsOf({ tokens, first, n_prompt, n_tokens, next, speakers = [] }) {
+function chipsOf({ tokens, first, n_prompt, n_tokens, next, speakers = [], folds = false }) {
   const chips = tokens.map((token, i) => chip(token, first + i, first + i >= n_prompt));
   speakers.forEach((speaker, i) => {
     chips[i]?.classList.add(`by-${speaker || "template"}`);
@@ -121,6 +122,12 @@ function chipsOf({ tokens, first, n_prompt, n_tokens, next, speakers = [] }) {
     chips[i].title += `, ${said}`;
     chips[i].setAttribute("aria-label", chips[i].title);
   });
+  for (const [from, to] of folds ? foldsOf(speakers) : []) {
+    chips[from].dataset.folds = to - from;
+    const within = tokens.slice(from, to).join("");
+    chips[from].dataset.told = `${to - from} tokens of the chat template, folded: ${within}`;
+    for (const made of chips.slice(from + 1, to)) made.dataset.folded = "";
+  }
   if (first > 0) chips[0]?.classList.add("cut");
   if (!next || first + tokens.length < n_tokens) return chips;
   const last = chip(next[0], n_tokens, false);
@@ -128,6 +135,18 @@ function chipsOf({ tokens, first, n_prompt, n_tokens, next, speakers = [] }) {
   last.append(element("span", "share", next[1]));
   named(last, `next: ${next[0]}, ${next[1]}`);
   return [...chips, last];
+}
+
+// Where tokens that are nobody's words stand together, two or more: first and one beyond the last.
+export function foldsOf(speakers) {
+  const found = [];
+  for (let from = 0; from < speakers.length; from++) {
+    let to = from;
+    while (to < speakers.length && speakers[to] === "") to++;
+    if (to - from > 1) found.push([from, to]);
+    from = Math.max(from, to - 1);
+  }
+  return found;
 }
 
 function chip(token, pos, isWritten) {
@@ -147,10 +166,20 @@ function mark(bar, pos) {
   for (const made of bar.chips) {
     const is = Number(made.dataset.pos) === pos;
     made.setAttribute("aria-selected", is);
+    made.hidden = "folded" in made.dataset && !is;
+    if ("folds" in made.dataset) sayFold(made, !is);
     if (is) marked = made;
   }
   focusable(bar.chips, marked ?? bar.chips[0]);
   if (marked) requestAnimationFrame(() => reveal(bar.text, marked));
+}
+
+// The first of folded tokens stands for all of them until it is chosen.
+function sayFold(made, stands) {
+  made.dataset.own ??= made.title;
+  made.classList.toggle("folds", stands);
+  made.title = stands ? made.dataset.told : made.dataset.own;
+  made.setAttribute("aria-label", stands ? `⋯${made.dataset.folds} ${made.title}` : made.title);
 }
 
 function choose(bar, pos) {
@@ -161,12 +190,13 @@ function choose(bar, pos) {
 
 function walk(bar, pos, event) {
   if (pos < 0) return;
-  const at = bar.chips.findIndex((made) => Number(made.dataset.pos) === pos);
-  const to = moved(event.key, at, bar.chips.length, SIDEWAYS);
+  const row = bar.chips.filter((made) => !made.hidden);
+  const at = row.findIndex((made) => Number(made.dataset.pos) === pos);
+  const to = moved(event.key, at, row.length, SIDEWAYS);
   if (event.key === "Enter" || event.key === " ") choose(bar, pos);
   else if (to !== null) {
-    focusable(bar.chips, bar.chips[to]);
-    bar.chips[to].focus();
+    focusable(bar.chips, row[to]);
+    row[to].focus();
   } else return;
   event.preventDefault();
   event.stopPropagation();

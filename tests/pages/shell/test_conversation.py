@@ -2,9 +2,16 @@
 
 import pytest
 
+from model_hooks import Decoding
+from model_hooks.text.conversations import Asked
 from pages.state.link import decode, encode
 from tests.pages.conftest import component_of, opened, view_of, with_prompt
-from tests.talking import talking
+from tests.talking import TEMPLATE, talking
+
+ASKS = (
+    "{% if tools %}{{ tools | tojson }}{% endif %}" + TEMPLATE + "{% if add_generation_prompt and "
+    "enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +73,46 @@ def test_nothing_said_is_one_sentence(chat):
     app = ask(chat, "   ")
     assert "Say something" in app.error[0].value
     assert view_of(app).turns == ()
+
+
+@pytest.fixture(scope="module")
+def advised():
+    """A model that can be asked for more, with options that its makers advise."""
+    return talking(template=ASKS, do_sample=True, temperature=0.5)
+
+
+def test_what_the_template_lets_choose_is_asked_for_and_in_the_link(
+    open_with, advised, monkeypatch
+):
+    open_with(lambda name: advised)
+    monkeypatch.setattr("pages.shell.conversation.is_open", lambda button: True)
+    app = opened("tokenizer", n_per_run=3)
+    (begins,) = [box for box in app.text_input if box.label == "The answer begins with"]
+    begins.set_value("It is ")
+    next(box for box in app.selectbox if box.label == "Think first").set_value(False)
+    next(box for box in app.text_area if box.label == "Tools").set_value('[{"name": "weather"}]')
+    app = ask(app, "Hi")
+    assert not app.exception
+    seen = view_of(app)
+    assert seen.prompt.startswith('[{"name": "weather"}]')
+    assert seen.prompt.endswith("<|turn|>assistant\n<think></think>It is ")
+    assert (seen.decoding.strategy, seen.decoding.temperature) == ("sample", 0.5)
+    assert len(seen.written) == 3
+    assert decode(type(seen), encode(seen)) == seen
+    assert boxes(app)[-2].value.startswith("It is ")
+    app = ask(app, "And?")
+    after = view_of(app)
+    assert after.asked == Asked(thinking=False, tools='[{"name": "weather"}]')
+    assert after.turns[1].startswith("assistant:It is ")
+    assert not app.exception
+
+
+def test_a_way_of_picking_that_was_chosen_stays_in_a_first_turn(open_with, advised, monkeypatch):
+    open_with(lambda name: advised)
+    monkeypatch.setattr("pages.shell.conversation.is_open", lambda button: True)
+    app = ask(opened("tokenizer", n_per_run=1, strategy="sample", temperature=0.25), "Hi")
+    assert view_of(app).decoding == Decoding("sample", temperature=0.25)
+    assert not app.exception
 
 
 def test_a_model_without_a_template_has_no_chat(open_page):

@@ -1,7 +1,12 @@
 // The bar hears its keys and no others, and says what is new.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { buttonCommand, command, news } from "../../../../pages/widgets/browser/text_strip.js";
+import {
+  buttonCommand,
+  command,
+  foldsOf,
+  news,
+} from "../../../../pages/widgets/browser/text_strip.js";
 
 const plain = { shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, repeat: false };
 
@@ -46,4 +51,13 @@ test("a click on a button tells its key, on its icon and label, too, and nothing
   assert.equal(buttonCommand([icon, { ...press, disabled: true }, step, bar], buttons), null);
   assert.equal(buttonCommand([press, bar], buttons), null);
   assert.equal(buttonCommand([press, step], {}), null);
+});
+
+test("two or more tokens that are nobody's words are folded, wherever they stand", () => {
+  assert.deepEqual(foldsOf(["", "", "user", "", "user", "", "", ""]), [
+    [0, 2],
+    [5, 8],
+  ]);
+  assert.deepEqual(foldsOf(["user", "", "assistant"]), []);
+  assert.deepEqual(foldsOf([]), []);
 });
