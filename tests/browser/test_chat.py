@@ -26,7 +26,7 @@ def test_a_turn_is_answered_and_the_templates_tokens_fold(open_browser, app_url,
     chips = page.locator(".st-key-text_bar_strip .token")
     expect(page.locator(".st-key-text_bar_strip .by-user")).to_have_count(len("Hello there"))
     expect(page.locator(".st-key-text_bar_strip .by-assistant")).to_have_count(5)
-    expect(page.get_by_role("textbox", name="The model")).to_be_visible()
+    expect(page.get_by_role("textbox", name="The model", exact=True)).to_be_visible()
     n_chips = chips.count()
     page.get_by_text("Fold the template's tokens").click()
     folded = page.locator(".st-key-text_bar_strip .folds")
