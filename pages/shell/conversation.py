@@ -134,7 +134,7 @@ def _edit(turns: Turns) -> None:
 
     with st.form(f"chat.{generation}", border=False):
         for key, (role, said) in zip(keys, rows, strict=False):
-            st.text_area(NAMES[role], said, key=key, height="content")
+            st.text_area(NAMES.get(role, "Another speaker"), said, key=key, height="content")
         st.text_area("The next turn", key=keys[-1], height="content")
         st.form_submit_button("Ask", on_click=ask, type="primary", icon=":material/send:")
         with st.expander("How it goes on"):

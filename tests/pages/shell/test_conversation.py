@@ -1,5 +1,7 @@
 """Turns become the prompt, the answer becomes the next turn, and the link holds them."""
 
+from dataclasses import replace
+
 import pytest
 
 from model_hooks import Decoding
@@ -119,3 +121,11 @@ def test_a_model_without_a_template_has_no_chat(open_page):
     app = open_page("tokenizer")
     assert not boxes(app)
     assert not app.exception
+
+
+def test_a_speaker_that_only_a_link_knows_is_no_error(chat):
+    turns = ("narrator:Once", "user:Hi")
+    app = opened("tokenizer", **encode(replace(view_of(chat), turns=turns)))
+    assert not app.exception
+    assert view_of(app).turns == turns
+    assert [box.value for box in boxes(app)][-3:-1] == ["Once", "Hi"]
