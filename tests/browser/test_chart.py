@@ -87,6 +87,7 @@ def test_click_updates_the_chart_in_place_and_keeps_its_zoom(open_browser, app_u
     assert changed.evaluate(zoom) == zoomed
 
 
+@pytest.mark.slow
 def test_click_on_a_cell_of_a_heatmap_reaches_the_page(open_browser, app_url):
     page, chart = open_matrix(open_browser, app_url)
     box = chart.locator(".nsewdrag").bounding_box()

@@ -19,6 +19,7 @@ def open_efficient(open_browser, app_url, prompt=PROMPT, tab=None, **view):
     return page
 
 
+@pytest.mark.slow
 def test_a_pattern_changes_the_mask_and_the_prediction(open_browser, app_url):
     page = open_efficient(open_browser, app_url)
     mask = page.locator(".st-key-efficient_mask")

@@ -70,6 +70,7 @@ def test_a_click_on_a_small_multiple_opens_its_layer_also_the_second_time(open_b
     click_square(page, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_the_flow_from_top_to_bottom(open_browser, app_url, scheme):
     page = open_browser(app_url, width=400, scheme=scheme)

@@ -107,6 +107,7 @@ def test_letters_typed_into_the_prompt_take_no_step(writing):
     expect(chips(writing)).to_have_count(start)
 
 
+@pytest.mark.slow
 def test_step_right_after_another_prompt_and_option_uses_both(writing):
     open_options(writing)
     sample = writing.get_by_role("radio", name="Sample", exact=True)
@@ -189,6 +190,7 @@ def test_click_on_a_candidate_takes_it_and_leaves_a_branch(writing):
     expect(writing).to_have_url(re.compile(rf"written={before['ids'][0]}\b"))
 
 
+@pytest.mark.slow
 def test_click_on_an_earlier_token_shows_the_distribution_it_came_from(writing):
     step(writing)
     newest = bars(writing)

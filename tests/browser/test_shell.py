@@ -96,6 +96,7 @@ def test_copied_link_restores_the_view_in_another_browser(page, open_browser):
     expect(layers(other).get_by_role("radio", name="1", exact=True)).to_be_checked()
 
 
+@pytest.mark.slow
 def test_another_prompt_after_a_token_was_chosen_has_its_last_token_chosen(page):
     go_to(page, "Attention")
     chooser = page.get_by_role("combobox", name="Query token")
@@ -119,6 +120,7 @@ def test_back_button_returns_to_the_view_before(page):
         expect_prompt(page, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "link",
     [

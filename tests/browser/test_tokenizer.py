@@ -46,6 +46,7 @@ def test_clicking_a_token_explains_it_and_merges_its_word(open_tokenizer):
     expect(page.get_by_role("figure", name="Merges of unhappily: 9 pieces")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_odd_text_stays_readable_and_fits_a_phone(open_tokenizer):
     page = open_tokenizer("é👩‍👩‍👧 שלום <b>x</b> \0<|endoftext|>", width=400, scheme="dark")
     tokens = page.locator(".st-key-tokenizer_tokens")

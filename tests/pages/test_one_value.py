@@ -71,6 +71,7 @@ def written_on(state):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_models")
 def test_all_pages_write_one_value():
     most: dict[str, int] = defaultdict(int)

@@ -245,6 +245,7 @@ def test_a_blank_prompt_gets_a_hint(open_page):
     assert "type a prompt" in app.info[0].value
 
 
+@pytest.mark.slow
 def test_a_prompt_beyond_the_context_shows_its_first_part_and_its_length(open_page):
     app = open_page("tokenizer", prompt="the cat " * 12_500)
     assert "100,000 characters" in app.info[0].value
