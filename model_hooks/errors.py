@@ -59,3 +59,27 @@ class TraceFileError(InlookError):
 
 class ComparisonError(InlookError, ValueError):
     """Two runs of which one cannot be subtracted from the other."""
+
+
+class AwayError(InlookError):
+    """The machine that runs the models gives no answer; nothing is wrong with what was asked."""
+
+
+class UnreachableError(AwayError):
+    """Nobody answers at its address, or it broke off."""
+
+
+class TooSlowError(AwayError):
+    """It did not answer in time."""
+
+
+class WrongTokenError(AwayError):
+    """It does not know who asks."""
+
+
+class VersionsError(AwayError):
+    """It runs another version of Inlook, so that one would not understand the other."""
+
+
+class HostFailedError(AwayError):
+    """It came to an error that nobody foresaw, or its answer cannot be read."""

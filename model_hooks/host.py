@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from cachetools import LRUCache, cached
@@ -102,6 +102,15 @@ def resolve(name: str) -> Callable[..., Any]:
 def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a function's parameters."""
     return tuple(inspect.signature(function).parameters)
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """Where questions are answered."""
+
+    def answer(self, question: Question) -> Any:
+        """Return a plain value, or an iterator over them."""
+        ...
 
 
 class Sizes(NamedTuple):

@@ -97,6 +97,7 @@ ORDER = (
     "bundled",
     "shelf",
     "host",
+    "cluster",
 )
 """Folders and files of model_hooks: each builds on earlier ones alone."""
 

@@ -20,13 +20,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import fields, is_dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import streamlit as st
 from cachetools import LRUCache, cached
 
-from model_hooks.host import Host, Question, Run, name_of, parameters_of
+from model_hooks.host import Answers, Host, Question, Run, name_of, parameters_of
 from model_hooks.opening.allowed import allow_only, limit_downloads
 from pages.ask.admission import Admission
 from pages.ask.threads import threads_setting
@@ -41,15 +41,6 @@ QUICK = 2e8
 """Parameters times tokens: about such a run nobody need be told to wait. To be ready to say so,
 Streamlit starts a thread each time, which costs as much as many an answer."""
 _SIZES: dict[str, int] = {}
-
-
-@runtime_checkable
-class Answers(Protocol):
-    """Where questions are answered."""
-
-    def answer(self, question: Question) -> Any:
-        """Return a plain value, or an iterator over them."""
-        ...
 
 
 turns = Turns(settings().at_once)

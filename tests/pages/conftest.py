@@ -1,7 +1,9 @@
-"""Open a page of the app on a tiny model, without a browser."""
+"""Open a page of the app on a tiny model, without a browser.
+
+Every question and answer travels as to another machine: nothing live gets across.
+"""
 
 import json
-import pickle
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +18,8 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from model_hooks import HookedModel
-from model_hooks.host import Host, Question
+from model_hooks.cluster.asking import Loopback
+from model_hooks.host import Host
 from pages.ask import computed
 from pages.state import visit
 from tests.conftest import tiny_llama, with_random_weights
@@ -40,20 +43,6 @@ WIDGETS = (
     "tabs",
     "expander",
 )
-
-
-class FarHost:
-    """Answers through bytes, as a model on another machine would: nothing live gets across."""
-
-    def __init__(self, open_model: Callable[[str], HookedModel]) -> None:
-        self.host = Host(open_model)
-
-    def answer(self, question: Question) -> Any:
-        """Return what comes out at the other end."""
-        answer = self.host.answer(pickle.loads(pickle.dumps(question)))
-        if hasattr(answer, "__next__"):
-            return (pickle.loads(pickle.dumps(one)) for one in answer)
-        return pickle.loads(pickle.dumps(answer))
 
 
 class ServedPagesManager(PagesManager):
@@ -84,7 +73,7 @@ def open_with(monkeypatch):
     monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", ServedPagesManager)
 
     def open_with(open_model: Callable[[str], HookedModel]) -> None:
-        computed.set_host(FarHost(open_model))
+        computed.set_host(Loopback(Host(open_model)))
 
     yield open_with
     computed.set_host(None)

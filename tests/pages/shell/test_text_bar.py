@@ -11,11 +11,12 @@ import torch
 
 import app as entry
 from model_hooks import HookedModel, ModelNotFoundError
+from model_hooks.cluster.asking import Loopback
 from pages.ask import writing
 from pages.shell import text_bar
 from pages.shell.keys import KEYS
 from pages.widgets.components import MAX_CHIPS
-from tests.pages.conftest import FarHost, component_of, switched, told, view_of, with_prompt
+from tests.pages.conftest import component_of, switched, told, view_of, with_prompt
 
 STRIP = "text_bar_strip"
 N_PROMPT = 6
@@ -68,13 +69,13 @@ def test_every_page_is_about_the_whole_text_and_writes_it_on(open_page, hooked, 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ABOUT_OTHERS])
 def test_every_page_asks_about_a_run_of_the_whole_text(open_page, hooked, page, monkeypatch):
-    asked, answer = [], FarHost.answer
+    asked, answer = [], Loopback.answer
 
     def heard(host, question):
         asked.append(question)
         return answer(host, question)
 
-    monkeypatch.setattr(FarHost, "answer", heard)
+    monkeypatch.setattr(Loopback, "answer", heard)
     app = open_page(page, written=".".join(map(str, greedy_tokens(hooked, 2))))
     assert not app.exception
     whole = (*hooked.encode("the cat sat on the mat"), *greedy_tokens(hooked, 2))
