@@ -21,6 +21,7 @@ from pages.teach import attending
 from pages.teach.moves import asks_for_guesses
 from pages.teach.moves import enter as enter_lesson
 from pages.widgets.chart import PLOTLY_ROUTE
+from pages.widgets.sentence import errors_are_sentences
 
 # One line per page: folder, title, address. Each address differs from its folder's name: Streamlit
 # first looks for a legacy `pages/` app, and on a match it would run the page without this file.
@@ -69,16 +70,17 @@ def draw() -> None:
     attending.enter()
     enter_lesson(place.folder, FRONT)
     chrome.draw(place)
-    sidebar.draw(PAGES)
-    write_on = text_bar.draw(place)
-    class_bar.draw()
-    lesson_panel.draw()
-    guess_panel.draw()
-    leave_projector()
-    offered = take_away.draw_page(page.run)
-    write_on()
-    offered(place)
-    end()
+    with errors_are_sentences():
+        sidebar.draw(PAGES)
+        write_on = text_bar.draw(place)
+        class_bar.draw()
+        lesson_panel.draw()
+        guess_panel.draw()
+        leave_projector()
+        offered = take_away.draw_page(page.run)
+        write_on()
+        offered(place)
+        end()
 
 
 if __name__ == "__main__":

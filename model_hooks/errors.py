@@ -73,6 +73,10 @@ class TooSlowError(AwayError):
     """It did not answer in time."""
 
 
+class TooBusyError(AwayError):
+    """So many wait already that it takes no more."""
+
+
 class WrongTokenError(AwayError):
     """It does not know who asks."""
 

@@ -4,12 +4,12 @@
     frames = answers_to(host, asked)
     value = answer_in(frames)                            # where it was asked
 
-An answer is a row of frames, each a pair of what it is and a value.
+An answer is a row of frames, each one byte that says what it is and a value.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from enum import StrEnum
+from enum import IntEnum
 from typing import Any
 
 from model_hooks.cluster.checked import misfit
@@ -24,23 +24,31 @@ UNREADABLE = "The machine that runs the models answered something that cannot be
 UNFORESEEN = "The machine that runs the models failed at this question; its log says why."
 
 
-class Said(StrEnum):
-    """What a frame is."""
+class Said(IntEnum):
+    """What a frame is: its first byte."""
 
-    VALUE = "value"
+    VALUE = 1
     """The answer, and the last frame."""
-    STREAM = "stream"
+    STREAM = 2
     """The answer is an iterator over what follows."""
-    MORE = "more"
-    END = "end"
-    REFUSED = "refused"
+    MORE = 3
+    END = 4
+    REFUSED = 5
     """An error whose text is for people: its class and its sentence."""
-    FAILED = "failed"
-    """An error that nobody foresaw; its log knows more."""
-    WAITS = "waits"
+    FAILED = 6
+    """An error that nobody foresaw; the log over there knows more."""
+    WAITS = 7
     """How many are before this question."""
-    ALIVE = "alive"
+    ALIVE = 8
     """It is being worked on."""
+
+
+PASSING = (Said.WAITS, Said.ALIVE)
+"""Frames that are no part of the answer."""
+LAST = (Said.VALUE, Said.END, Said.REFUSED, Said.FAILED)
+OnWait = Callable[[int | None], None]
+"""Called while a question waits, with how many are before it, and with None while it is worked on;
+an exception ends it."""
 
 
 def question_in(data: bytes) -> Question:
@@ -80,52 +88,54 @@ def answers_to(host: Answers, question: Question) -> Iterator[bytes]:
 
 def frame(said: Said, value: Any = None) -> bytes:
     """Return the bytes of a frame."""
-    return pack((str(said), value))
+    return bytes([said]) + pack(value)
 
 
-def answer_in(
-    frames: Iterator[bytes], on_wait: Callable[[int | None], None] = lambda n_before: None
-) -> Any:
+def answer_in(frames: Iterator[bytes], on_wait: OnWait = lambda n_before: None) -> Any:
     """Return the answer that frames are: a value, or an iterator over values.
 
     Args:
         frames: As `answers_to` yields them.
-        on_wait: Called while the question waits, with how many are before it, and with None while
-            it is worked on; an exception ends it.
+        on_wait: Is told about frames that are no part of the answer.
 
     Raises:
         InlookError: What the host refused it with.
     """
-    for said, value in _read(frames, on_wait):
-        if said == Said.VALUE:
-            return value
-        if said == Said.STREAM:
-            return _values(frames, on_wait)
-        break
-    raise HostFailedError(UNREADABLE)
+    is_stream = False
+    try:
+        for said, value in _read(frames, on_wait):
+            if said == Said.VALUE:
+                return value
+            if is_stream := said == Said.STREAM:
+                return _values(frames, on_wait)
+            break
+        raise HostFailedError(UNREADABLE)
+    finally:
+        if not is_stream:
+            frames.close()  # type: ignore[attr-defined]
 
 
-def _values(frames: Iterator[bytes], on_wait: Callable[[int | None], None]) -> Iterator[Any]:
-    with closing(frames):  # type: ignore[type-var]
+def _values(frames: Iterator[bytes], on_wait: OnWait) -> Iterator[Any]:
+    try:
         for said, value in _read(frames, on_wait):
             if said == Said.END:
                 return
             if said != Said.MORE:
                 break
             yield value
+    finally:
+        frames.close()  # type: ignore[attr-defined]
     raise HostFailedError(UNREADABLE)
 
 
-def _read(
-    frames: Iterator[bytes], on_wait: Callable[[int | None], None]
-) -> Iterator[tuple[str, Any]]:
+def _read(frames: Iterator[bytes], on_wait: OnWait) -> Iterator[tuple[int, Any]]:
     for data in frames:
         try:
-            said, value = unpack(data)
-        except (WireError, ValueError, TypeError) as error:
+            said, value = data[0], unpack(data[1:])
+        except (WireError, IndexError) as error:
             raise HostFailedError(UNREADABLE) from error
-        if said in (Said.WAITS, Said.ALIVE):
-            on_wait(value if isinstance(value, int) else None)
+        if said in PASSING:
+            on_wait(value)
         elif said == Said.REFUSED:
             raise _refusal(*value)
         elif said == Said.FAILED:

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
-
 from model_hooks import InlookError, PromptError
 from model_hooks.host import Question
 from model_hooks.opening.allowed import check_allowed
+from pages.ask.queue_line import QueueLine
 from pages.server.counters import ANSWER_SECONDS
 from pages.server.settings import Settings
 from pages.server.turns import Turns
@@ -99,25 +97,19 @@ class _Wait:
     """A turn, and a line that says how many come before while it is waited for."""
 
     def __init__(self, turns: Turns, *, long: bool) -> None:
-        self._line: DeltaGenerator | None = None
+        self._line = QueueLine()
         self._turn = turns.turn(long=long, person=person(), on_wait=self._say)
 
     def __enter__(self) -> None:
         self._turn.__enter__()
-        if self._line is not None:
-            self._line.empty()
+        self._line.clear()
 
     def __exit__(self, *what: Any) -> None:
         self._turn.__exit__(*what)
 
     def _say(self, n_before: int) -> None:
         leave_if_gone()
-        if self._line is None:
-            self._line = st.empty()
-        who = {0: "You are next", 1: "1 person before you"}
-        self._line.caption(
-            f":material/hourglass: {who.get(n_before, f'{n_before} people before you')}…"
-        )
+        self._line.say(n_before)
 
 
 def _is_longer(value: Any, most: int) -> bool:

@@ -11,7 +11,7 @@
 
 Questions are functions of `model_hooks` (see `model_hooks.host`); keys and answers are plain
 values. All kept answers share one budget of memory, and `forget` drops them all. A question reaches
-a model at one place, `host`: it may be in this process or on another machine.
+a model at one place, `host`: `pages/ask/where.py` says whether that is in this process.
 """
 
 import functools
@@ -26,17 +26,15 @@ import numpy as np
 import streamlit as st
 from cachetools import LRUCache, cached
 
-from model_hooks.host import Answers, Host, Question, Run, name_of, parameters_of
+from model_hooks.host import Answers, Question, Run, name_of, parameters_of
 from model_hooks.opening.allowed import allow_only, limit_downloads
 from pages.ask.admission import Admission
-from pages.ask.threads import threads_setting
 from pages.server.counters import gauge
 from pages.server.settings import settings
 from pages.server.turns import Turns
 
 KEPT_BYTES = 80 * 2**20
 """What all kept answers may take."""
-N_THREADS = threads_setting()
 QUICK = 2e8
 """Parameters times tokens: about such a run nobody need be told to wait. To be ready to say so,
 Streamlit starts a thread each time, which costs as much as many an answer."""
@@ -49,28 +47,20 @@ _starting = threading.Lock()
 
 
 def host() -> Answers:
-    """Return where questions are answered: in this process unless `set_host` said otherwise."""
+    """Return where questions are answered: as the settings say, unless `set_host` did."""
     global _host
     with _starting:
         if _host is None:
-            from pages.ask.opening import open_frozen
+            from pages.ask.where import answering
 
-            own = Host(open_frozen, n_threads=N_THREADS)
             allow_only(settings().models)
             if (most := settings().download_gb) is not None:
                 limit_downloads(most * 1e9)
-            _host = Admission(own, settings(), turns)
-            _count(own)
+            _host = Admission(answering(), settings(), turns)
+            gauge("inlook_queue", "Questions that wait for their turn.", lambda: turns.n_waiting)
+            gauge("inlook_running", "Questions that have their turn.", lambda: turns.n_running)
+            gauge("inlook_answers_bytes", "Memory of kept answers.", lambda: _KEPT.currsize)
         return _host
-
-
-def _count(own: Host) -> None:
-    gauge("inlook_queue", "Questions that wait for their turn.", lambda: turns.n_waiting)
-    gauge("inlook_running", "Questions that have their turn.", lambda: turns.n_running)
-    gauge("inlook_answers_bytes", "Memory of kept answers.", lambda: _KEPT.currsize)
-    gauge("inlook_models_bytes", "Memory of models.", lambda: own.sizes().models)
-    gauge("inlook_written_bytes", "Memory of runs to write on from.", lambda: own.sizes().written)
-    gauge("inlook_traces_bytes", "Memory of traces.", lambda: own.sizes().traces)
 
 
 def set_host(other: Answers | None) -> None:

@@ -21,9 +21,11 @@ from streamlit.runtime.scriptrunner import (
 )
 
 from model_hooks import InlookError, InterventionError, ModelInfo, PromptError
+from model_hooks.errors import AwayError
 from model_hooks.host import Run
 from model_hooks.opening.progress import progress_of
 from model_hooks.read.recorded import decode_after, encode, info_of, run_length, tokens_of
+from pages.ask.away import go_on_when_back
 from pages.ask.computed import computed, is_quick, note_size
 from pages.server.settings import settings
 from pages.state.visit import is_of_other, put, view
@@ -88,7 +90,9 @@ def info() -> ModelInfo:
         if is_of_other():
             raise
         st.error(escape_markdown(str(error)), icon=":material/error:")
-        st.caption("Choose another model in the sidebar; your prompt is kept.")
+        go_on_when_back(error)
+        if not isinstance(error, AwayError):
+            st.caption("Choose another model in the sidebar; your prompt is kept.")
         st.stop()
 
 
@@ -180,4 +184,5 @@ def _end_page(error: InlookError) -> NoReturn:
     if is_of_other():
         raise error
     st.error(escape_markdown(str(error)), icon=":material/error:")
+    go_on_when_back(error)
     st.stop()

@@ -21,3 +21,6 @@ def threads_setting() -> int:
             "%s=%r is no number from 1 to %d: one thread is used.", SETTING, said, MOST_THREADS
         )
     return 1
+
+
+N_THREADS = threads_setting()

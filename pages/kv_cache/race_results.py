@@ -11,7 +11,8 @@ from model_hooks import ModelInfo
 from model_hooks.experiments.race import Race
 from model_hooks.opening.names import short_name
 from model_hooks.read.recorded import info_of
-from pages.ask.computed import N_THREADS, computed
+from pages.ask.computed import computed
+from pages.ask.threads import N_THREADS
 from pages.kv_cache import same_tokens
 from pages.kv_cache.measured import Result
 from pages.kv_cache.tables import facts_table, steps_of

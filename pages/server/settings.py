@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model_hooks import bundled_models
+from model_hooks.cluster.places import ADDRESS
 from model_hooks.loading import bundled_adapters
 
 PUBLIC = "INLOOK_PUBLIC"
@@ -54,6 +55,8 @@ class Settings:
     hosts: tuple[str, ...] | None = None
     """What the server is called; requests for others are refused. Numeric addresses and
     localhost are always its own."""
+    models_at: str = ""
+    """The address of the cluster that has the models; empty where this process has them."""
     metrics: bool = False
     """Whether `/metrics` says how much there is to do."""
 
@@ -94,6 +97,7 @@ def read(environment: Mapping[str, str], warn: Callable[[str], None]) -> Setting
     public = _switch(environment, PUBLIC, False, warn)
     found: dict[str, Any] = {
         "public": public,
+        "models_at": environment.get(ADDRESS, "").strip(),
         "metrics": _switch(environment, "INLOOK_METRICS", False, warn),
         "models": _models(environment.get("INLOOK_ALLOWED_MODELS", BUNDLED if public else NONE)),
         "hosts": _names(environment.get("INLOOK_HOSTS", _own_host(environment, public))),

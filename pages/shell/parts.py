@@ -19,6 +19,7 @@ from pages.teach.waits import guess_due
 from pages.text import escape_markdown
 from pages.widgets.fragment import fragment
 from pages.widgets.heading import page_title
+from pages.widgets.sentence import errors_are_sentences
 from viz.numbers import counted
 
 OF_TEXT = (
@@ -76,7 +77,8 @@ def _draw_page(draw: Callable[[], None], title: str, draw_first: Callable[[], No
     if names := UNREADABLE.peek():
         st.warning(damage(names), icon=":material/link_off:")
     if guess_due() is None:
-        draw()
+        with errors_are_sentences():
+            draw()
     else:
         page_title(title)
         st.info(GUESS_FIRST, icon=":material/visibility_off:")

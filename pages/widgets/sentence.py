@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from model_hooks import InlookError
+from pages.ask.away import go_on_when_back
 from pages.text import escape_markdown
 
 
@@ -16,3 +17,4 @@ def errors_are_sentences() -> Iterator[None]:
         yield
     except InlookError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
+        go_on_when_back(error)
