@@ -9,7 +9,6 @@ travel; all else is refused on both sides. What comes out equals what went in, b
 
 import enum
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -64,9 +63,8 @@ def unpack(data: bytes, *, strict: bool = False) -> Any:
 
 
 def _packed(value: Any) -> bytes:
-    return msgpack.packb(
-        value, default=_extension, strict_types=True, unicode_errors="surrogatepass"
-    )
+    packer = msgpack.Packer(default=_extension, strict_types=True, unicode_errors="surrogatepass")
+    return bytes(packer.pack(value))
 
 
 def _extension(value: Any) -> msgpack.ExtType:
@@ -143,9 +141,9 @@ class _Reader:
         raise WireError(f"no values have the code {code}")
 
     def _record(self, name: str, *parts: Any) -> Any:
-        kind = _record(name, object)
+        kind: Any = _record(name, object)
         names = fields_of(kind)
-        if len(names) != len(parts) or not (is_dataclass(kind) or issubclass(kind, tuple)):
+        if len(names) != len(parts) or issubclass(kind, enum.Enum):
             raise WireError(f"{name} has {len(names)} fields, not {len(parts)}")
         given = dict(zip(names, parts, strict=True))
         if self._strict:
