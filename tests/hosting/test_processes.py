@@ -98,12 +98,18 @@ def visit(address, of, **view):
     return " ".join(str(one.delta) for one in told)
 
 
+def both_have_room(address):
+    """Whether HAProxy, which looks once a second, sends new visitors to each process."""
+    return len({cookie(address) for _ in range(4)}) == 2
+
+
 @pytest.mark.slow
 @needs_haproxy
 def test_visitors_are_spread_stay_and_come_back_when_their_process_is_killed(running):
     address, parent = running
     before = servers(parent)
     assert len(before) == 2
+    wait_for(lambda: both_have_room(address))
     cookies = {cookie(address) for _ in range(6)}
     assert len(cookies) == 2
     mine = cookies.pop()
@@ -135,6 +141,7 @@ def test_counters_stay_inside(running):
 @pytest.mark.parametrize("had", [None, "INLOOK=0", "INLOOK=1"])
 def test_the_link_of_a_class_leads_to_its_process(running, had):
     address, parent = running
+    wait_for(lambda: both_have_room(address))  # another test kills them
     told = {cookie(address, f"?code={LETTERS[i].lower()}bcdefghj", had) for i in range(2)}
     assert told == {"INLOOK=0", "INLOOK=1"}
     assert cookie(address, f"?code={LETTERS[1]}BCDEFGHJ&student=x", had) == "INLOOK=1"
