@@ -8,7 +8,7 @@ that saves questions, and counts where the decoder's text of the whole agrees.
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from itertools import groupby, zip_longest
+from itertools import chain, groupby, zip_longest
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,10 @@ N_COMPARED = 24
 """Ordinary tokens that are compared."""
 AT_ONCE = 512
 """Tokens of a vocabulary that are asked about together."""
-_BYTE_OF = {char: byte for byte, char in bytes_to_unicode().items()}
+PARTS = 8
+"""Into how many parts some tokens are divided that the spellings do not explain."""
+_LATIN_1 = str.maketrans({char: chr(byte) for byte, char in bytes_to_unicode().items()})
+_ALPHABET = frozenset(bytes_to_unicode().values())
 _LOST = "\ufffd"
 
 
@@ -54,6 +57,7 @@ class Pieces:
         # Without a decoder, a space is put between any two tokens: it belongs to none of them.
         self._has_decoder = backend is None or backend.decoder is not None
         self._is_slow = backend is None
+        self._backend: Any = backend
         self._inside: dict[int, bytes] = {}
         self.spelling: Callable[[int], str | bytes | None] = lru_cache(2**18)(self._spelling)
         self._short: Callable[[tuple[int, ...]], str] = lru_cache(2**16)(self._decode)
@@ -97,12 +101,13 @@ class Pieces:
 
     def _spelling(self, token_id: int) -> str | bytes | None:
         """How the vocabulary spells a token; None for an ID without one."""
-        if self._ids is not None and token_id not in self._ids:
+        if self._is_slow and self._ids is not None and token_id not in self._ids:
             return None
         try:
+            if not self._is_slow:
+                return self._backend.id_to_token(token_id)
             spelling = self._tokenizer.convert_ids_to_tokens(int(token_id))
-            if self._is_slow:
-                self._tokenizer.decode([int(token_id)])
+            self._tokenizer.decode([int(token_id)])
         except Exception:  # each tokenizer in Python has its own way to say that there is none
             return None
         return spelling
@@ -161,12 +166,15 @@ class Pieces:
 
     def _byte_spelled(self, token_id: int) -> bytes | None:
         """The bytes that a spelling names one by one; None where it is written as text."""
-        spelling, way = self.spelling(token_id), self._bytes_written
-        if isinstance(spelling, bytes) or spelling is None:
-            return spelling
+        spelling = self.spelling(token_id)
+        return self._named(spelling) if isinstance(spelling, str) else spelling
+
+    def _named(self, spelling: str) -> bytes | None:
+        """The same of a spelling, or a part of one."""
+        way = self._bytes_written
         if way == "alphabet":  # as the decoder does: a character beyond the alphabet ends it
-            known = all(char in _BYTE_OF for char in spelling)
-            return bytes(_BYTE_OF[char] for char in spelling) if known else spelling.encode()
+            known = _ALPHABET.issuperset(spelling)
+            return spelling.translate(_LATIN_1).encode("latin-1") if known else spelling.encode()
         if way == "numbers" and len(spelling) == 6 and spelling.startswith("<0x"):
             return bytes([int(spelling[3:5], 16)])
         if way == "latin-1" and len(spelling) == 1 and ord(spelling) < 256:
@@ -188,15 +196,54 @@ class Pieces:
 
     def _guessed(self, ids: Sequence[int], whole: str) -> list[bytes] | None:
         """What the spellings seem to say, if the decoder's text of all of them says the same."""
-        guesses = [self._guess(token_id) for token_id in ids]
-        for text in self._renderings(ids, guesses):
-            if text == whole:
-                return guesses
-            if text[:1] == " " and text[1:] == whole:  # the space that SentencePiece puts first
-                first = next(i for i, piece in enumerate(guesses) if piece)
-                guesses[first] = guesses[first][1:]
-                return guesses
+        for guesses in self._guesses(ids):
+            for text in self._renderings(ids, guesses):
+                if text == whole:
+                    return guesses
+                if text[:1] == " " and text[1:] == whole:  # the space that SentencePiece puts first
+                    first = next(i for i, piece in enumerate(guesses) if piece)
+                    guesses[first] = guesses[first][1:]
+                    return guesses
         return None
+
+    def _guesses(self, ids: Sequence[int]) -> Iterator[list[bytes]]:
+        """What spellings seem to say, alone and as parts of words."""
+        yield self._as_alphabet(ids) or [self._guess(token_id) for token_id in ids]
+        if any(self._marks):
+            yield self._in_words(ids)
+
+    def _as_alphabet(self, ids: Sequence[int]) -> list[bytes]:
+        """The bytes that spellings name, at once for many; none unless all are of the alphabet."""
+        if self._bytes_written != "alphabet":
+            return []
+        found = (self.spelling(token_id) for token_id in ids)
+        spellings = [spelling for spelling in found if isinstance(spelling, str)]
+        if len(spellings) < len(ids) or not _ALPHABET.issuperset("".join(spellings)):
+            return []
+        return [spelling.translate(_LATIN_1).encode("latin-1") for spelling in spellings]
+
+    @cached_property
+    def _marks(self) -> tuple[str, str]:
+        """What begins a piece inside a word and what ends the last one, as `##` and `</w>`."""
+        model = getattr(self._backend, "model", None)
+        names = ("continuing_subword_prefix", "end_of_word_suffix")
+        prefix, suffix = (getattr(model, name, None) or "" for name in names)
+        return prefix, suffix
+
+    def _in_words(self, ids: Sequence[int]) -> list[bytes]:
+        """What spellings seem to say where marks tell the words, with a space between any two."""
+        prefix, suffix = self._marks
+        pieces: list[bytes] = []
+        ended = False
+        for token_id in ids:
+            spelling = str(self.spelling(token_id))
+            goes_on = spelling.startswith(prefix) if prefix else not ended
+            ended = spelling.endswith(suffix)
+            body = spelling.removesuffix(suffix).removeprefix(prefix if goes_on else "")
+            named = self._named(body)
+            space = b"" if goes_on or not pieces else b" "
+            pieces.append(space + (body.encode() if named is None else named))
+        return pieces
 
     def _renderings(self, ids: Sequence[int], pieces: Sequence[bytes]) -> Iterator[str]:
         """How a decoder may write bytes that form no character: as one sign, as none, as many."""
@@ -268,21 +315,36 @@ class Pieces:
 
     def _each(self, ids: Sequence[int]) -> list[bytes]:
         """What some tokens add, each in the middle of a text."""
-        asked = [i for i in ids if self.spelling(i) is not None and i not in self.special]
-        texts = [*self._anchor, *asked]
-        guessed = self._guessed(texts, self._decode(tuple(texts)))
-        if guessed is None:
-            pieces = [self.inside([token_id])[0] for token_id in asked]
-        else:
-            pieces = guessed[len(self._anchor) :]
+        known, special = {i: self.spelling(i) for i in ids}, self.special
+        asked = [i for i, spelling in known.items() if spelling is not None and i not in special]
+        pieces = self._inside_each(asked)
         found = dict(zip(asked, pieces, strict=True))
-        return [found[i] if i in found else _as_bytes(self.spelling(i)) for i in ids]
+        return [found[i] if i in found else _as_bytes(known[i]) for i in ids]
+
+    def _inside_each(self, ids: Sequence[int]) -> list[bytes]:
+        """What some tokens of text add: as spelled, or where that is not so, one by one."""
+        beside = self._anchor if any(self._marks) else ()  # else neighbours are all alike
+        texts = [*self._anchor, *chain.from_iterable((i, *beside) for i in ids)]
+        guessed = self._guessed(texts, self._decode(texts))
+        if guessed is not None:
+            return guessed[len(self._anchor) :: 1 + len(beside)]
+        if len(ids) <= 1:
+            return list(self.inside(ids))
+        size = -(-len(ids) // PARTS)
+        parts = (ids[at : at + size] for at in range(0, len(ids), size))
+        return [piece for part in parts for piece in self._inside_each(part)]
 
     @cached_property
     def _anchor(self) -> tuple[int, ...]:
         """An ordinary token that glues as few spaces as possible to its neighbours; or none."""
         some = range(min(len(self._tokenizer), N_NEIGHBOURS))
-        letters = [i for i in some if i not in self.special and self._is_letter(i)]
+        ordinary = (i for i in some if i not in self.special)
+        letters, n_short = [], 0
+        for i in filter(self._is_letter, ordinary):
+            letters.append(i)
+            n_short += len(self._short((i,))) == 1
+            if n_short == N_COMPARED:  # none is shorter
+                break
         compared = sorted(letters, key=lambda i: (len(self._short((i,))), i))[:N_COMPARED]
 
         def spaces(token_id: int) -> int:

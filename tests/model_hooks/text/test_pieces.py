@@ -118,6 +118,18 @@ def test_on_its_own_a_token_reads_as_inside_a_text(kind, texts):
     assert TokenText(tokenizer).each(ids) == tuple(texts.values())
 
 
+@pytest.mark.parametrize("kind", ["word_piece", "cleaned_up", "end_of_word", "byte_level"])
+def test_a_whole_vocabulary_takes_few_questions_to_its_decoder(kind, monkeypatch):
+    tokenizer = KINDS[kind]()
+    tokenizer.add_tokens([f"{letter}{n}" for n in range(100) for letter in "playing"])
+    pieces = Pieces(tokenizer)
+    pieces.each([0])  # finds an ordinary token to stand beside others
+    asked = []
+    monkeypatch.setattr(pieces, "_ask", lambda ids: asked.append(ids) or tokenizer.decode(ids))
+    pieces.each(range(len(tokenizer)))
+    assert 0 < len(asked) < len(tokenizer) / 3
+
+
 def test_many_tokens_at_once_read_as_one_by_one(tokenizer):
     ids = list(range(len(tokenizer))) * (1 + AT_ONCE // len(tokenizer))
     together, alone = Pieces(tokenizer).each(ids), Pieces(tokenizer)
