@@ -131,7 +131,7 @@ def _archive(source: Source) -> Callable[[str], bytes]:
 
 
 def _gpt2(folder: Path) -> None:
-    """Write what the ranks say: of a token's neighbours that are tokens, the lowest one is merged."""
+    """Write what the ranks say: the pair of neighbours whose token has the lowest is merged."""
     lines = (folder / "ranks").read_bytes().splitlines()
     ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
     alphabet = bytes_to_unicode()

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (letters of other scripts look like Latin ones)
 """Known models' own tokenizers: what is said of tokens is what their decoders and algorithms do."""
 
 import random
@@ -26,7 +27,7 @@ TEXTS = {
     "Georgian": "ვეფხისტყაოსანი",
     "Ethiopic": "ሰላም ለዓለም።",
     "emoji": "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 🇺🇦 1️⃣ ❤️‍🔥 x",
-    "code": "def f(x):\n\treturn {k: v for k in x if k != '\\n'}  # a\n\n\n    if (a&&b) { c <<= 2; }\r\n",
+    "code": "def f(x):\n\treturn {k: v for k in x if k != '\\n'}  # a\n\n\n    a&&b <<= 2;\r\n",
     "control characters": "a\x00b\x01\x07c\x1b[31m\x7f\x85\u2028\u200b\ufeffz\xad",
     "spaces": "  two  spaces   three\u00a0nbsp\u3000wide\t\ttabs \n \n end  ",
     "markers": "▁a ##b c@@ d</w> <0x41> Ġ <s> <|endoftext|> [CLS] <unk>",
