@@ -10,6 +10,7 @@ runs comes to its next value, and no further.
 import asyncio
 import hmac
 import logging
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +112,7 @@ class Desk:
         """Return what there is to do here."""
         return {
             "version": spoken(),
+            "process": os.getpid(),
             "answered": self.n_answered,
             "running": self.queue.n_running,
             "waiting": self.queue.n_waiting,
