@@ -5,16 +5,19 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, Protocol
 
+from cachetools import TTLCache
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from model_hooks.cluster.asking import Loopback
+from model_hooks.cluster.asking import Loopback, OnWait
 from model_hooks.cluster.client import Client
 from model_hooks.cluster.places import LOOPBACK, TOKEN
-from model_hooks.host import Answers, Host, Question
+from model_hooks.host import Answers, Host, Question, name_of
+from model_hooks.read.recorded import info_of
 from pages.ask.queue_line import QueueLine
 from pages.ask.threads import N_THREADS
 from pages.server.counters import gauge
@@ -36,11 +39,27 @@ def answering() -> Answers:
     return own if address == "" else Loopback(own)
 
 
+FACTS = name_of(info_of)
+"""What each part of a page asks first, so that its model is there: here the cluster sees to it."""
+FACTS_S = 2.0
+"""After which it is found out again whether the cluster is there."""
+
+
+class Asks(Protocol):
+    """What asks a cluster: a `Client`, or what counts for one."""
+
+    def answer(self, question: Question, session: str, on_wait: OnWait) -> Any:
+        """Return a plain value, or an iterator over them."""
+        ...
+
+
 class Far:
     """Answers from a cluster, with a line that says how many come before while one waits."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Asks) -> None:
         self._client = client
+        self._facts: TTLCache[Question, Any] = TTLCache(64, FACTS_S)
+        self._lock = threading.Lock()
 
     def answer(self, question: Question) -> Any:
         """Return the cluster's answer.
@@ -49,6 +68,17 @@ class Far:
             AwayError: It gives none.
             InlookError: There is no answer; the message says why.
         """
+        if question.function != FACTS:
+            return self._asked(question)
+        with self._lock:
+            facts = self._facts.get(question)
+        if facts is None:
+            facts = self._asked(question)
+            with self._lock:
+                self._facts[question] = facts
+        return facts
+
+    def _asked(self, question: Question) -> Any:
         line = QueueLine()
 
         def on_wait(n_before: int | None) -> None:
