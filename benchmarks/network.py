@@ -13,6 +13,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from model_hooks.cluster.places import TOKEN
 from model_hooks.cluster.wire import pack
 from model_hooks.host import Answers, Host, Question
 from pages.ask import computed
-from pages.ask.where import Far
+from pages.ask.far import Far
 from pages.state import visit
 
 ROOT = Path(__file__).parents[1]
@@ -65,13 +66,13 @@ def rows(host: Counting, link: dict[str, str], n_tokens: int) -> Iterator[tuple[
 
     app_test.PagesManager = ServedPagesManager
     visit.PARTS_ALONE = False  # an AppTest sees only what its last run drew
-    app = opened(None, **link)
+    app, positions = opened(None, **link), count(n_tokens // 4)
     for place in (place for group in entry.PAGES.values() for place in group):
         if not place.has_text:
             continue
         computed.forget()
         measured = []
-        for pos in (None, *range(n_tokens // 2, n_tokens // 2 + N_CLICKS)):
+        for pos in (None, *islice(positions, N_CLICKS)):
             host.calls = host.n_bytes = 0
             began = time.perf_counter()
             if pos is None:
