@@ -13,15 +13,16 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from transformers import AutoTokenizer
 
 from benchmarks.sized_models import build
 from model_hooks import HookedModel
-from model_hooks.cluster.asking import answer_in, answers_to, question_in
+from model_hooks.cluster.asking import OnWait, answer_in, answers_to, question_in
 from model_hooks.cluster.client import Client
 from model_hooks.cluster.places import TOKEN
 from model_hooks.cluster.wire import pack
@@ -45,7 +46,7 @@ class Counting:
         self._host = host
         self.calls = self.n_bytes = 0
 
-    def answer(self, question: Question, *_: Any) -> Any:
+    def answer(self, question: Question, session: str = "", on_wait: OnWait | None = None) -> Any:
         """Return what comes out at the other end."""
         asked = pack(question)
         self.calls, self.n_bytes = self.calls + 1, self.n_bytes + len(asked)
@@ -62,11 +63,9 @@ def rows(host: Counting, link: dict[str, str], n_tokens: int) -> Iterator[tuple[
     import app as entry
     from tests.pages.conftest import ServedPagesManager, opened, switched, told
 
-    import streamlit.testing.v1.app_test as app_test  # isort: skip
-
-    app_test.PagesManager = ServedPagesManager
+    patch("streamlit.testing.v1.app_test.PagesManager", ServedPagesManager).start()
     visit.PARTS_ALONE = False  # an AppTest sees only what its last run drew
-    app, positions = opened(None, **link), count(n_tokens // 4)
+    app, positions = opened(None, **link), cycle(range(n_tokens))
     for place in (place for group in entry.PAGES.values() for place in group):
         if not place.has_text:
             continue

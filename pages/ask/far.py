@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, runtime_checkable
 
 from cachetools import LRUCache, TTLCache
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -29,6 +29,7 @@ FACTS_S = 2.0
 """After which it is found out again whether the cluster is there."""
 
 
+@runtime_checkable
 class Asks(Protocol):
     """What asks a cluster: a `Client`, or what counts for one."""
 
@@ -54,7 +55,7 @@ class Far:
             InlookError: There is no answer; the message says why.
         """
         if question.function == EACH_TOKEN and _are_ids(question.key):
-            return self._texts(question, question.key[0])
+            return self._texts(question)
         if question.function != FACTS:
             return self._asked(question)
         with self._lock:
@@ -65,8 +66,9 @@ class Far:
                 self._facts[question] = facts
         return facts
 
-    def _texts(self, question: Question, token_ids: Sequence[int]) -> tuple[str, ...]:
+    def _texts(self, question: Question) -> tuple[str, ...]:
         """Return the text of each token, of which each stands for itself."""
+        token_ids = cast("Sequence[int]", question.key[0])
         with self._lock:
             known = self._texts_of.setdefault(question.run.model_name, {})
         blocks = sorted({one // BLOCK for one in token_ids if one not in known})
