@@ -64,11 +64,11 @@ def load_checked(name: str, folder: Path, **how: Any) -> PreTrainedModel:
         **how,
     )
     model, report = told
-    _check_report(name, model, report)
+    _check_report(name, model, report, "header" if "gguf_file" in how else "config.json")
     return model
 
 
-def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any], where: str) -> None:
     """Refuse weights that transformers made up, and a model that leaves some of its own unread.
 
     Raises:
@@ -77,14 +77,14 @@ def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
     if mismatched := sorted(report.get("mismatched_keys", ())):
         key, held, described = mismatched[0]
         raise BrokenModelError(
-            f"The config.json of {name} describes another model than its weights: {key} is of "
-            f"the shape {tuple(held)}, where the config asks for {tuple(described)}."
+            f"The {where} of {name} describes another model than its weights: {key} is of "
+            f"the shape {tuple(held)}, where the {where} asks for {tuple(described)}."
         )
     unread = sorted(report.get("unexpected_keys", ()))
     missing = sorted(report.get("missing_keys", ()))
     if missing and unread:
         raise BrokenModelError(
-            f"The config.json of {name} describes another model than its weights: {len(missing)} "
+            f"The {where} of {name} describes another model than its weights: {len(missing)} "
             f"that it asks for are missing (such as {missing[0]}), and {len(unread)} that are "
             f"there would not be read (such as {unread[0]})."
         )
@@ -96,7 +96,7 @@ def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
     known = {re.sub(r"\d+", "#", key) for key, _ in model.named_parameters()}
     if more := [key for key in unread if re.sub(r"\d+", "#", key) in known]:
         raise BrokenModelError(
-            f"The config.json of {name} describes a smaller model than its weights: {len(more)} "
+            f"The {where} of {name} describes a smaller model than its weights: {len(more)} "
             f"of them would not be read (such as {more[0]})."
         )
 

@@ -23,6 +23,7 @@ from transformers import __version__ as transformers_version
 from model_hooks.errors import InlookError, ModelTooLargeError
 from model_hooks.opening.compared import load_checked
 from model_hooks.opening.gguf_files import GgufFile
+from model_hooks.opening.gguf_stated import take_as_stated
 from model_hooks.opening.progress import reporting
 from model_hooks.opening.reasons import explain
 
@@ -31,6 +32,8 @@ KEPT_BYTES = 8 * 10**9
 """What all copies together may take; the newest stays in any case."""
 OLD_S = 24 * 3600.0
 """Whatever was written aside so long ago was cut off."""
+WAY = 2
+"""Of converting: one more whenever the same file becomes another model."""
 _CHUNK = 2**24
 
 
@@ -96,7 +99,8 @@ def is_whole(copy: Path) -> bool:
 
 def _key(path: Path, dtype: torch.dtype) -> str:
     """Name the copy of a file by what it holds and by what converted it."""
-    return f"{_digest(path)}-{str(dtype).removeprefix('torch.')}-{transformers_version}"
+    way = f"{transformers_version}-{WAY}"
+    return f"{_digest(path)}-{str(dtype).removeprefix('torch.')}-{way}"
 
 
 def _digest(path: Path) -> str:
@@ -120,6 +124,7 @@ def _convert(name: str, path: Path, file: GgufFile, dtype: torch.dtype, target: 
     where: Any = {"gguf_file": path.name, "trust_remote_code": False}
     with reporting(name):
         config = AutoConfig.from_pretrained(str(path.parent), **where)
+        take_as_stated(config, path)
         tokenizer = AutoTokenizer.from_pretrained(str(path.parent), **where)
         model: Any = load_checked(
             name, path.parent, config=config, dtype=dtype, gguf_file=path.name

@@ -50,6 +50,11 @@ def last_logits(model):
         ("qwen2", Kind.Q5_0),
         ("gpt2", Kind.Q8_0),
         ("gpt2", Kind.F32),
+        ("qwen3", Kind.Q8_0),
+        pytest.param("mistral", Kind.Q8_0, marks=pytest.mark.slow),
+        pytest.param("gemma2", Kind.Q8_0, marks=pytest.mark.slow),
+        pytest.param("gemma3_text", Kind.Q8_0, marks=pytest.mark.slow),
+        pytest.param("phi3", Kind.Q8_0, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
@@ -65,8 +70,87 @@ def test_a_gguf_file_computes_what_its_numbers_do(family, kind, tmp_path):
         assert hooked.info.quantisation == kind.name
     else:
         assert hooked.info.quantisation is None
-    assert hooked.info.family == family
+    assert hooked.info.family == ("llama" if family == "mistral" else family)  # as the file says
     assert hooked.info.dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [
+        ("llama", Kind.Q4_K),
+        pytest.param("llama", Kind.Q5_K, marks=pytest.mark.slow),
+        pytest.param("llama", Kind.Q6_K, marks=pytest.mark.slow),
+        pytest.param("mistral", Kind.Q4_K, marks=pytest.mark.slow),
+        pytest.param("qwen3", Kind.Q4_K, marks=pytest.mark.slow),
+        pytest.param("gemma3_text", Kind.Q6_K, marks=pytest.mark.slow),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_blocks_of_256_weights_are_the_numbers_that_gguf_reads_in_them(family, kind, tmp_path):
+    model = tiny(family, 256, head_dim=64)
+    write_gguf(tmp_path / "model.gguf", model, kind)
+    hooked = load_model(str(tmp_path / "model.gguf"))
+    np.testing.assert_allclose(
+        hooked.trace(IDS).last_logits, last_logits(model), rtol=1e-4, atol=2e-4
+    )
+    assert hooked.info.quantisation == kind.name
+
+
+def rope(kind, base=100.0, **more):
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": base, **more}}
+
+
+LONG = {
+    "short_factor": [1 + i / 10 for i in range(8)],
+    "long_factor": [1 + i for i in range(8)],
+    "original_max_position_embeddings": 3,
+}
+LLAMA3 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+LAYERED = {"sliding_attention": rope("default")["rope_parameters"]}
+LAYERED |= {"full_attention": rope("linear", factor=8.0)["rope_parameters"]}
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("llama", rope("linear", factor=4.0)),
+        ("llama", rope("llama3", base=500_000.0, **LLAMA3)),
+        pytest.param(
+            "qwen2",
+            rope("yarn", factor=4.0, original_max_position_embeddings=16),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("phi3", rope("longrope", **LONG) | {"original_max_position_embeddings": 3}),
+        pytest.param("phi3", rope("default", partial_rotary_factor=0.5), marks=pytest.mark.slow),
+        pytest.param("phi3", {"sliding_window": 2}, marks=pytest.mark.slow),
+        pytest.param(
+            "gemma2",
+            {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "gemma3_text",
+            {"rope_parameters": LAYERED, "num_hidden_layers": 6},
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else value,
+)
+def test_what_the_file_says_of_its_shape_and_rotation_is_not_dropped(family, said, tmp_path):
+    model = tiny(family, **said)
+    write_gguf(tmp_path / "model.gguf", model, Kind.F32)
+    hooked = load_model(str(tmp_path / "model.gguf"))
+    np.testing.assert_allclose(
+        hooked.trace(IDS).last_logits, last_logits(model), rtol=1e-4, atol=2e-4
+    )
+    ways, own = hooked.model.config.rope_parameters, model.config.rope_parameters
+    ways, own = ways.get("full_attention", ways), own.get("full_attention", own)
+    assert ways.get("rope_type") == own.get("rope_type")
 
 
 def test_its_tokenizer_template_and_ends_are_those_of_the_file(llama):
