@@ -25,7 +25,12 @@ _SIZES = {
 }
 _GPT2 = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 1024}
 _WITH_HEADS = {"head_dim": 32}
-_GEMMA = {"head_dim": 32, "sliding_window": 8, "tie_word_embeddings": True}
+_GEMMA = {
+    "head_dim": 32,
+    "query_pre_attn_scalar": 32,
+    "sliding_window": 8,
+    "tie_word_embeddings": True,
+}
 _OF_FAMILY = {
     "qwen3": _WITH_HEADS,
     "gemma2": _GEMMA,
@@ -104,7 +109,7 @@ def write_gguf(path: Path, model, kind: Kind) -> None:
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", heads)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(64)
+    writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(
         4 * config.hidden_size if family == "gpt2" else config.intermediate_size

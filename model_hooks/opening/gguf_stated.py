@@ -46,10 +46,23 @@ def take_as_stated(config: PreTrainedConfig, path: Path) -> None:
     for key, field in _FIELDS.items():
         if said.get(key) and hasattr(config, field):
             setattr(config, field, said[key])
+    if hasattr(config, "query_pre_attn_scalar"):
+        config.query_pre_attn_scalar = _query_size(config)
     pad = getattr(config, "pad_token_id", None)
     if pad is not None and not 0 <= pad < config.get_text_config().vocab_size:
         config.pad_token_id = metadata.get("tokenizer.ggml.padding_token_id")
     _take_rotation(config, said, _divisors(path) if set(_DIVISORS) & set(tensors) else {})
+
+
+def _query_size(config: PreTrainedConfig) -> int:
+    """Return by whose root Gemma's scores are divided: no file says so, llama.cpp knows it.
+
+    That of a head, but for the models of 27B parameters (llama.cpp's src/models/gemma*.cpp).
+    """
+    n_layers_of_27b = 46 if config.model_type == "gemma2" else 62
+    if config.num_hidden_layers == n_layers_of_27b:
+        return config.hidden_size // config.num_attention_heads
+    return config.head_dim
 
 
 def _take_rotation(

@@ -87,7 +87,7 @@ def test_a_gguf_file_computes_what_its_numbers_do(family, kind, tmp_path):
     ids=lambda value: getattr(value, "name", value),
 )
 def test_blocks_of_256_weights_are_the_numbers_that_gguf_reads_in_them(family, kind, tmp_path):
-    model = tiny(family, 256, head_dim=64)
+    model = tiny(family, 256, head_dim=64, query_pre_attn_scalar=64)
     write_gguf(tmp_path / "model.gguf", model, kind)
     hooked = load_model(str(tmp_path / "model.gguf"))
     np.testing.assert_allclose(
@@ -131,6 +131,11 @@ LAYERED |= {"full_attention": rope("linear", factor=8.0)["rope_parameters"]}
         pytest.param(
             "gemma2",
             {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "gemma2",  # the one that is told by its layers
+            {"num_hidden_layers": 46, "query_pre_attn_scalar": 16},
             marks=pytest.mark.slow,
         ),
         pytest.param(
