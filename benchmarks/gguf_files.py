@@ -1,5 +1,6 @@
-"""Does a GGUF file compute here what llama.cpp computes of it? `python -m benchmarks.gguf_files [FILE]`.
+"""Does a GGUF file compute here what llama.cpp computes of it?
 
+`python -m benchmarks.gguf_files [FILE]`, with the result in gguf_files.md.
 llama.cpp (package `llama-cpp-python`, which has to be built) is an engine of its own: where it is
 missing, that is said and nothing is compared. It rounds what goes into a product to 8 bits per
 block where the weights are quantised, so its logits differ by more there than in plain numbers; the
@@ -60,9 +61,7 @@ def main() -> None:
     if importlib.util.find_spec(ENGINE) is None:
         print("Nothing is compared: llama.cpp is missing (pip install llama-cpp-python).")
         return
-    print(
-        "| model | stored as | largest logit | logits differ by | probabilities by | same token |"
-    )
+    print("| model | stored as | largest logit | logits differ by | probabilities by | top same |")
     print("|---|---|---|---|---|---|")
     ids = np.random.default_rng(0).integers(0, 256, N_TOKENS).tolist()
     with tempfile.TemporaryDirectory() as folder:
