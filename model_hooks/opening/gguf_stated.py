@@ -90,8 +90,9 @@ def _scaling(base: float, said: dict[str, Any], divisors: dict[str, np.ndarray])
     every, short, long = (divisors.get(name) for name in _DIVISORS)
     if every is not None and (llama3 := _as_llama3(base, every)):
         return llama3
-    if every is not None or (short is not None and long is not None):
-        short, long = (every, every) if short is None or long is None else (short, long)
+    if every is not None:
+        short = long = every
+    if short is not None and long is not None:
         return {
             "rope_type": "longrope",
             "short_factor": [float(one) for one in short],
