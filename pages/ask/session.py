@@ -5,7 +5,8 @@
 
 Each ends the page with one friendly sentence where there is nothing to show: an empty prompt, one
 that is too long, a model that cannot be loaded, a part that this model lacks. While the pinned run
-is looked at (`pages/ask/pair.py`), the sentence is an error instead.
+is looked at (`pages/ask/pair.py`), and where the machine of the models is away, the sentence is an
+error instead.
 """
 
 import threading
@@ -25,7 +26,6 @@ from model_hooks.errors import AwayError
 from model_hooks.host import Run
 from model_hooks.opening.progress import progress_of
 from model_hooks.read.recorded import decode_after, encode, info_of, run_length, tokens_of
-from pages.ask.away import go_on_when_back
 from pages.ask.computed import computed, is_quick, note_size
 from pages.server.settings import settings
 from pages.state.visit import is_of_other, put, view
@@ -87,12 +87,10 @@ def info() -> ModelInfo:
     try:
         return _info_of(view().model)
     except InlookError as error:
-        if is_of_other():
+        if is_of_other() or isinstance(error, AwayError):
             raise
         st.error(escape_markdown(str(error)), icon=":material/error:")
-        go_on_when_back(error)
-        if not isinstance(error, AwayError):
-            st.caption("Choose another model in the sidebar; your prompt is kept.")
+        st.caption("Choose another model in the sidebar; your prompt is kept.")
         st.stop()
 
 
@@ -181,8 +179,7 @@ def tokens_of_run() -> tuple[str, ...]:
 
 
 def _end_page(error: InlookError) -> NoReturn:
-    if is_of_other():
+    if is_of_other() or isinstance(error, AwayError):
         raise error
     st.error(escape_markdown(str(error)), icon=":material/error:")
-    go_on_when_back(error)
     st.stop()

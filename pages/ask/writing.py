@@ -11,6 +11,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from model_hooks import Decoding, InlookError
+from model_hooks.errors import AwayError
 from model_hooks.host import Run
 from model_hooks.read.lens import word_token_ids
 from model_hooks.read.recorded import decode_after, ending_ids
@@ -228,6 +229,8 @@ def _brought_back(draft: Draft, asked: Run) -> Draft:
     try:
         for step in _write_again(*_text(draft), view().decoding, wanted, *_way(asked)):
             steps = (*steps, step)
+    except AwayError:
+        raise  # the text is that of the view still, and is written again later
     except InlookError as error:
         PROBLEM.leave(str(error))
         put(written=ids_of(steps))

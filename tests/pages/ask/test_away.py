@@ -19,10 +19,10 @@ class Leaving:
     """Answers so many questions and is away from then on, until it is told to come back."""
 
     def __init__(self, host, n_answers):
-        self.host, self.left = host, n_answers
+        self.host, self.left, self.deaf_to = host, n_answers, ""
 
     def answer(self, question):
-        if self.left <= 0:
+        if self.left <= 0 or question.function.endswith(f":{self.deaf_to}"):
             raise UnreachableError(SENTENCE)
         self.left -= 1
         return self.host.answer(question)
@@ -75,6 +75,20 @@ def test_a_text_is_kept_while_nobody_is_there(leaving):
     assert len(written) == 1
     assert view_of(app).written[:1] == written
     assert len(view_of(app).written) == 2
+
+
+def test_a_link_whose_text_cannot_be_written_again_now_is_written_later(leaving):
+    host = leaving(10**6)
+    host.deaf_to = "write_again"
+    app = opened("attention", written="3.4")
+    assert not app.exception
+    assert sentences(app) == [SENTENCE]
+    assert view_of(app).written == (3, 4)
+    host.deaf_to = ""
+    app.run()
+    assert not app.error
+    assert not app.exception
+    assert view_of(app).written == (3, 4)
 
 
 @pytest.mark.slow
