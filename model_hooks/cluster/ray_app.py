@@ -25,6 +25,13 @@ APP = "inlook"
 REST = "rest"
 """The application of the models that have none of their own."""
 HASHING = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
+GAUGES = {
+    "waiting": "Questions that wait for their turn.",
+    "models_bytes": "Memory of models.",
+    "traces_bytes": "Memory of traces.",
+    "written_bytes": "Memory of runs to write on from.",
+}
+"""What a replica tells beside Serve's own numbers of requests, their seconds and their queue."""
 CODE = Path(__file__).resolve().parents[2]
 
 
@@ -45,11 +52,26 @@ class Replica:
         host = Host(n_threads=n_threads)
         for name in ready:
             host.model(name)
-        self._desk = Desk(host, token)
+        metrics = import_module("ray.serve.metrics")
+        self._seconds = metrics.Counter(
+            "inlook_work_seconds", description="Time in which questions were worked on."
+        )
+        self._gauges = {
+            name: metrics.Gauge(f"inlook_{name}", description=says) for name, says in GAUGES.items()
+        }
+        self._host, self._desk = host, Desk(host, token, on_answer=self._count)
 
     async def __call__(self, request: Any) -> Any:
         """Answer a request of the web server."""
         return await self._desk.answer(request)
+
+    def _count(self, seconds: float) -> None:
+        if seconds:
+            self._seconds.inc(seconds)
+        sizes, queue = self._host.sizes(), self._desk.queue
+        numbers = (queue.n_waiting, sizes.models, sizes.traces, sizes.written)
+        for gauge, number in zip(self._gauges.values(), numbers, strict=True):
+            gauge.set(number)
 
 
 def deploy(

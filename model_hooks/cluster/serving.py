@@ -11,8 +11,9 @@ import asyncio
 import hmac
 import logging
 import os
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -82,10 +83,22 @@ class Desk:
         host: Who answers questions.
         token: What every request has to show.
         n_at_once: How many questions are worked on at the same time.
+        on_answer: Called after each question, with the seconds that it was worked on.
+
+    Raises:
+        ValueError: There is no token: anybody could ask.
     """
 
-    def __init__(self, host: Answers, token: str, n_at_once: int = 1) -> None:
-        self._host, self._token = host, token
+    def __init__(
+        self,
+        host: Answers,
+        token: str,
+        n_at_once: int = 1,
+        on_answer: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        if not token:
+            raise ValueError("a desk needs a token")
+        self._host, self._token, self._on_answer = host, token, on_answer
         self.queue = Queue(n_at_once)
         self.n_answered = 0
         self._idle: list[ThreadPoolExecutor] = []
@@ -123,24 +136,27 @@ class Desk:
         # All values of an answer are made in one thread: what it sets up there stays there.
         worker = self._idle.pop() if self._idle else ThreadPoolExecutor(1, "inlook-answers")
         frames, loop = answers_to(self._host, question), asyncio.get_running_loop()
+        seconds = 0.0
         try:
             while True:
                 place = self.queue.join()
                 try:
                     while not (await asyncio.wait([place], timeout=LOOK_S))[0]:
                         yield frame(Said.WAITS, self.queue.before(place))
+                    began = time.monotonic()
                     job = loop.run_in_executor(worker, _next, frames)
                     while not (await asyncio.wait([job], timeout=ALIVE_S))[0]:
                         yield frame(Said.ALIVE)
                 finally:
                     # The worker does one thing after the other: first it ends what it is at.
                     worker.submit(loop.call_soon_threadsafe, self.queue.leave, place)
-                data = job.result()
+                data, seconds = job.result(), seconds + time.monotonic() - began
                 if data is None:
                     return
                 yield data
         finally:
             self.n_answered += 1
+            self._on_answer(seconds)
             worker.submit(_close, frames)
             self._idle.append(worker)
 

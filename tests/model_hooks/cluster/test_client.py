@@ -73,6 +73,11 @@ def test_what_nobody_may_ask_is_one_sentence(address):
         Client(address, TOKEN).answer(about("read.saved:save_trace", "/tmp/x", ids=IDS))
 
 
+def test_a_desk_without_a_token_is_refused(llama_host):
+    with pytest.raises(ValueError, match="token"):
+        Desk(llama_host, "")
+
+
 def test_another_version_is_named(address, monkeypatch):
     monkeypatch.setattr(module, "spoken", lambda: "99.0+12345678")
     with pytest.raises(VersionsError, match=r"99\.0") as refused:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 HERE, PORT, GCS = "127.0.0.1", 8341, 6341
 ADDRESS = f"http://{HERE}:{PORT}"
 PROMPT = (3, 1, 5)
-N_CLIENTS, N_TOKENS = 6, 12
+N_CLIENTS, N_TOKENS = 30, 8
 SECRET = "a token of the tests"
 
 
