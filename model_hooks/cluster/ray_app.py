@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +33,7 @@ GAUGES = {
     "written_bytes": "Memory of runs to write on from.",
 }
 """What a replica tells beside Serve's own numbers of requests, their seconds and their queue."""
+LOOK_S = 0.5
 CODE = Path(__file__).resolve().parents[2]
 
 
@@ -76,8 +78,10 @@ class Replica:
 
 def deploy(
     hot: Sequence[str], rest: Sequence[str], token: str, at: tuple[str, int], options: Any
-) -> None:
+) -> str | None:
     """Put models onto the cluster that runs on this machine, or change how they are there.
+
+    Return what went wrong; None once all are there.
 
     Args:
         hot: Models with replicas of their own.
@@ -86,7 +90,7 @@ def deploy(
         at: Where the cluster's proxies listen: an address and a port.
         options: Replicas, processors and the like, as `parser` reads them.
     """
-    serve = _serve(at)
+    serve, targets = _serve(at), []
     applications = {path_of(name): [name] for name in hot}
     if rest:
         applications[ROOT] = []
@@ -94,7 +98,23 @@ def deploy(
         replica = _deployment(serve, options).bind(
             [*hot, *rest], ready, token, max(1, int(options.cpus))
         )
-        serve.run(replica, name=name_of(path), route_prefix=path)
+        targets.append(serve.RunTarget(replica, name_of(path), path))
+    serve.run_many(targets, wait_for_applications_running=False)
+    return _wait(serve, [one.name for one in targets], options.patience)
+
+
+def _wait(serve: Any, names: Sequence[str], seconds: float) -> str | None:
+    """Wait until applications run; say what is wrong with the first one that does not."""
+    until = time.monotonic() + seconds
+    while True:
+        found = serve.status().applications
+        late = [name for name in names if found[name].status.value != "RUNNING"]
+        if not late:
+            return None
+        said = [one.message for one in found[late[0]].deployments.values() if one.message]
+        if found[late[0]].status.value == "DEPLOY_FAILED" or time.monotonic() > until:
+            return f"{late[0]} is {found[late[0]].status.value}. {' '.join(said)}"
+        time.sleep(LOOK_S)
 
 
 def _serve(at: tuple[str, int]) -> Any:
@@ -188,6 +208,7 @@ def parser() -> argparse.ArgumentParser:
     putting.add_argument("--replicas", type=int, default=1)
     putting.add_argument("--cpus", type=float, default=1, help="per replica")
     putting.add_argument("--gpus", type=float, default=0, help="per replica")
+    putting.add_argument("--patience", type=float, default=300, help="seconds to wait for them")
     putting.add_argument("--most-waiting", type=int, default=64, help="per replica")
     what.add_parser("status", help="say what is there")
     taking = what.add_parser("remove", help="take models off the cluster")
@@ -196,7 +217,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what a command line says; return 0, or 2 where it cannot be done."""
+    """Do what a command line says; return 0, or another number where it cannot be done."""
     options = parser().parse_args(arguments)
     at, token = (options.host, options.port), os.environ.get(TOKEN, "")
     if not token and options.what != "remove":
@@ -206,13 +227,26 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
+    if options.what == "deploy" and not (options.models or options.rest):
+        print("Name at least one model.", file=sys.stderr)
+        return 2
+    try:
+        return _done(options, at, token)
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        print("Ray is missing: pip install -r requirements-ray.txt", file=sys.stderr)
+    except ConnectionError:
+        print("No Ray cluster runs on this machine: ray start --head", file=sys.stderr)
+    return 2
+
+
+def _done(options: Any, at: tuple[str, int], token: str) -> int:
     if options.what == "deploy":
-        if not (options.models or options.rest):
-            print("Name at least one model.", file=sys.stderr)
-            return 2
-        deploy(options.models, options.rest, token, at, options)
-        print(f"Ready at http://{at[0]}:{at[1]}")
-    elif options.what == "remove":
+        problem = deploy(options.models, options.rest, token, at, options)
+        print(problem or f"Ready at http://{at[0]}:{at[1]}", file=sys.stderr if problem else None)
+        return 1 if problem else 0
+    if options.what == "remove":
         print(" ".join(remove(options.models, at)) or "Nothing was there.")
     else:
         print(json.dumps(status(at, token), indent=2))
