@@ -14,6 +14,7 @@ from model_hooks.cluster.listed import LIVE, hints_of, questions
 from model_hooks.cluster.wire import WireError, pack
 from model_hooks.errors import HostFailedError
 from model_hooks.host import Host, Question, Run, parameters_of
+from tests.conftest import tiny_llama
 from tests.model_hooks.cluster.test_wire import same
 
 MEASURED = ("race:race", "race:step_both", "race:first_steps", "speed:", "norm_times", "backends:")
@@ -27,6 +28,7 @@ def test_what_may_be_asked_is_what_pages_ask():
     assert questions() == asked_by_pages.questions()
 
 
+@pytest.mark.parametrize("hooked", [tiny_llama], indirect=True, ids=["llama"])
 def test_all_that_is_asked_with_is_understood(hooked):
     ids = hooked.encode("the cat sat on the mat")
     subject = Subject(hooked, hooked.trace(ids), asked_by_pages.changes(hooked, ids))
@@ -37,6 +39,7 @@ def test_all_that_is_asked_with_is_understood(hooked):
             assert question_in(pack(question)) == question
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(questions()))
 def test_answers_travel_bit_for_bit(hooked, host, name):
     if any(one in name for one in MEASURED) or name.endswith(IN_ANY_ORDER):

@@ -47,7 +47,7 @@ def same(a, b):
     return a == b
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(PLAIN)
 def test_plain_values_come_out_as_they_went_in(value):
     assert same(unpack(pack(value)), value)
@@ -137,7 +137,7 @@ def test_foreign_bytes_are_refused(data, capsys):
     assert capsys.readouterr().out == ""
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(some.binary(max_size=60))
 def test_random_bytes_are_values_or_refused(data):
     with suppress(WireError):
