@@ -136,6 +136,7 @@ def _picture(rows: list[Twin], kinds: dict[int, str]) -> None:
         ),
         key="efficient_twins",
         alt="Loss of models converted to fewer KV heads beside models trained that way",
+        has_table=True,
     )
 
 

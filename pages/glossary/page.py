@@ -63,6 +63,11 @@ def _draw_word(of: Term) -> None:
 
 
 def _draw_colours() -> None:
-    chart(drawing(role_colours), key="glossary_colours", alt="The colours and what they stand for")
+    chart(
+        drawing(role_colours),
+        key="glossary_colours",
+        alt="The colours and what they stand for",
+        has_table=True,
+    )
     rows = [(role.name, role.says) for role in ROLES]
     st.dataframe(pd.DataFrame(rows, columns=["colour of", "what it stands for"]), hide_index=True)

@@ -204,6 +204,7 @@ def _draw_ladder(model_name: str, word: Word, merged: MergedWord) -> None:
             drawing(merge_ladder, rows, [at for at, _ in made], [rank for _, rank in made]),
             key="tokenizer_merges",
             alt=f"Merges of {visible(word.text)}: {len(rows[0])} pieces become {len(rows[-1])}",
+            has_table=True,
         )
     with table:
         frame = merge_table(merged, texts)

@@ -51,8 +51,9 @@ def chart(
     on_click: Callable[[Point], None] | None = None,
     on_cell: Callable[[tuple[int, int]], None] | None = None,
     view: Hashable = None,
+    has_table: bool = False,
 ) -> None:
-    """Draw a figure.
+    """Draw a figure; under it, folded, stand its numbers as a table.
 
     Args:
         figure: The figure, or what `drawing` made of it, which is cheaper; its colours are the
@@ -64,6 +65,7 @@ def chart(
         on_cell: Called with the (row, column) of a heatmap's cell instead.
         view: What the axes show. While it stays the same, so does the reader's zoom, and the room
             beside the axes unless given labels need more; by default a new figure is shown whole.
+        has_table: Whether the page shows the same numbers as a table beside it already.
     """
     drawn = figure if isinstance(figure, Drawing) else drawing_of(figure)
     name, key = key, keyed(key)
@@ -85,7 +87,8 @@ def chart(
 
     def emit(drawn: Drawing) -> None:
         with place:
-            data = chart_data(drawn, key, alt, view) | {"clickable": clickable}
+            data = chart_data(drawn, key, alt, view)
+            data |= {"clickable": clickable, "table": not has_table}
             _chart(key=key, data=data, **told)
 
     wait(name, drawn, emit)
@@ -103,6 +106,7 @@ def chart_data(
         "name": "inlook-" + key.replace("_", "-").replace(".", "-"),
         "view": None if view is None else str(view),
         "clickable": False,
+        "table": True,
         "script": f"{_ADDRESS}?{plotly.__version__}",
     }
 

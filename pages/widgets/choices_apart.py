@@ -63,6 +63,7 @@ def draw_choices(stages_of: Callable[[], Sequence[Stage]], key: str) -> None:
         drawing(before_after_bars, names, p[ids], q[ids], "B", before_name="A"),
         key=key,
         alt="Probabilities of the next token in A and in B, with the options of each",
+        has_table=True,
     )
     frame = table_of(ids, names, (a[0].scores, b[0].scores), (p, q))
     with st.expander("Changed ranks, in numbers"):

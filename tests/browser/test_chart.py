@@ -1,5 +1,6 @@
 """Charts are updated in place, report clicks, and are saved from their toolbar."""
 
+import csv
 import re
 from xml.etree import ElementTree
 
@@ -124,3 +125,31 @@ def test_legend_stays_whole_on_a_phone_when_a_step_adds_to_it(open_browser, app_
     expect(chart.locator(".legendtext", has_text="picked")).to_be_attached()
     settle(page)
     assert chart.locator(".legend").bounding_box()["y"] >= chart.bounding_box()["y"]
+
+
+@pytest.mark.slow
+def test_numbers_of_a_chart_are_reached_by_keyboard_and_follow_it(open_browser, app_url, tmp_path):
+    page, chart = open_matrix(open_browser, app_url)
+    fold = page.locator(".inlook-numbers").filter(visible=True).first
+    chart.locator(".modebar-btn[tabindex='0']").focus()
+    page.keyboard.press("Tab")
+    expect(fold.locator("summary")).to_be_focused()
+    assert fold.locator("table").count() == 0  # nothing is made before somebody asks
+    page.keyboard.press("Enter")
+    first = fold.locator("tbody tr").first
+    expect(first.locator("td").last).to_have_text("1")  # the first token reads itself alone
+    expect(fold.locator("thead th")).to_have_text(
+        ["query: who reads", "key: what is read", "attention weight"]
+    )
+    with page.expect_download() as download:
+        fold.get_by_role("button", name="Save as CSV").click()
+    download.value.save_as(tmp_path / "numbers.csv")
+    with (tmp_path / "numbers.csv").open(encoding="utf-8", newline="") as file:
+        _, *rows = csv.reader(file)
+    drawn = chart.evaluate("(chart) => chart.calcdata[0][0].z.flatMap((row) => [...row])")
+    drawn = [weight for weight in drawn if weight is not None]
+    assert [float(weight) for *_, weight in rows] == drawn
+    before = fold.locator("tbody").inner_text()
+    page.locator("[role=gridcell], .tile").first.click()
+    settle(page)
+    expect(fold.locator("tbody")).not_to_have_text(before)

@@ -11,6 +11,7 @@ import {
   saved,
   TEXT_PX,
 } from "./chart_look.js";
+import { follow, numbersOf } from "./chart_numbers.js";
 import { letterScale, variables } from "./theme.js";
 
 const charts = new WeakMap();
@@ -37,6 +38,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   chart.data = data;
   chart.send = (point) => setTriggerValue("clicked", point);
+  follow(chart.numbers);
   draw(chart);
   return () => {
     charts.delete(parentElement);
@@ -46,6 +48,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     chart.gone = true;
     if (chart.drawn) window.Plotly.purge(chart.box);
     chart.box.remove();
+    chart.numbers.fold.remove();
   };
 }
 
@@ -53,9 +56,10 @@ function create(parentElement) {
   const box = document.createElement("div");
   box.className = "inlook-chart waiting";
   box.setAttribute("role", "figure");
-  parentElement.append(box);
   hearKeys(box);
   const chart = { box, drawn: false };
+  chart.numbers = numbersOf(() => chart.data);
+  parentElement.append(box, chart.numbers.fold);
   chart.size = new ResizeObserver(() => draw(chart));
   chart.size.observe(box);
   chart.onPaper = () => resize(chart, `${PAPER_PX}px`);
