@@ -109,6 +109,8 @@ def read(environment: Mapping[str, str], warn: Callable[[str], None]) -> Setting
             found[field] = None
         elif said:
             found[field] = _number(variable(field), said, strict, warn)
+    if found["models_at"] and not environment.get(variable("at_once"), "").strip():
+        found["at_once"] = None  # the cluster has a queue of its own
     return Settings(**found)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.questions import answers, changes, questions, without_numbers
 from model_hooks import HookedModel
+from model_hooks.cluster import listed
 from tests.tiny_models import build, tiny_prompt, tiny_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers warns about its own internals
@@ -36,6 +37,11 @@ def test_every_question_in_the_code_of_pages_is_found():
     in_code = {name for path in PAGES.rglob("*.py") for name in asked_in(path.read_text())}
     assert in_code - {"function"} <= found  # `streamed` itself hands its argument on
     assert len(found) > 80
+
+
+def test_what_may_be_asked_from_another_machine_is_what_pages_ask():
+    """A new question of a page is to be named in `model_hooks/cluster/names.py`."""
+    assert listed.questions() == questions()
 
 
 @pytest.mark.parametrize(

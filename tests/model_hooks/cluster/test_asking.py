@@ -23,11 +23,6 @@ IN_ANY_ORDER = "saved:trace_file"
 """A file whose header safetensors writes in another order each time."""
 
 
-def test_what_may_be_asked_is_what_pages_ask():
-    """A new question of a page is to be named in `model_hooks/cluster/names.py`."""
-    assert questions() == asked_by_pages.questions()
-
-
 @pytest.mark.parametrize("hooked", [tiny_llama], indirect=True, ids=["llama"])
 def test_all_that_is_asked_with_is_understood(hooked):
     ids = hooked.encode("the cat sat on the mat")

@@ -90,3 +90,11 @@ def test_a_number_is_pulled_to_the_limit():
 
 def test_this_process_is_a_laptops():
     assert settings() == Settings()
+
+
+def test_models_elsewhere_have_a_queue_of_their_own():
+    far = {"INLOOK_PUBLIC": "1", "INLOOK_MODELS": "http://models:8000"}
+    found, sentences = said(**far)
+    assert (found.models_at, found.at_once, sentences) == ("http://models:8000", None, [])
+    assert said(**far, INLOOK_AT_ONCE="3")[0].at_once == 3
+    assert said(INLOOK_PUBLIC="1")[0].models_at == ""
