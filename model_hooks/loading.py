@@ -9,7 +9,6 @@ import psutil
 import torch
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -34,7 +33,7 @@ from model_hooks.opening.allowed import check_allowed
 from model_hooks.opening.alone import building
 from model_hooks.opening.bounds import few_parts
 from model_hooks.opening.compared import check_loaded, let_go_of_files, load_checked
-from model_hooks.opening.families import check_causal
+from model_hooks.opening.families import check_causal, opener
 from model_hooks.opening.files import (
     Weights,
     check_files,
@@ -289,7 +288,7 @@ def _skeleton(name: str, config: PreTrainedConfig, n_tensors: int) -> PreTrained
     """
     try:
         with torch.device("meta"), few_parts(name, n_tensors):
-            return AutoModelForCausalLM.from_config(
+            return opener(config.model_type).from_config(
                 copy.deepcopy(config), dtype=torch.float32, trust_remote_code=False
             )
     except BrokenModelError:

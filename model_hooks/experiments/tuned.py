@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from model_hooks.arrays import check_real
 from model_hooks.errors import NotSiblingsError
 from model_hooks.model import HookedModel
 from model_hooks.opening.alone import building
+from model_hooks.opening.families import opener
 
 MOST = 2.0
 """How many times its change a model can get."""
@@ -141,7 +142,8 @@ def plain_copy(hooked: HookedModel) -> PreTrainedModel:
     model = hooked.model
     try:
         config = type(model.config).from_dict(model.config.to_dict())
-        made = AutoModelForCausalLM.from_config(config, dtype=model.dtype, trust_remote_code=False)
+        family = opener(config.model_type)
+        made = family.from_config(config, dtype=model.dtype, trust_remote_code=False)
     except Exception as error:
         raise NotSiblingsError(
             f"A model of this kind ({model.config.model_type}) cannot be built anew with other "

@@ -6,16 +6,18 @@ be made up without a word; so a few numbers of each tensor are read once more, p
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter
 
 from model_hooks.errors import BrokenModelError
+from model_hooks.opening.families import opener
 
 N_READ = 64
 """Numbers of each tensor that are compared, from its beginning and from its end."""
@@ -56,7 +58,7 @@ def load_checked(name: str, folder: Path, **how: Any) -> PreTrainedModel:
     Raises:
         BrokenModelError: The config and the weights are of two models, or weights are missing.
     """
-    told: Any = AutoModelForCausalLM.from_pretrained(
+    told: Any = opener(how["config"].model_type).from_pretrained(
         str(folder),
         trust_remote_code=False,
         output_loading_info=True,
@@ -74,7 +76,13 @@ def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any], whe
     Raises:
         BrokenModelError: The config and the weights are of two models, or weights are missing.
     """
-    if mismatched := sorted(report.get("mismatched_keys", ())):
+    mismatched = sorted(report.get("mismatched_keys", ()))
+    if (mismatched or report.get("missing_keys")) and (way := _quantised(model.config)):
+        raise BrokenModelError(
+            f"{name} keeps its weights in a way ({way}) that transformers does not turn into "
+            "numbers here: choose the model as it was before it was quantised."
+        )
+    if mismatched:
         key, held, described = mismatched[0]
         raise BrokenModelError(
             f"The {where} of {name} describes another model than its weights: {key} is of "
@@ -99,6 +107,14 @@ def _check_report(name: str, model: PreTrainedModel, report: dict[str, Any], whe
             f"The {where} of {name} describes a smaller model than its weights: {len(more)} "
             f"of them would not be read (such as {more[0]})."
         )
+
+
+def _quantised(config: Any) -> str | None:
+    """Return the way in which weights are packed, by the config's own word."""
+    settings = getattr(config, "quantization_config", None)
+    read = settings.get if isinstance(settings, dict) else partial(getattr, settings)
+    way = read("quant_method", None) if settings is not None else None
+    return None if way is None else str(getattr(way, "value", way))
 
 
 def let_go_of_files(model: PreTrainedModel) -> None:

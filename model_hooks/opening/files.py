@@ -162,7 +162,8 @@ def no_weights(name: str, files: Iterable[str]) -> BrokenModelError:
     if any(file.endswith(PICKLES) for file in files):
         return BrokenModelError(
             f"{name} has its weights only as pickle files, which can run code when opened: "
-            "convert them to safetensors first."
+            "convert them to safetensors first, where you trust them (in Python: "
+            "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder))."
         )
     others = [file for file in files if file.endswith(".safetensors")]
     beside = f", only {others[0]}" if others else ""
