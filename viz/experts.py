@@ -9,7 +9,7 @@ from viz import theme
 from viz.axes import across, categories, down, fixed
 from viz.figure import Figure
 from viz.layout import box
-from viz.marks import Mark, bar_below, cells, hover, largest
+from viz.marks import Mark, bar_below, cells, hover, in_cells, largest
 
 MAX_TEXT_COLUMNS = 16
 """Tokens up to which the weights are written into the cells."""
@@ -67,8 +67,7 @@ def _expert_cells(
         theme.scale(),
         x=columns,
         y=list(range(weights.shape[1])),
-        texttemplate="%{z:.2f}" if written else None,
-        textfont={"size": 14},
+        **(in_cells(weights.T, "{:.2f}".format) if written else {}),
         hoverongaps=False,
         xgap=int(written),
         ygap=1,

@@ -14,8 +14,8 @@ from viz import numbers, theme
 from viz.axes import Axis, across, categories, down, fixed, ticks
 from viz.figure import Figure
 from viz.layout import legend, titles_left
-from viz.marks import Mark, bar_below, cells, diverging, dots, hover, line, marked_line
-from viz.numbers import size_text
+from viz.marks import Mark, bar_below, cells, diverging, dots, hover, in_cells, line, marked_line
+from viz.numbers import size_text, three_digits
 
 TO_COME, SKIPPED, DONE, NOW = range(4)
 """What a tile can be."""
@@ -131,14 +131,15 @@ def tile_scores(
     template = (
         "query %{y}<br>key %{x}<br>score %{z:.3r}<br>exp(score - row maximum) %{customdata:.3r}"
     )
+    shown = np.where(readable, scores, np.nan)
     picture = diverging(
-        np.where(readable, scores, np.nan).astype(np.float32),
+        shown.astype(np.float32),
         float(np.abs(scores[readable]).max(initial=0)) or 1.0,
         x=list(keys),
         y=list(queries),
         hoverongaps=False,
         customdata=weights.astype(np.float32),
-        texttemplate="%{z:.2r}" if scores.size <= MAX_NUMBERS else None,
+        **(in_cells(shown, three_digits) if scores.size <= MAX_NUMBERS else {}),
         hovertemplate=hover(template),
         colorbar=_bar_above("score of query and key (grey: masked)"),
     )

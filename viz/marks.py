@@ -4,7 +4,7 @@ A dictionary costs half of what the same object of `plotly.graph_objects` does: 
 once, when the figure is made.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,15 @@ def hover(text: str) -> str:
 def said(texts: Iterable[str]) -> Mark:
     """Say a text of its own on hover over each mark."""
     return {"hovertext": list(texts), "hovertemplate": hover("%{hovertext}")}
+
+
+def in_cells(values: Float[np.ndarray, "row column"], write: Callable[[float], str]) -> Mark:
+    """Write each number of a heatmap into its cell, where there is one.
+
+    The browser takes black or white for each text, whichever can be read on its cell.
+    """
+    texts = [["" if np.isnan(one) else write(one) for one in row] for row in values.tolist()]
+    return {"text": texts, "texttemplate": "%{text}"}
 
 
 def beside(texts: Iterable[str] | None) -> Mark:

@@ -9,7 +9,7 @@ from viz import axes, theme
 from viz.axes import categories, fixed, ticks
 from viz.figure import Figure
 from viz.layout import Part, legend, row_sizes
-from viz.marks import Mark, bar_below, beside, diverging, hover, marked_line, rows_of_bars
+from viz.marks import Mark, bar_below, beside, diverging, hover, in_cells, marked_line, rows_of_bars
 from viz.numbers import percent, signed, three_digits
 
 MIN_HEIGHT, MAX_HEIGHT = 260, 560
@@ -69,11 +69,8 @@ def difference_heatmap(
     if values.shape != (len(rows), len(columns)):
         raise ValueError(f"{values.shape} do not fit the labels")
     largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-    written: Mark = {}
-    if len(columns) <= WRITTEN_UP_TO:
-        write = _whole_percent if shares else signed
-        texts = [["" if np.isnan(v) else write(v) for v in row] for row in values.tolist()]
-        written = {"text": texts, "texttemplate": "%{text}"}
+    write = _whole_percent if shares else signed
+    written = in_cells(values, write) if len(columns) <= WRITTEN_UP_TO else {}
     number = "%{z:+.3~%}" if shares else "%{z:+.3~g}"
     picture = diverging(
         values.astype(np.float32),

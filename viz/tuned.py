@@ -8,7 +8,8 @@ from jaxtyping import Float
 from viz import theme
 from viz.axes import categories
 from viz.figure import Figure
-from viz.marks import bar_below, cells, hover, largest
+from viz.marks import bar_below, cells, hover, in_cells, largest
+from viz.numbers import percent
 
 WRITTEN_UP_TO = 14
 """Layers up to which the numbers stand in the cells."""
@@ -32,7 +33,7 @@ def change_heatmap(
         theme.scale(),
         x=list(columns),
         y=list(parts),
-        texttemplate="%{z:.1%}" if written else None,
+        **(in_cells(changes, percent) if written else {}),
         hoverongaps=False,
         xgap=1,
         ygap=1,

@@ -2,9 +2,11 @@
 
 import csv
 import re
+from io import BytesIO
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.driving import go_to, settle
@@ -153,3 +155,47 @@ def test_numbers_of_a_chart_are_reached_by_keyboard_and_follow_it(open_browser, 
     page.locator("[role=gridcell], .tile").first.click()
     settle(page)
     expect(fold.locator("tbody")).not_to_have_text(before)
+
+
+def contrast(one, other):
+    """The ratio of two colours from 0 to 255, by WCAG 2.2 ("contrast ratio")."""
+
+    def luminance(colour):
+        parts = [part / 255 for part in colour]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_written_in_cells_can_be_read_on_their_colours(open_browser, app_url, scheme):
+    page = open_browser(app_url + "/layer-by-layer", scheme=scheme)
+    chart = page.get_by_role("figure", name=re.compile("^The most probable next token"))
+    texts = chart.locator(".scatterlayer .textpoint text")
+    expect(texts).to_have_count(84)  # seven rows, twelve tokens
+    settle(page)
+    chart.scroll_into_view_if_needed()
+    picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
+    for text in texts.all():
+        box = text.bounding_box()
+        beside = picture.getpixel((int(box["x"] - 2), int(box["y"] + box["height"] / 2)))
+        own = re.findall(r"\d+", text.evaluate("(text) => getComputedStyle(text).fill"))
+        assert contrast(list(map(int, own[:3])), beside) >= 4.5, text.inner_html()
+
+
+@pytest.mark.slow
+def test_letters_grow_with_a_chart_in_full_screen(open_browser, app_url):
+    page, chart = open_matrix(open_browser, app_url)
+    size = "(chart) => parseFloat(getComputedStyle(chart.querySelector('.xtick text')).fontSize)"
+    before = chart.evaluate(size)
+    chart.hover()
+    chart.get_by_role("button", name="Fullscreen").click()
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.wait_for_timeout(1000)
+    assert chart.evaluate(size) > 1.2 * before
+    page.evaluate("document.exitFullscreen()")
+    page.wait_for_timeout(1000)
+    assert chart.evaluate(size) == before

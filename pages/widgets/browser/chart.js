@@ -1,5 +1,6 @@
 // Draws a Plotly figure, and updates it in place when it changes: nothing is torn down, so a click is
 // painted sooner, nothing flickers, and the reader's zoom can stay.
+import { legible } from "./cell_text.js";
 import { hearKeys, oneStop } from "./chart_buttons.js";
 import {
   clicked,
@@ -18,6 +19,7 @@ const charts = new WeakMap();
 let measure;
 const HEIGHT_PX = 450;
 const PNG_SCALE = 2;
+const MOST_GROWTH = 2.5;
 const PAPER_PX = 680; // a sheet of A4 or letter between its margins
 const SVG_ICON = {
   width: 24,
@@ -91,12 +93,14 @@ async function draw(chart) {
   const { box, data } = chart;
   box.setAttribute("aria-label", data.alt);
   box.classList.toggle("clickable", data.clickable);
-  const scale = letterScale();
-  const height = Math.round((data.height ?? HEIGHT_PX) * scale);
+  const usual = letterScale();
+  const height = Math.round((data.height ?? HEIGHT_PX) * usual);
   box.style.minHeight = `${height}px`;
   const full = document.fullscreenElement === box;
   const size = [box.clientWidth, full ? box.clientHeight : height];
   if (!size[0]) return; // in a closed tab: drawn when it opens
+  if (!full) chart.usual = size;
+  const scale = usual * (full ? growth(chart.usual ?? size, size) : 1);
   const value = variables(getComputedStyle(box));
   const worn = { ...look(value), scale };
   const wanted = JSON.stringify([data.figure, data.view, size, worn]);
@@ -115,6 +119,7 @@ async function draw(chart) {
   [figure.layout.width, figure.layout.height] = size;
   figure.layout.uirevision = data.view ?? undefined;
   dress(figure.layout, worn);
+  figure = legible(figure, worn.page);
   if (scale !== 1) figure = enlarged(figure, scale);
   await react(chart, Plotly, figure, size, worn.family);
 }
@@ -140,6 +145,11 @@ async function react(chart, Plotly, figure, size, family) {
     [chart.frame, chart.labels] = [frame, labels];
   }
   box.classList.remove("waiting");
+}
+
+// In full screen, letters grow with the chart.
+function growth(from, to) {
+  return Math.min(MOST_GROWTH, Math.max(1, Math.min(to[0] / from[0], to[1] / from[1])));
 }
 
 // The widest label beside the y axis in pixels, were all of them bold; 0 where they are not given.
