@@ -39,7 +39,7 @@ from viz.numbers import counted
 EXAMPLE_LETTERS = 60
 """Of an example's prompt, in the menu."""
 TAIL_TOKENS = 60
-"""Tokens shown of those that a run has written so far."""
+"""Tokens shown of a text while a run writes it."""
 UPDATE_S = 0.05
 """A run shows what it writes no more often."""
 STRETCH_S = 1.0
@@ -98,8 +98,8 @@ def draw(page: Place) -> Callable[[], None]:
             return
         drawn_in = time.monotonic() - began
         drafts = writing.write_on(asked, stretch, max(STRETCH_S, 4 * drawn_in))
-        for n_left, tail in _growing(drafts, stretch):
-            place.html(_running(stretch.n_asked - n_left, stretch.n_asked, tail))
+        for n_left, draft in _now_and_then(drafts, stretch):
+            place.html(_running(stretch.n_asked - n_left, stretch.n_asked, _end_of(draft)))
         st.rerun()
 
     return write
@@ -284,20 +284,30 @@ def _how_it_is_picked() -> None:
         how_long.draw()
 
 
-def _growing(drafts: Iterator[Draft], stretch: writing.Stretch) -> Iterator[tuple[int, list[str]]]:
-    """Give how many tokens are left of a run, and the last ones, not more often than is seen."""
-    shown, n_done = 0.0, stretch.n_asked - stretch.n_left
+def _now_and_then(drafts: Iterator[Draft], stretch: writing.Stretch) -> Iterator[tuple[int, Draft]]:
+    """Give how many tokens are left of a run, and the text, not more often than is seen."""
+    shown = 0.0
     for n_left, draft in zip(reversed(range(stretch.n_left)), drafts, strict=False):
-        n_done += 1
         if time.monotonic() - shown > UPDATE_S or not n_left:
             shown = time.monotonic()
-            yield n_left, [step.token for step in draft.steps[-min(n_done, TAIL_TOKENS) :]]
+            yield n_left, draft
 
 
-def _running(n_done: int, n_tokens: int, tail: list[str]) -> str:
+def _end_of(draft: Draft) -> list[tuple[str, bool]]:
+    """Return the last tokens of a text, and whether each was written."""
+    prompt = [(token, False) for token in _tokens_of(draft.model_name, draft.prompt_ids)]
+    return [*prompt, *((step.token, True) for step in draft.steps)][-TAIL_TOKENS:]
+
+
+def _running(n_done: int, n_tokens: int, tail: list[tuple[str, bool]]) -> str:
     """Return what is shown over the text while a run writes."""
-    chips = "".join(f"<span>{html.escape(visible(token))}</span>" for token in tail)
+
+    def chip(token: str, is_written: bool) -> str:
+        mark = ' class="written"' if is_written else ""
+        return f'<span role="option"{mark}>{html.escape(visible(token))}</span>'
+
+    chips = "".join(chip(*one) for one in tail)
     return (
-        f'<div class="inlook-running" role="status"><b>{n_done} of {n_tokens} tokens</b>{chips}'
-        "</div>"
+        f'<div class="inlook-running"><b role="status">{n_done} of {n_tokens} tokens</b>'
+        f'<div role="listbox" aria-label="The text so far">{chips}</div></div>'
     )

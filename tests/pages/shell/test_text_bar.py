@@ -16,6 +16,7 @@ from pages.ask import writing
 from pages.shell import text_bar
 from pages.shell.keys import KEYS
 from pages.widgets.components import MAX_CHIPS
+from tests.pages.ask.test_draft import written
 from tests.pages.conftest import component_of, switched, told, view_of, with_prompt
 
 STRIP = "text_bar_strip"
@@ -215,10 +216,18 @@ def test_long_texts_send_the_tokens_around_the_chosen_one(open_page, hooked):
 
 
 def test_what_a_run_shows_is_text():
-    shown = text_bar._running(1, 2, ["<b>", "</span><script>", "&amp;"])
-    assert "<b>1 of 2 tokens</b>" in shown
-    for token in ("<b>", "</span><script>", "&amp;"):
-        assert f"<span>{html.escape(token)}</span>" in shown
+    tokens = "<b>", "</span><script>", "&amp;"
+    shown = text_bar._running(1, 2, [(token, True) for token in tokens])
+    assert ">1 of 2 tokens</b>" in shown
+    for token in tokens:
+        assert f">{html.escape(token)}</span>" in shown
+
+
+def test_a_run_is_shown_after_the_text_before_it(monkeypatch):
+    monkeypatch.setattr(text_bar, "_tokens_of", lambda model, ids: [f"p{one}" for one in ids])
+    shown = text_bar._end_of(written((1, 2)))
+    assert shown == [("p7", False), ("p8", False), ("1", True), ("2", True)]
+    assert text_bar._end_of(written(range(200)))[0] == (str(200 - text_bar.TAIL_TOKENS), True)
 
 
 def test_no_page_takes_a_key_of_the_bar():
