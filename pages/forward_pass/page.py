@@ -18,7 +18,7 @@ from pages.widgets.choices_apart import draw_choices
 from pages.widgets.compared import draw_between, draw_each
 from pages.widgets.controls import current_position, pick_position
 from pages.widgets.fragment import fragment
-from pages.widgets.heading import page_title
+from pages.widgets.heading import heading, page_title
 from pages.widgets.next_pages import try_next
 from pages.widgets.words import token_name
 from viz import candidates
@@ -82,7 +82,7 @@ def draw() -> None:
 @fragment
 def _explore(asked: Run) -> None:
     """Draw everything below the question; a click reruns nothing else."""
-    number = [stage.name for stage in STAGES].index(part(Choices).stage)
+    number = STAGES.index(_open_stage())
     words = st.container(key="forward.words") if part(Choices).tour else None
     picture = st.container()
     with st.container(border=True, key="forward.stage"):
@@ -98,6 +98,10 @@ def _explore(asked: Run) -> None:
     with picture:
         draw_each(lambda: _draw_picture(_look(), STAGES[number].name), wide=True)
     _try_next(STAGES[number])
+
+
+def _open_stage() -> Stage:
+    return next(stage for stage in STAGES if stage.name == part(Choices).stage)
 
 
 def _look() -> Seen:
@@ -123,13 +127,16 @@ def _heading() -> int:
 
     They lie in one row, so that the stage's first sentence is seen beneath the whole picture.
     """
-    stages, token = st.columns([5, 2], vertical_alignment="bottom")
+    stages, token = st.columns([5, 2], vertical_alignment="bottom", gap="xsmall")
+    with stages:
+        heading(_open_stage().title)
     bind(
         stages.segmented_control,
         "Stage",
         "forward_pass.stage",
         options=[stage.name for stage in STAGES],
         format_func=TITLES.__getitem__,
+        label_visibility="collapsed",
         required=True,
         wrap=True,
     )
