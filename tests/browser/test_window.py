@@ -31,6 +31,11 @@ SMALL = """(smallest) => {
 }"""
 
 
+CUT = """() => [...document.querySelectorAll(".stButtonGroup > [data-rac], .stMain .stButton p")]
+  .filter((at) => at.clientWidth && at.scrollWidth > at.clientWidth + 1)
+  .map((at) => at.textContent)"""
+"""Choices and buttons whose words do not fit."""
+
 every_page = pytest.mark.parametrize(
     "place", [place for group in app.PAGES.values() for place in group], ids=lambda one: one.folder
 )
@@ -45,6 +50,7 @@ def test_at_twice_the_size_nothing_lies_beyond_the_edge(open_browser, app_url, p
     settle(page)
     wide = "document.querySelector('.stMain').scrollWidth"
     assert page.evaluate(f"Math.max({wide}, document.documentElement.scrollWidth)") <= 640
+    assert page.evaluate(CUT) == []
 
 
 @every_page

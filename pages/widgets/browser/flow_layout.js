@@ -153,3 +153,9 @@ export function candidateBars(layout, candidates) {
 function box(x, y, width, height) {
   return { x, y, width, height };
 }
+
+// Whether a layer's number is written: that of the chosen one, and every so many, but none that would touch it.
+export function isNumbered(layer, chosen, every) {
+  if (layer === chosen) return true;
+  return layer % every === 0 && !(Math.abs(layer - chosen) < every);
+}

@@ -113,7 +113,7 @@ function layerButtons({ data, send }, layout) {
   return bands.map((band, i) => {
     const isChosen = i === data.layer;
     const made = button(isChosen && size >= 12 ? "layer chosen" : "layer", `layer ${i}`);
-    made.textContent = i % every === 0 || isChosen ? i : "";
+    made.textContent = isNumbered(i, data.layer, every) ? i : "";
     made.setAttribute("aria-label", `layer ${i}`);
     made.title = `layer ${i}`;
     made.addEventListener("click", () => send("layer", i));

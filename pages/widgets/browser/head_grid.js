@@ -7,6 +7,7 @@ import { colourList, variables } from "./theme.js";
 
 const instances = new WeakMap();
 const WHAT = "Each square is one head: rows are queries, columns are keys.";
+const MOST_SPELLED = 10;
 const HINT = globalThis.inlookComponents ? WHAT : `${WHAT} Click one to open it.`; // not in a file
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -131,9 +132,12 @@ function build(grid, { layers, n_heads, captions, label }) {
 
 function byLayerAndHead(grid, layers, n_heads) {
   grid.root.style.gridTemplateColumns = `2.2em repeat(${n_heads}, minmax(18px, 104px))`;
-  grid.heads = Array.from({ length: n_heads }, (_, head) => element("div", "axis", `H${head}`));
+  // Two letters and a digit do not fit over a narrow square: there, the corner says what is counted.
+  const [corner, before] = n_heads > MOST_SPELLED ? ["H", ""] : ["", "H"];
+  const titled = (_, head) => element("div", "axis", `${before}${head}`);
+  grid.heads = Array.from({ length: n_heads }, titled);
   grid.layers = new Map(layers.map((layer) => [layer, element("div", "axis", `L${layer}`)]));
-  const cells = [element("div", "axis"), ...grid.heads];
+  const cells = [element("div", "axis", corner), ...grid.heads];
   for (const layer of layers) {
     cells.push(grid.layers.get(layer));
     for (let head = 0; head < n_heads; head++) cells.push(tile(grid, layer, head));

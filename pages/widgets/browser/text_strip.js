@@ -171,7 +171,14 @@ function mark(bar, pos) {
     if (is) marked = made;
   }
   focusable(bar.chips, marked ?? bar.chips[0]);
-  if (marked) requestAnimationFrame(() => reveal(bar.text, marked));
+  if (marked) requestAnimationFrame(() => revealed(bar, marked));
+}
+
+// With the last token chosen, the one that may come next is seen, too.
+function revealed(bar, marked) {
+  const next = bar.chips.at(-1);
+  if (next.classList.contains("next") && bar.chips.at(-2) === marked) reveal(bar.text, next);
+  reveal(bar.text, marked);
 }
 
 // The first of folded tokens stands for all of them until it is chosen.

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   candidateBars,
   flowLayout,
+  isNumbered,
   laneRows,
   layerBands,
   shares,
@@ -357,4 +358,12 @@ test("parts take the theme's colours by role, and their own where it has none", 
     ["a", "b", "d", "f", "p"],
   );
   for (const ink of Object.values(INKS)) assert.match(ink, /^#|^var/);
+});
+
+test("the number of the chosen layer is touched by no other", () => {
+  const numbered = (chosen, every) =>
+    [...Array(12).keys()].filter((i) => isNumbered(i, chosen, every));
+  assert.deepEqual(numbered(4, 3), [0, 4, 9]);
+  assert.deepEqual(numbered(6, 3), [0, 3, 6, 9]);
+  assert.equal(numbered(4, 1).length, 12);
 });
