@@ -1,8 +1,7 @@
 // How is what is written in the cells of a heatmap read on each of their colours? In black or in white,
 // whichever stands out more. Plotly's own choice, white or a dark grey, leaves a quarter of our scales
 // under the 4.5 : 1 of WCAG 2.2, 1.4.3.
-const SHAPES = { f4: Float32Array, f8: Float64Array, i1: Int8Array, u1: Uint8Array };
-Object.assign(SHAPES, { i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array });
+import { listOf } from "./chart_table.js";
 
 // A figure whose heatmaps' texts are marks of their own, each in the ink that fits its cell.
 export function legible(figure, page) {
@@ -55,19 +54,16 @@ function fit(layout, trace, z) {
   }
 }
 
-// The rows of a matrix, also of one that Plotly's Python side has packed into bytes.
 export function rowsOf(z) {
-  if (!z?.bdata) return z;
-  const Shape = SHAPES[z.dtype];
-  const bytes = Uint8Array.from(atob(z.bdata), (letter) => letter.charCodeAt(0));
-  const numbers = new Shape(bytes.buffer);
-  const [n, width] = String(z.shape).split(",").map(Number);
-  return Array.from({ length: n }, (_, i) => numbers.slice(i * width, (i + 1) * width));
+  const { list, width } = listOf(z);
+  return Array.from({ length: list.length / width }, (_, i) =>
+    list.slice(i * width, (i + 1) * width),
+  );
 }
 
 function placesOf(labels, n) {
-  const given = labels?.bdata ? rowsOf({ ...labels, shape: `1,${n}` })[0] : labels;
-  return given ?? Array.from({ length: n }, (_, i) => i);
+  const { list } = listOf(labels);
+  return list.length ? list : Array.from({ length: n }, (_, i) => i);
 }
 
 function least(rows, of) {
