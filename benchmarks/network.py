@@ -12,7 +12,7 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -61,34 +61,45 @@ class Counting:
 def rows(host: Counting, link: dict[str, str], n_tokens: int) -> Iterator[tuple[str, ...]]:
     """Open each page and choose tokens on it; yield a row of the table for each."""
     import app as entry
-    from tests.pages.conftest import ServedPagesManager, opened, switched, told
+    from tests.pages.conftest import ServedPagesManager, opened
 
-    patch("streamlit.testing.v1.app_test.PagesManager", ServedPagesManager).start()
-    visit.PARTS_ALONE = False  # an AppTest sees only what its last run drew
-    app, positions = opened(None, **link), cycle(range(n_tokens))
-    for place in (place for group in entry.PAGES.values() for place in group):
-        if not place.has_text:
-            continue
-        computed.forget()
-        measured = []
-        for pos in (None, *islice(positions, N_CLICKS)):
-            host.calls = host.n_bytes = 0
-            began = time.perf_counter()
-            if pos is None:
-                app = switched(app, place.folder)
-            else:
-                told(app, "text_bar_strip", picked=pos)
-            if pos is not None and app.session_state["visit.view"].pos != pos:
-                raise RuntimeError(f"{place.title} did not choose token {pos}")
-            if app.exception:
-                raise RuntimeError(f"{place.title}: {app.exception[0].value}")
-            measured.append((host.calls, host.n_bytes, time.perf_counter() - began))
-        first, clicks = measured[0], measured[1:]
-        calls, n_bytes, seconds = (statistics.median(one) for one in zip(*clicks, strict=True))
-        yield (
-            *(place.title, f"{first[0]}", f"{first[1] / 1e6:.2f}"),
-            *(f"{calls:.0f}", f"{n_bytes / 1e6:.3f}", f"{1000 * seconds:.0f}"),
-        )
+    manager = patch("streamlit.testing.v1.app_test.PagesManager", ServedPagesManager)
+    whole = patch.object(visit, "PARTS_ALONE", False)  # an AppTest sees what its last run drew
+    with manager, whole:
+        app, positions = opened(None, **link), cycle(range(n_tokens))
+        for place in (place for group in entry.PAGES.values() for place in group):
+            if place.has_text:
+                yield row(host, app, place, list(islice(positions, N_CLICKS)))
+
+
+def row(host: Counting, app: Any, place: Any, positions: Sequence[int]) -> tuple[str, ...]:
+    """Open one page with nothing kept, choose tokens on it, and return its row of the table.
+
+    Raises:
+        RuntimeError: The page shows an exception, or did not do what it was told.
+    """
+    from tests.pages.conftest import switched, told
+
+    computed.forget()
+    measured = []
+    for pos in (None, *positions):
+        host.calls = host.n_bytes = 0
+        began = time.perf_counter()
+        if pos is None:
+            switched(app, place.folder)
+        else:
+            told(app, "text_bar_strip", picked=pos)
+        measured.append((host.calls, host.n_bytes, time.perf_counter() - began))
+        if app.exception:
+            raise RuntimeError(f"{place.title}: {app.exception[0].value}")
+        if pos is not None and app.session_state["visit.view"].pos != pos:
+            raise RuntimeError(f"{place.title} did not choose token {pos}")
+    first, clicks = measured[0], measured[1:]
+    calls, n_bytes, seconds = (statistics.median(one) for one in zip(*clicks, strict=True))
+    return (
+        *(place.title, f"{first[0]}", f"{first[1] / 1e6:.2f}"),
+        *(f"{calls:.0f}", f"{n_bytes / 1e6:.3f}", f"{1000 * seconds:.0f}"),
+    )
 
 
 def sized(tokenizer: Any) -> HookedModel:
