@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from model_hooks import Intervention, intervention_kinds
-from pages.state.view import changed_copy, fields_of, value_of
+from pages.state.view import changed_copy, fields_of, first_seen, value_of
 
 LONG = 300
 """Longer texts (in characters) are compressed."""
@@ -45,7 +45,7 @@ def _encoded(view: Any) -> Mapping[str, str]:
 
 def _texts(view: Any) -> dict[str, str]:
     """What differs from the defaults, by the names that it has in addresses."""
-    default, found = type(view)(), {}
+    default, found = first_seen(type(view)(), getattr(view, "model", None)), {}
     for name, (of, metadata) in fields_of(type(view)).items():
         if (value := value_of(view, name)) != value_of(default, name):
             text = metadata.get("none", NONE) if value is None else _write(of, value)
@@ -64,8 +64,8 @@ def unreadable(kind: type, address: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _decoded(kind: type[Viewed], address: Mapping[str, str]) -> tuple[Viewed, tuple[str, ...]]:
-    found, damaged = kind(), []
-    for name, (of, metadata) in fields_of(kind).items():
+    found, damaged, fields = kind(), [], fields_of(kind)
+    for name, (of, metadata) in fields.items():
         if (text := address.get(_address_name(name, metadata))) is None:
             continue
         try:
@@ -74,7 +74,10 @@ def _decoded(kind: type[Viewed], address: Mapping[str, str]) -> tuple[Viewed, tu
             found = changed_copy(found, {name: value})
         except (KeyError, ValueError, OverflowError, TypeError):
             damaged.append(name)
-    return found, tuple(damaged)
+    told = {
+        name for name, (_, metadata) in fields.items() if _address_name(name, metadata) in address
+    }
+    return first_seen(found, getattr(found, "model", None), told), tuple(damaged)
 
 
 def field_value(kind: type, name: str, told: Any) -> Any:

@@ -14,7 +14,7 @@ bind them, links write them, and `changed_copy` changes them.
 import functools
 import operator
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from typing import Any, TypeVar
 
@@ -229,3 +229,10 @@ def changed_copy(of: Viewed, changes: Mapping[str, Any]) -> Viewed:
         inner = changed_copy(getattr(of, first), {rest: new}) if rest else new
         of = replace(of, **{first: inner})  # pyright: ignore[reportArgumentType]
     return of
+
+
+def first_seen(of: Viewed, model: str | None, told: Collection[str] = ()) -> Viewed:
+    """Look at a model where it is first looked at, but for what somebody told."""
+    known, looks = fields_of(type(of)), FIRST_LOOKS.get(model or "", {})
+    untold = {name: at for name, at in looks.items() if name in known and name not in told}
+    return changed_copy(of, untold)

@@ -20,8 +20,9 @@ from model_hooks import (
     Knockout,
     ShareKVHeads,
 )
+from model_hooks.opening.installed import SMOLLM2
 from pages.state.link import decode, encode, is_long, unreadable
-from pages.state.view import Selection, changed_copy, fields_of, value_of, whole_view
+from pages.state.view import Selection, View, changed_copy, fields_of, value_of, whole_view
 
 
 @dataclass(frozen=True)
@@ -206,3 +207,19 @@ def _some_value(of):
     if is_dataclass(of):
         return PINNED
     return {int: 3, float: 0.5, str: "~a*b%7E", bool: True}[of]
+
+
+@pytest.mark.parametrize("model", [SMOLLM2.name, "storyteller", "a-model-of-mine"])
+@pytest.mark.parametrize("look", [{"layer": 4, "head": 4}, {"layer": 18, "head": 6}])
+def test_a_layer_and_head_come_back_whatever_a_model_is_first_looked_at(model, look):
+    seen = changed_copy(View(), {"model": model, **look})
+    assert decode(View, encode(seen)) == seen
+
+
+def test_a_link_that_names_a_model_alone_looks_where_it_is_first_looked_at():
+    first = decode(View, {"model": SMOLLM2.name})
+    assert (first.layer, first.head) == (18, 6)
+    other = decode(View, {"model": SMOLLM2.name, "head": "mean"})
+    assert (other.layer, other.head) == (18, None)
+    bundled = decode(View, {})
+    assert (bundled.layer, bundled.head) == (View().layer, View().head)
