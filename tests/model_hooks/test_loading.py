@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM
+from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM
 
 from model_hooks import (
     BrokenModelError,
@@ -177,7 +177,7 @@ def test_an_encoder_is_not_a_causal_model(tmp_path):
 
 def test_a_model_that_does_not_fit_is_refused_before_loading(saved, monkeypatch):
     monkeypatch.setattr(loading, "free_bytes", lambda device: 1000.0)
-    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", pytest.fail)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", pytest.fail)
     with pytest.raises(ModelTooLargeError, match="GB") as error:
         load_model(str(saved))
     assert one_sentence(error)
