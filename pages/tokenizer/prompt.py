@@ -37,6 +37,13 @@ CHARACTERS_HELP = (
     "tokenizer adds. The more, the less work for the model."
 )
 VOCABULARY_HELP = "How many different tokens there are; token IDs count from 0."
+SPACES = ("▁", "Ġ")
+"""How vocabularies spell a space: SentencePiece's, and those of bytes."""
+FIRST_SPACE_HELP = (
+    "These vocabularies keep the space before a word as part of the word: **▁** (or **Ġ**) is how "
+    "they spell it. Put before the text, it gives the first word the same token that the word has "
+    "inside a sentence. When the text is put together again, that space is left out."
+)
 BYTES_HELP = (
     "A computer stores text as **bytes**, numbers from 0 to 255 (UTF-8), written here as two "
     "hexadecimal digits. English letters take one byte, é two, 東 three, an emoji four or more."
@@ -144,6 +151,15 @@ def change_made(cut: Tokenization) -> tuple[int, str, str] | None:
     return at, was, became
 
 
+def with_space_put_first(cut: Tokenization) -> str | None:
+    """Return how the first token of a text is spelled, where a space was put before the text."""
+    first = next((token for token in cut.tokens if token.kind != "added"), None)
+    if first is None or first.kind != "text" or first.piece[:1] not in SPACES:
+        return None
+    begins_so = cut.text[:1].isspace() or cut.text[:1] == first.piece[:1]
+    return None if begins_so else first.piece
+
+
 def without_second_beginning(cut: Tokenization) -> str | None:
     """Return a text without the special token that the tokenizer adds before it anyway.
 
@@ -220,6 +236,12 @@ def _draw_checks(text: TokenizedText) -> None:
         st.caption(
             ":material/info: These token IDs do not give back exactly your text, because the "
             f"tokenizer changes some of it: from character {at} on, {was} became {became}."
+        )
+    if first := with_space_put_first(cut):
+        st.caption(
+            f":material/info: The tokenizer puts a space before your text: {code_span(first)} is "
+            "how the vocabulary spells its first token.",
+            help=FIRST_SPACE_HELP,
         )
     if cut.lost:
         st.caption(f":material/info: {lost_sentence(cut)}")

@@ -7,7 +7,15 @@ from transformers import PreTrainedTokenizerFast
 
 from model_hooks import TokenizerView
 from pages.tokenizer import chips
-from pages.tokenizer.prompt import change_made, describe, first_to_see, lost_sentence, table_of
+from pages.tokenizer.prompt import (
+    change_made,
+    describe,
+    first_to_see,
+    lost_sentence,
+    table_of,
+    with_space_put_first,
+)
+from tests.model_hooks.text.decoders import KINDS
 from tests.pages.tokenizer.conftest import END
 
 
@@ -50,6 +58,21 @@ def test_the_first_piece_of_a_cut_word_is_shown_at_first(read):
     assert first_to_see(read("x the")) == 1  # x and the: no word is cut
     assert first_to_see(read(". cat")) == 3  # after the beginning, the dot and the space
     assert first_to_see(read(END)) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "first"),
+    [
+        ("metaspace", "play", "▁pl"),
+        ("replace_fuse_strip", "play", "▁pl"),
+        ("metaspace", "", None),
+        ("added_spaces", "play", None),  # Gemma puts none
+        ("added_spaces", " play", None),  # typed
+        ("byte_level", " play", None),
+    ],
+)
+def test_a_space_that_the_tokenizer_puts_first_is_told_from_a_typed_one(kind, text, first):
+    assert with_space_put_first(TokenizerView(KINDS[kind]()).tokenize(text)) == first
 
 
 def test_a_changed_text_is_quoted_where_it_changes(tokenizer):
