@@ -17,6 +17,7 @@ from model_hooks.parts.anatomy import Anatomy, BlockAnatomy, StreamLayout, Tap, 
 from model_hooks.run.attention import AttentionCall
 from model_hooks.run.interventions import Intervention, Place
 
+_HOOKED = "_hooked_by_inlook"
 Tapped = Literal["attn_out", "resid_mid", "mlp_out"]
 
 
@@ -123,10 +124,13 @@ def blocks_replaced_by(hidden: Tensor) -> Iterator[None]:
 
 
 def install(anatomy: Anatomy) -> None:
-    """Hook each block once, for the lifetime of the model."""
+    """Hook each block once, for the lifetime of the model; what is hooked already stays."""
     layout, last = anatomy.layout, anatomy.blocks[-1].module
     for block in {id(block.module): block for block in anatomy.blocks}.values():
         module = block.module
+        if getattr(module, _HOOKED, False):
+            continue
+        setattr(module, _HOOKED, True)
         _install_skip(block, layout, is_last=module is last)
         module.register_forward_pre_hook(functools.partial(_start, layout), with_kwargs=True)
         module.register_forward_hook(functools.partial(_end, layout))

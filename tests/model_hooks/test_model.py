@@ -1,4 +1,5 @@
 import contextlib
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_hooks import Decoding, InlookError, LayerError, PromptError
+from model_hooks import AblateMLP, Decoding, HookedModel, InlookError, LayerError, PromptError
 from model_hooks.run.attention import RecordedAttention
 
 PROMPT = "the cat sat on the mat"
@@ -176,3 +177,14 @@ def test_eight_threads_get_their_own_records(hooked):
         np.testing.assert_allclose(attention, serial[i % 12][0], atol=1e-6)
         np.testing.assert_allclose(mlp_out, serial[i % 12][1], atol=1e-6)
         assert tokens == serial[i % 12][2]
+
+
+def test_a_model_that_is_wrapped_twice_records_the_same_by_both(tiny_model, tokenizer):
+    model = copy.deepcopy(tiny_model)
+    one, other = (HookedModel.wrap(model, tokenizer, name) for name in ("one", "other"))
+    changed = (AblateMLP(0),)
+    for interventions in ((), changed):
+        a, b = (hooked.trace([1, 2, 3], interventions=interventions) for hooked in (one, other))
+        np.testing.assert_array_equal(a.last_logits, b.last_logits)
+        np.testing.assert_array_equal(a.attention(1), b.attention(1))
+    assert (one.trace([1, 2, 3]).last_logits != a.last_logits).any()
