@@ -174,6 +174,18 @@ def test_a_chat_template_writes_the_prompt_as_a_turn(open_page, byte_bpe, monkey
     assert "m.content" in app.code[0].value
 
 
+def test_what_a_template_prints_is_text_and_no_part_of_the_page(open_page, byte_bpe, monkeypatch):
+    written = "<img src=x onerror=alert(1)>"
+    monkeypatch.setattr(byte_bpe, "chat_template", written + "{{ messages[0].content }}")
+    app = open_page("tokenizer", prompt="the", tokenizer__template="1")
+    assert not app.exception
+    chips = strip(app, "Tokens of the conversation")["tokens"]
+    assert "".join(chips).replace("·", " ") == written + "the"
+    assert written in app.code[0].value
+    drawn = [one for one in (*app.markdown, *app.caption) if one.proto.allow_html]
+    assert not [one.value for one in drawn if "<img" in one.value]
+
+
 def test_a_template_that_fails_gets_one_sentence(open_page, byte_bpe, monkeypatch):
     monkeypatch.setattr(byte_bpe, "chat_template", "{{ raise_exception('two turns') }}")
     app = open_page("tokenizer", prompt="the")
