@@ -65,6 +65,18 @@ def test_nothing_is_small_at_the_projector(open_browser, app_url, place):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_nothing_glides_for_who_wants_no_motion(open_browser, app_url):
+    page = open_browser(f"{app_url}/what-each-head-reads")
+    settle(page)
+    lasts = """() => Math.max(...[...document.querySelectorAll("*")].flatMap((at) => {
+      const { transitionDuration, animationDuration } = getComputedStyle(at);
+      return `${transitionDuration},${animationDuration}`.split(",").map(parseFloat);
+    }))"""
+    assert page.evaluate(lasts) <= 0.001
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(lasts) > 0.001
+
+
 def test_small_letters_are_noticed(page: Page):
     assert page.evaluate(SMALL, SMALLEST_PX)
 

@@ -103,7 +103,8 @@ function head(flow, layout, stage, i) {
     send("stage", stage.name);
     // Where there is room, the whole picture stays over the beginning of what it opens.
     const shown = layout.isTall ? document.querySelector(data.details) : made.closest(".flow");
-    shown?.scrollIntoView({ behavior: "smooth", block: "start" });
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    shown?.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
   });
   return placed(made, { ...layout.cards[i], height: layout.headHeight });
 }
