@@ -46,8 +46,12 @@ N_ALONE = 300
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # what transformers says of their settings
-    pytest.mark.skipif(not available(), reason="python -m tests.real_tokenizers"),
 ]
+
+
+def needs(name):
+    """Skip what is asked of a tokenizer that could not be had."""
+    return pytest.mark.skipif(name not in available(), reason="python -m tests.real_tokenizers")
 
 
 SMOLLM2_IS_HERE = SMOLLM2.name in installed_models()
@@ -62,7 +66,7 @@ def opened(name):
 @pytest.fixture(
     scope="module",
     params=[
-        *SOURCES,
+        *(pytest.param(name, marks=needs(name)) for name in SOURCES),
         pytest.param(
             SMOLLM2.name,
             marks=[pytest.mark.real, pytest.mark.skipif(not SMOLLM2_IS_HERE, reason="see README")],
@@ -77,6 +81,8 @@ def own_ids(view, text):
     return view.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
+@needs("gpt2")
+@needs("bert")
 def test_gpt2_and_bert_cut_as_they_are_known_to():
     gpt2, bert = opened("gpt2"), opened("bert")
     assert own_ids(gpt2, "Hello world") == [15496, 995]  # as in OpenAI's published example
