@@ -23,6 +23,8 @@ def draw() -> None:
     """Draw the row, where there is a class."""
     if says := attending.SAYS.take():
         st.info(escape_markdown(says), icon=":material/school:")
+    if code := attending.ELSEWHERE.take():
+        st.link_button("Open that class", f"?code={code}", icon=":material/groups:")
     if view().attends.teacher and page_name() != moves.LIST:
         with st.container(key="class_bar"):
             _steer()

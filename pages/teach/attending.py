@@ -36,6 +36,8 @@ from pages.teach.reading import lessons
 
 SAYS = Message[str]("classes.says")
 """What a visitor is told once: a wrong code, or that the class is over."""
+ELSEWHERE = Message[str]("classes.elsewhere")
+"""The code of a class that another process of this server may have."""
 OVER = "The class is over: nothing of it was kept. All pages stay open to you."
 NOT_YOURS = (
     "No class belongs to this teacher's link: it is over, or it runs in another process of this "
@@ -106,6 +108,8 @@ def _join(of: Attendance) -> None:
         )
     except ClassError as error:
         _leave(str(error))
+        if classes().is_elsewhere(of.code):
+            ELSEWHERE.leave(plain_code(of.code))
         st.rerun()
     _MINE.put(_Place(joined, joined.version))
     after = replace(view(), attends=Attendance(joined.code, joined.secret))

@@ -209,7 +209,7 @@ class Classes:
                 raise ClassError("Too many wrong codes: wait a minute, and look at it once more.")
             if (found := self._classes.get(plain_code(code))) is None:
                 self._note_wrong(name for name, _ in who)
-                raise ClassError(no_such_class(code))
+                raise ClassError(no_such_class(code, elsewhere=self.is_elsewhere(code)))
             now, seat = self._clock(), found.seats.get(secret)
             if seat is None or (seat.person != person and is_open(seat.session)):
                 if len(found.seats) >= self._most_students:
@@ -292,6 +292,12 @@ class Classes:
             return None
         return found if hmac.compare_digest(found.key.encode(), key.encode()) else None
 
+    def is_elsewhere(self, code: str) -> bool:
+        """Whether a code is one of those that another process of this server gives."""
+        plain = plain_code(code)
+        mine = not self._letter or plain.startswith(self._letter)
+        return not mine and len(plain) == CODE_LENGTH + 1
+
     def _is_over(self, one: _Class) -> bool:
         now = self._clock()
         return now - one.touched > IDLE_S or now - one.began > LONGEST_S
@@ -312,13 +318,12 @@ class Classes:
             tries.append(self._clock())
 
 
-def no_such_class(code: str) -> str:
+def no_such_class(code: str, *, elsewhere: bool) -> str:
     """Say that a code leads nowhere, and why that may be."""
-    return (
-        f"There is no class “{code[: 2 * CODE_LENGTH]}” here. Was the code mistyped, or is the "
-        "class over? If it is right, this server has several processes and you came to another "
-        "one than your teacher: open the link of the class instead of typing its code."
-    )
+    shown = f"“{code[: 2 * CODE_LENGTH]}”"
+    if elsewhere:
+        return f"If the code {shown} is right, another process of this server has your class."
+    return f"There is no class {shown} here. Was the code mistyped, or is the class over?"
 
 
 def plain_code(typed: str) -> str:

@@ -147,3 +147,15 @@ def test_who_types_too_many_wrong_codes_waits(open_page):
     app = open_page(code=of.code)
     assert not app.exception
     assert "Too many wrong codes" in said(app)
+
+
+def test_the_code_of_another_process_leads_there(open_page, monkeypatch):
+    monkeypatch.setenv("INLOOK_PROCESS_LETTER", "A")
+    app = open_page(code="BCDEFGHJK")
+    assert not app.exception
+    assert "another process" in said(app)
+    assert [one.proto.url for one in app.get("link_button")] == ["?code=BCDEFGHJK"]
+    mistyped = open_page(code="ACDEFGHJK")
+    assert "There is no class" in said(mistyped)
+    assert not mistyped.get("link_button")
+    assert not mistyped.exception

@@ -228,3 +228,15 @@ def test_thirty_students_at_once_lose_nothing():
     students = seen(classes, opened).students
     assert len({one.guesses["7"].guess for one in students}) == 30
     assert {len(one.guesses) for one in students} == {20}
+
+
+def test_a_code_of_another_process_is_told_from_a_mistyped_one():
+    mine, other = (Classes(letter=letter) for letter in "AB")
+    theirs = other.start().code
+    assert mine.is_elsewhere(theirs)
+    assert mine.is_elsewhere(spoken(theirs).lower())
+    with pytest.raises(ClassError, match="another process"):
+        mine.join(theirs)
+    for code in (mine.start().code, theirs[:-1], ""):
+        assert not mine.is_elsewhere(code)
+    assert not Classes().is_elsewhere(theirs)  # where there is one process, no code has a letter
