@@ -77,7 +77,9 @@ def draw(page: Place) -> Callable[[], None]:
             _buttons(asked is None, running=runs)
             _examples()
             conversation.draw(_draft)
-            if not page.shows_options:
+            if page.shows_options:
+                _how_far_it_writes()
+            else:
                 _how_it_is_picked()
             length = st.container(key="text_bar_length")
         place = st.empty()
@@ -282,6 +284,26 @@ def _how_it_is_picked() -> None:
         decoding_controls(of, _stages_if)
         cache_control()
         how_long.draw()
+
+
+def _how_far_it_writes() -> None:
+    """Draw the part of the options that a page does not draw which has those of picking."""
+    uses("n_per_run", *_fields_of_stops())
+    says = "It stops" if view().stops != Stops() else "How far"
+    how = st.popover(
+        says,
+        key="text_bar.how",
+        icon=":material/tune:",
+        help="How far a run writes.",
+        on_change="rerun",
+    )
+    if how.open:
+        with how:
+            how_long.draw()
+
+
+def _fields_of_stops() -> list[str]:
+    return [name for name in fields_of(View) if name.startswith("stops.")]
 
 
 def _now_and_then(drafts: Iterator[Draft], stretch: writing.Stretch) -> Iterator[tuple[int, Draft]]:

@@ -236,3 +236,10 @@ def test_no_page_takes_a_key_of_the_bar():
     used = [key for path in paths for key in SHORTCUT.findall(path.read_text(encoding="utf-8"))]
     assert used
     assert not taken & set(used)
+
+
+@pytest.mark.parametrize("page", ["lm_head", "attention"])
+def test_how_far_a_run_writes_is_chosen_on_every_page(open_page, page):
+    app = switched(open_page(), page)
+    assert not app.exception
+    assert [one.key for one in app.get("popover")].count("text_bar.how") == 1
