@@ -202,6 +202,7 @@ def possible(about: Subject) -> Mapping[str, tuple[Any, ...]]:
         "n_beams": (3, 1),
         "n_bytes": (2**20, 2**10),
         "n_draws": (100,),
+        "n_leading": (3, 1),
         "n_points": (21,),
         "n_read": (4,),
         "n_rounds": (1,),

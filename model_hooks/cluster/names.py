@@ -92,9 +92,10 @@ NAMES: dict[str, tuple[str, ...]] = {
         "without_words",
     ),
     "read.lens": (
+        "checked_output",
         "lens_at",
-        "output_log_probs",
         "read_lens",
+        "read_tokens",
         "stream_points",
         "word_token_ids",
     ),

@@ -48,6 +48,30 @@ class Lens:
     final_probabilities: Float[np.ndarray, "point pos"]
 
 
+@dataclass(frozen=True, eq=False)
+class TokenLens:
+    """What the lens says of some tokens at every point of one position's stream."""
+
+    points: tuple[Point, ...]
+    pos: int
+    leading: Int[np.ndarray, "point k"]
+    """The most probable tokens of each point, the best first; equal ones by token ID."""
+    token_ids: tuple[int, ...]
+    """Those that were asked about and those that lead somewhere, each once, in order."""
+    log_probs: Float[np.ndarray, "point token"]
+    ranks: Int[np.ndarray, "point token"]
+    """From 1; equal ones rank by token ID."""
+
+
+class CheckedOutput(NamedTuple):
+    """What the model says after a position, found in two ways."""
+
+    log_probs: Float[np.ndarray, "vocab"]
+    """Of the model's own output, from another run of the text up to there."""
+    difference: float
+    """The largest difference between its probabilities and those of the lens's last row."""
+
+
 def stream_points(model: HookedModel, halves: bool = True) -> tuple[Point, ...]:
     """List the points of a model's residual stream: after the embedding and each sublayer.
 
@@ -164,6 +188,59 @@ def lens_at(
     pos = check_index("position", pos, len(trace), PromptError)
     rows = stream_at(trace, stream_points(model, halves), slice(pos, pos + 1))[:, 0]
     return to_array(torch.log_softmax(torch.tensor(logits_of_rows(model, rows)), -1))
+
+
+def read_tokens(
+    model: HookedModel,
+    trace: Trace,
+    pos: int = -1,
+    token_ids: Sequence[int] = (),
+    n_leading: int = 3,
+    halves: bool = True,
+) -> TokenLens:
+    """Say at every point of one position's stream how some tokens stand, and which ones lead.
+
+    Args:
+        model: The model.
+        trace: A trace of that model.
+        pos: The position.
+        token_ids: Tokens to ask about.
+        n_leading: How many of the most probable tokens of each point are added to them.
+        halves: Also look between attention and feedforward.
+
+    Raises:
+        PromptError: The trace lacks that position, the vocabulary a token, or none may lead.
+    """
+    n_leading = check_count("n_leading", n_leading, PromptError, 1)
+    n_vocab = model.info.vocab_size
+    asked = [check_index("token ID", one, n_vocab, PromptError) for one in token_ids]
+    log_probs = lens_at(model, trace, pos, halves)
+    points, at = stream_points(model, halves), check_index("position", pos, len(trace), PromptError)
+    return among(points, at, log_probs, asked, n_leading)
+
+
+def among(
+    points: tuple[Point, ...],
+    pos: int,
+    log_probs: Float[np.ndarray, "point vocab"],
+    token_ids: Sequence[int],
+    n_leading: int,
+) -> TokenLens:
+    """Keep of a lens over all tokens what it says of some and of those that lead."""
+    leading = np.argsort(-log_probs, axis=-1, kind="stable")[:, :n_leading]
+    chosen = tuple(sorted({*token_ids, *leading.ravel().tolist()}))
+    columns = read_only(np.ascontiguousarray(log_probs[:, chosen]))
+    return TokenLens(points, pos, read_only(leading), chosen, columns, ranks_of(log_probs, chosen))
+
+
+def checked_output(model: HookedModel, trace: Trace, pos: int = -1) -> CheckedOutput:
+    """Return the model's own output after a position, and how far the lens is from it.
+
+    Raises:
+        PromptError: The trace lacks that position.
+    """
+    output, last = output_log_probs(model, trace, pos), lens_at(model, trace, pos, False)[-1]
+    return CheckedOutput(output, float(np.abs(np.exp(last) - np.exp(output)).max()))
 
 
 def ranks_of(

@@ -20,7 +20,7 @@ from viz import layer_effect
 N_TOKENS = 6
 """Tokens drawn."""
 N_LEADING = 3
-"""Tokens considered of each state: those that lead there."""
+"""Tokens considered of each state: those that lead there, as many as a `Reading` has."""
 HELP = (
     "The same reading before a layer, between its two halves, and after it. **Attention** brings "
     "in what other tokens know; the **feedforward** then works on this token alone. The layer is "
@@ -32,7 +32,7 @@ def draw(info: ModelInfo, abilities: Abilities, reading: Reading, layer: int) ->
     """Draw a layer's leading tokens: before it, after attention, after the feedforward."""
     states = states_of(reading, layer)
     tokens = tokens_that_move(reading, states)
-    probabilities = np.exp(reading.log_probs[states][:, tokens])
+    probabilities = reading.probabilities(tokens)[states]
     names, labels = state_names(states), token_labels(tokens)
     figure = drawing(
         layer_effect,
@@ -53,7 +53,7 @@ def in_words(reading: Reading, states: Sequence[int], labels: dict[int, str]) ->
     said = []
     for token, label in labels.items():
         of = [(point.after, point.layer, reading.pos, token) for point in points]
-        read = [float(np.exp(reading.log_probs[i, token])) for i in states]
+        read = reading.probabilities([token])[states, 0].tolist()
         written = [shown(LENS, p, *one) for p, one in zip(read, of, strict=True)]
         said.append(f"{label} {' to '.join(written)}")
     return "; ".join(said)
@@ -74,7 +74,7 @@ def state_names(states: Sequence[int]) -> list[str]:
 
 def tokens_that_move(reading: Reading, states: Sequence[int]) -> list[int]:
     """Return the leading tokens of a layer's states, those that lead after it first."""
-    leading = np.argsort(-reading.log_probs[list(states)], axis=-1, kind="stable")[:, :N_LEADING]
+    leading = reading.lens.leading[list(states), :N_LEADING]
     in_order = [int(token) for row in leading[::-1] for token in row]
     return list(dict.fromkeys(in_order))[:N_TOKENS]
 

@@ -76,7 +76,7 @@ def _explore(asked: Run, tokens: Sequence[str]) -> None:
     heading("The guess after each layer", help=table.HELP)
     draw_each(_draw_table, wide=True)
     draw_between(lambda: between.draw(pos))
-    pick_words(read.log_probs[-1])
+    pick_words(read.output)
     _deeper()
     draw_between(lambda: tuned.draw(pos))
 
@@ -108,7 +108,7 @@ def _deeper() -> None:
 
 def _draw_parts_between() -> None:
     read = reading.read(run(), current_position(len(tokens_of_run())))
-    parts_between.draw(int(read.log_probs[-1].argmax()))
+    parts_between.draw(read.final_id)
 
 
 def _draw_tab(name: Tab) -> None:
@@ -116,7 +116,7 @@ def _draw_tab(name: Tab) -> None:
     asked, pos = run(), current_position(len(tokens_of_run()))
     layer, abilities = min(view().layer, info().n_layers - 1), _abilities(asked.model_name)
     read = reading.read(asked, pos)
-    words = watched_ids(read.log_probs[-1])
+    words = watched_ids(read.output)
     if name == "words":
         watched.draw(info(), abilities, read, words, layer)
     elif name == "halves":

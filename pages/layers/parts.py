@@ -132,7 +132,7 @@ def table_of(found: Attribution) -> pd.DataFrame:
 
 def _pick(reading: Reading, words: list[int]) -> tuple[int, int | None]:
     """Let the reader choose whose logit to split, and which other one to subtract."""
-    output, chosen = reading.log_probs[-1], part(Choices)
+    output, chosen = reading.output, part(Choices)
     also = [i for i in (chosen.logit_of, chosen.against) if i is not None and 0 <= i < len(output)]
     ids = candidate_ids(output, [*words, *also])
     names = token_names(ids)

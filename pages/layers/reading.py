@@ -1,48 +1,69 @@
 """What does the model end on after one token, and after which layer does that take the lead?"""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from model_hooks import Decoding, ModelInfo
 from model_hooks.host import Run
-from model_hooks.read.lens import Point, lens_at, output_log_probs, ranks_of, stream_points
+from model_hooks.read.lens import Point, TokenLens, checked_output, read_tokens
 from pages.ask.computed import computed
 from pages.text import escape_markdown
 from pages.widgets.check import agree, check
 from pages.widgets.quantity import PROBABILITY, before_options, shown
+from pages.widgets.words import watched_ids
 
-_points = computed(stream_points)
-_log_probs = computed(lens_at, says="Reading every layer…")
-_output = computed(output_log_probs)
+_lens = computed(read_tokens, says="Reading every layer…")
+_output = computed(checked_output)
 
 
 class Reading(NamedTuple):
-    """The lens at one position, at every point of its stream."""
+    """The lens at one position, of the tokens that lead at some point or are watched."""
 
-    points: tuple[Point, ...]
-    log_probs: Float[np.ndarray, "point vocab"]
+    lens: TokenLens
+    output: Float[np.ndarray, "vocab"]
+    """The model's own, as natural log-probabilities."""
     difference: float
     """The largest difference between the last row's probabilities and the model's output."""
-    pos: int
-    """The position."""
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points of the stream."""
+        return self.lens.points
+
+    @property
+    def pos(self) -> int:
+        """The position."""
+        return self.lens.pos
 
     @property
     def final_id(self) -> int:
         """The token that the model ends on."""
-        return int(self.log_probs[-1].argmax())
+        return int(self.lens.leading[-1, 0])
+
+    def probabilities(self, token_ids: Sequence[int]) -> Float[np.ndarray, "point token"]:
+        """Return those of some tokens, which lead somewhere or are watched."""
+        return np.exp(self.lens.log_probs[:, self._columns(token_ids)])
+
+    def ranks(self, token_ids: Sequence[int]) -> Int[np.ndarray, "point token"]:
+        """Return the ranks, from 1, of such tokens."""
+        return self.lens.ranks[:, self._columns(token_ids)]
+
+    def _columns(self, token_ids: Sequence[int]) -> list[int]:
+        return [self.lens.token_ids.index(one) for one in token_ids]
 
 
 def read(asked: Run, pos: int) -> Reading:
-    """Read the lens at one position, in full, and compare its last row with the output.
+    """Read the lens at one position, and compare its last row with the output.
 
     Raises:
         InlookError: The model's tail cannot be run alone, or gives no numbers here.
     """
-    log_probs, output = _log_probs(*asked, pos), _output(*asked, pos)
-    difference = float(np.abs(np.exp(log_probs[-1]) - np.exp(output)).max())
-    return Reading(_points(asked.model_name), log_probs, difference, pos)
+    output, difference = _output(*asked, pos)
+    watched = tuple(sorted(watched_ids(output)))
+    return Reading(_lens(*asked, pos, watched), output, difference)
 
 
 def point_name(point: Point, info: ModelInfo) -> str:
@@ -65,11 +86,11 @@ def answer(reading: Reading, info: ModelInfo, name: str, previous: str, decoding
         decoding: The options that are set, none of which the lens looks at.
     """
     token = reading.final_id
-    leads = ranks_of(reading.log_probs, [token])[:, 0] == 1
+    leads = reading.ranks([token])[:, 0] == 1
     first = int(np.argmax(leads))
     for_good = len(leads) - int(np.argmin(leads[::-1])) if not leads.all() else 0
     probability = shown(
-        PROBABILITY, float(np.exp(reading.log_probs[-1, token])), reading.pos, token
+        PROBABILITY, float(reading.probabilities([token])[-1, 0]), reading.pos, token
     )
     start = (
         f"After “{escape_markdown(previous)}” the model ends on **{escape_markdown(name)}** "

@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 
 from model_hooks import ModelInfo
 from model_hooks.parts.abilities import Abilities
-from model_hooks.read.lens import ranks_of
 from pages.layers.choices import Measure
 from pages.layers.reading import Reading, point_name
 from pages.widgets.bind import bind
@@ -43,7 +42,7 @@ def draw(
         required=True,
         label_visibility="collapsed",
     )
-    probabilities, ranks = np.exp(reading.log_probs[:, words]), ranks_of(reading.log_probs, words)
+    probabilities, ranks = reading.probabilities(words), reading.ranks(words)
     names = [point_name(point, info) for point in reading.points]
     labels = token_labels(words)
     figure = drawing(

@@ -6,10 +6,12 @@ import torch
 
 from model_hooks import AblateHead, PromptError
 from model_hooks.read.lens import (
+    checked_output,
     lens_at,
     output_log_probs,
     ranks_of,
     read_lens,
+    read_tokens,
     stream_at,
     stream_points,
     word_token_ids,
@@ -110,3 +112,34 @@ def test_what_is_handed_out_cannot_be_written_to(hooked, trace):
     arrays = [lens.top_ids, lens.top_probabilities, lens.final_ids, lens.final_ranks]
     for array in (*arrays, lens.final_probabilities, lens_at(hooked, trace)):
         assert not array.flags.writeable
+
+
+@pytest.mark.parametrize("pos", [0, 3, -1])
+@pytest.mark.parametrize("halves", [True, False])
+def test_some_tokens_are_read_as_among_all(hooked, trace, pos, halves):
+    whole = lens_at(hooked, trace, pos, halves)
+    order = np.argsort(-whole, axis=-1, kind="stable")
+    some = read_tokens(hooked, trace, pos, (5, 1), n_leading=2, halves=halves)
+    assert some.pos == (len(trace) - 1 if pos == -1 else pos)
+    assert some.points == stream_points(hooked, halves)
+    np.testing.assert_array_equal(some.leading, order[:, :2])
+    assert some.token_ids == tuple(sorted({1, 5, *order[:, :2].ravel().tolist()}))
+    np.testing.assert_array_equal(some.log_probs, whole[:, some.token_ids])
+    ranks = np.argsort(order, axis=-1, kind="stable") + 1
+    np.testing.assert_array_equal(some.ranks, ranks[:, some.token_ids])
+
+
+def test_tokens_and_positions_that_are_not_there_are_refused(hooked, trace):
+    for given in ((99,), (0, (10**6,)), (0, (), 0)):
+        with pytest.raises(PromptError):
+            read_tokens(hooked, trace, *given)
+
+
+def test_the_output_comes_with_how_far_the_lens_is_from_it(hooked, trace, monkeypatch):
+    output, difference = checked_output(hooked, trace, 2)
+    np.testing.assert_array_equal(output, output_log_probs(hooked, trace, 2))
+    assert 0 <= difference < 1e-5
+    other = output_log_probs(hooked, trace, 1)
+    monkeypatch.setattr("model_hooks.read.lens.output_log_probs", lambda *given: other)
+    apart = np.abs(np.exp(output) - np.exp(other)).max()
+    assert checked_output(hooked, trace, 2).difference == pytest.approx(apart, abs=1e-5)

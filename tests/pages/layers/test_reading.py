@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_hooks import Decoding
-from model_hooks.read.lens import Point
+from model_hooks.read.lens import Point, among
 from pages.layers.reading import Reading, answer, check_last_row, point_name
 
 POINTS = (
@@ -22,7 +22,8 @@ def reading(leaders, difference=0.0):
     """A reading in which one of three tokens leads at each point, with 80%."""
     rows = np.full((len(leaders), 3), 0.1)
     rows[np.arange(len(leaders)), leaders] = 0.8
-    return Reading(POINTS, np.log(rows).astype(np.float32), difference, 3)
+    log_probs = np.log(rows).astype(np.float32)
+    return Reading(among(POINTS, 3, log_probs, (), 3), log_probs[-1], difference)
 
 
 @pytest.mark.parametrize(
