@@ -68,13 +68,13 @@ def test_nothing_is_small_at_the_projector(open_browser, app_url, place):
 def test_nothing_glides_for_who_wants_no_motion(open_browser, app_url):
     page = open_browser(f"{app_url}/what-each-head-reads")
     settle(page)
-    lasts = """() => Math.max(...[...document.querySelectorAll("*")].flatMap((at) => {
+    longest = """Math.max(...[...document.querySelectorAll("*")].flatMap((at) => {
       const { transitionDuration, animationDuration } = getComputedStyle(at);
       return `${transitionDuration},${animationDuration}`.split(",").map(parseFloat);
     }))"""
-    assert page.evaluate(lasts) == 0
+    page.wait_for_function(f"() => {longest} === 0")
     page.emulate_media(reduced_motion="no-preference")
-    assert page.evaluate(lasts) > 0
+    page.wait_for_function(f"() => {longest} > 0")
 
 
 def test_small_letters_are_noticed(page: Page):
@@ -88,18 +88,11 @@ def test_keys_at_the_projector(open_browser, app_url):
     expect(page).to_have_url(re.compile("present=1"))
     settle(page)
     expect(page.locator(PANEL)).to_contain_text("step 1 of 3")
-    page.keyboard.press("PageDown")
-    expect(page.locator(PANEL)).to_contain_text("step 2 of 3")
-    settle(page)
-    page.keyboard.press("PageUp")
-    expect(page.locator(PANEL)).to_contain_text("step 1 of 3")
-    settle(page)
-    page.keyboard.press("l")
-    expect(page.locator(PANEL)).to_contain_text("step 2 of 3")
-    settle(page)
-    page.keyboard.press("Shift+L")
-    expect(page.locator(PANEL)).to_contain_text("step 1 of 3")
-    settle(page)
+    for key, step in [("PageDown", 2), ("PageUp", 1), ("l", 2), ("Shift+L", 1)]:
+        page.wait_for_timeout(500)  # as people do: they look before they press
+        page.keyboard.press(key)
+        expect(page.locator(PANEL)).to_contain_text(f"step {step} of 3")
+        settle(page)
     page.keyboard.press("n")
     expect(tokens_in_bar(page)).to_have_count(15)
     page.keyboard.press("f")
