@@ -7,6 +7,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 
+from model_hooks.cluster.listed import LIVE
+
 NUMBERS = {float: (float, int, np.floating, np.integer), int: (int, np.integer)}
 
 
@@ -65,14 +67,11 @@ def misfit(
         given: The arguments that follow the live ones, which the host gives.
         named: Arguments by name.
     """
-    live = [None for name in inspect.signature(function).parameters if name in _LIVE]
+    live = [None for name in inspect.signature(function).parameters if name in LIVE]
     try:
         bound = inspect.signature(function).bind(*live, *given, **named)
     except TypeError as error:
         return str(error)
     arguments = bound.arguments.items()
-    told = [(name, value) for name, value in arguments if name not in _LIVE]
+    told = [(name, value) for name, value in arguments if name not in LIVE]
     return next((name for name, value in told if not fits(value, hints[name])), None)
-
-
-_LIVE = ("model", "trace", "other")

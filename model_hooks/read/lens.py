@@ -185,8 +185,14 @@ def lens_at(
     Raises:
         PromptError: The trace lacks that position.
     """
+    return _log_probs(model, trace, stream_points(model, halves), pos)
+
+
+def _log_probs(
+    model: HookedModel, trace: Trace, points: Sequence[Point], pos: int
+) -> Float[np.ndarray, "point vocab"]:
     pos = check_index("position", pos, len(trace), PromptError)
-    rows = stream_at(trace, stream_points(model, halves), slice(pos, pos + 1))[:, 0]
+    rows = stream_at(trace, points, slice(pos, pos + 1))[:, 0]
     return to_array(torch.log_softmax(torch.tensor(logits_of_rows(model, rows)), -1))
 
 
@@ -239,7 +245,8 @@ def checked_output(model: HookedModel, trace: Trace, pos: int = -1) -> CheckedOu
     Raises:
         PromptError: The trace lacks that position.
     """
-    output, last = output_log_probs(model, trace, pos), lens_at(model, trace, pos, False)[-1]
+    output = output_log_probs(model, trace, pos)
+    (last,) = _log_probs(model, trace, stream_points(model)[-1:], pos)
     return CheckedOutput(output, float(np.abs(np.exp(last) - np.exp(output)).max()))
 
 

@@ -41,6 +41,15 @@ def last_logits(model):
         return model(torch.tensor([IDS])).logits[0, -1].numpy()
 
 
+def opened_as_written(model, kind, folder):
+    """Write a model, compare what the file computes with the model's numbers as they lie in it."""
+    write_gguf(folder / "model.gguf", model, kind)
+    hooked = load_model(str(folder / "model.gguf"))
+    logits = hooked.trace(IDS).last_logits
+    np.testing.assert_allclose(logits, last_logits(model), rtol=1e-4, atol=2e-4)
+    return hooked, logits
+
+
 @pytest.mark.parametrize(
     ("family", "kind"),
     [
@@ -61,10 +70,7 @@ def last_logits(model):
 def test_a_gguf_file_computes_what_its_numbers_do(family, kind, tmp_path):
     model = tiny(family)
     before = last_logits(model)
-    write_gguf(tmp_path / "model.gguf", model, kind)
-    hooked = load_model(str(tmp_path / "model.gguf"))
-    logits = hooked.trace(IDS).last_logits
-    np.testing.assert_allclose(logits, last_logits(model), rtol=1e-4, atol=2e-4)
+    hooked, logits = opened_as_written(model, kind, tmp_path)
     if kind not in (Kind.F32, Kind.F16):
         assert np.abs(logits - before).max() > 0.004  # the numbers of the file, no others
         assert hooked.info.quantisation == kind.name
@@ -88,11 +94,7 @@ def test_a_gguf_file_computes_what_its_numbers_do(family, kind, tmp_path):
 )
 def test_blocks_of_256_weights_are_the_numbers_that_gguf_reads_in_them(family, kind, tmp_path):
     model = tiny(family, 256, head_dim=64, query_pre_attn_scalar=64)
-    write_gguf(tmp_path / "model.gguf", model, kind)
-    hooked = load_model(str(tmp_path / "model.gguf"))
-    np.testing.assert_allclose(
-        hooked.trace(IDS).last_logits, last_logits(model), rtol=1e-4, atol=2e-4
-    )
+    hooked, _ = opened_as_written(model, kind, tmp_path)
     assert hooked.info.quantisation == kind.name
 
 
